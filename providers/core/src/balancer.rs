@@ -1,0 +1,265 @@
+//! The load balancer: what a provider is asked to make true. Provider-neutral, and the unit of reconcile.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ClassName, LoadBalancerId, NodeName, ServiceKey, Uid};
+
+/// The desired state of one load balancer. Lists are sorted where their order means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancer {
+    /// Its identity, for ever.
+    pub id: LoadBalancerId,
+    /// The class it belongs to.
+    pub class: ClassName,
+    /// The Services that it serves, in the order of joining.
+    pub members: Vec<Member>,
+    /// The families of its addresses, in the order of the Service.
+    pub families: Vec<Family>,
+    /// Addresses asked for by name, at most one a family. A provider gives these or none.
+    pub requested: Vec<IpAddr>,
+    /// Internal, public, or nobody said.
+    pub scheme: Option<Scheme>,
+    /// One a served port, by port and protocol.
+    pub listeners: Vec<Listener>,
+    /// Who may connect.
+    pub source_ranges: SourceRanges,
+    /// Every node that may take traffic, by name; what a listener sends to is in its targets.
+    pub nodes: Vec<NodeTarget>,
+    /// The addresses and names that clients may be using now, from the Service's status: what a replace must not take away
+    /// before its successor is published.
+    pub published: Vec<Published>,
+}
+
+/// A Service behind a load balancer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Member {
+    /// Its UID: the identity.
+    pub uid: Uid,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Member {
+    /// Namespace and name.
+    pub fn key(&self) -> ServiceKey {
+        ServiceKey::new(self.namespace.clone(), self.name.clone())
+    }
+}
+
+/// IPv4 or IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Family {
+    /// IPv4.
+    #[serde(rename = "IPv4")]
+    V4,
+    /// IPv6.
+    #[serde(rename = "IPv6")]
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+/// A transport protocol. Kubernetes has these three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+        })
+    }
+}
+
+/// The key of a Service port: unlike its name, unique and never empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PortKey {
+    /// 1 to 65535.
+    pub port: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+}
+
+impl fmt::Display for PortKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.port, self.protocol)
+    }
+}
+
+/// Who may reach the load balancer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// Only the private network.
+    Internal,
+    /// Everybody.
+    Public,
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Internal => "internal",
+            Self::Public => "public",
+        })
+    }
+}
+
+/// One served port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listener {
+    /// Port and protocol that clients use.
+    #[serde(flatten)]
+    pub key: PortKey,
+    /// The name of the Service port; empty if it has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The Service that the port belongs to.
+    pub service: Uid,
+    /// Where connections go.
+    pub targets: Targets,
+    /// How a node is found fit.
+    pub health_check: HealthCheck,
+    /// Seconds for which one client address stays at one endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_affinity: Option<u32>,
+}
+
+/// Where a listener sends connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Targets {
+    /// To a node port; kube-proxy goes on from there.
+    Nodes {
+        /// The node port.
+        node_port: u16,
+        /// The nodes, by name. Under `externalTrafficPolicy: Local` only those with a usable endpoint of their own.
+        nodes: Vec<NodeName>,
+    },
+    /// Straight to pods.
+    Pods {
+        /// Address and port of each, sorted.
+        endpoints: Vec<SocketAddr>,
+    },
+}
+
+impl Targets {
+    /// Nobody is there to answer.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Nodes { nodes, .. } => nodes.is_empty(),
+            Self::Pods { endpoints } => endpoints.is_empty(),
+        }
+    }
+}
+
+/// How a load balancer finds out whether a target takes traffic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HealthCheck {
+    /// `GET /healthz` on this port of the node answers 200: 10256 (kube-proxy) under policy Cluster, the Service's
+    /// `healthCheckNodePort` under Local.
+    Http {
+        /// The port on the node.
+        port: u16,
+        /// The path.
+        path: String,
+    },
+    /// Pod targets: whoever is in the EndpointSlices is fit.
+    EndpointSlices,
+}
+
+/// Who may connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SourceRanges {
+    /// Everybody.
+    All,
+    /// Only these networks; a family without one is closed.
+    Only(Vec<IpNet>),
+}
+
+/// A node that may take traffic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeTarget {
+    /// Its name.
+    pub name: NodeName,
+    /// Its internal addresses of the load balancer's families, in the Node's order.
+    pub addresses: Vec<IpAddr>,
+    /// `spec.providerID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_id: Option<String>,
+}
+
+/// How packets for a published address arrive at a node (KEP-1860).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum IpMode {
+    /// Still addressed to the load balancer: kube-proxy programs the address.
+    #[serde(rename = "VIP")]
+    Vip,
+    /// Addressed to the node port or the pod.
+    Proxy,
+}
+
+impl fmt::Display for IpMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vip => "VIP",
+            Self::Proxy => "Proxy",
+        })
+    }
+}
+
+/// What clients connect to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Published {
+    /// An address; its mode is always written beside it.
+    Ip {
+        /// The address.
+        ip: IpAddr,
+        /// How packets arrive.
+        mode: IpMode,
+    },
+    /// A DNS name.
+    Hostname {
+        /// The name.
+        hostname: String,
+    },
+}

@@ -1,0 +1,30 @@
+//! What a provider can do, so that the core can refuse early and by name.
+
+use std::collections::BTreeSet;
+
+use crate::balancer::{Family, Protocol};
+
+/// What a provider, with the parameters of its class, can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Protocols that a listener can have.
+    pub protocols: BTreeSet<Protocol>,
+    /// One load balancer can have listeners of more than one protocol.
+    pub mixed_protocols: bool,
+    /// Families that an address can have.
+    pub families: BTreeSet<Family>,
+    /// A listener can send to node ports.
+    pub node_targets: bool,
+    /// A listener can send straight to pods.
+    pub pod_targets: bool,
+    /// It can limit who connects.
+    pub source_ranges: bool,
+    /// It can keep a client at one endpoint.
+    pub session_affinity: bool,
+    /// It tells internal from public.
+    pub scheme: bool,
+    /// It can give an address asked for by name.
+    pub requested_addresses: bool,
+    /// Several Services can share one load balancer.
+    pub sharing: bool,
+}

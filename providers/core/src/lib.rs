@@ -1,0 +1,36 @@
+//! The provider-neutral core of Portolan: what a Service asks for, whether it is ours, what a load balancer for it
+//! looks like, and what its status says about it.
+//!
+//! Everything here is a plain function or plain data: no I/O, no clock, no randomness, no tokio. The flow is
+//!
+//! ```text
+//! snapshot -> claim -> desire -> (provider: observe -> plan -> apply, step by step) -> status
+//! ```
+//!
+//! Where to find a rule:
+//!
+//! | Rule | Module |
+//! |---|---|
+//! | whose Service is it (class, aliases, default, type changes, instances) | [`claim`] |
+//! | ports, node ports, protocols | [`desire::ports`] |
+//! | EndpointSlices: which endpoints may receive traffic | [`desire::endpoints`] |
+//! | which nodes may receive traffic | [`desire::nodes`] |
+//! | addresses and families | [`desire::addresses`] |
+//! | source ranges | [`desire::ranges`] |
+//! | internal or public | [`desire::scheme`] |
+//! | status, conditions | [`status`]; their reasons: [`reason`] |
+//! | what a provider is, and the laws it keeps | [`provider`], `conformance` (feature `testing`) |
+
+pub mod balancer;
+pub mod capabilities;
+
+pub mod class;
+
+pub mod ids;
+pub mod provider;
+pub mod reason;
+pub mod record;
+pub mod refusal;
+pub mod snapshot;
+
+pub mod time;

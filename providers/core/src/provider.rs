@@ -1,0 +1,215 @@
+//! The provider: turns a load balancer into reality somewhere.
+//!
+//! The laws, which `conformance` holds for every provider:
+//!
+//! 1. The plan after applying a plan is empty.
+//! 2. A crash after any prefix of steps, and in the middle of any step, converges to the same end.
+//! 3. Foreign objects are never touched.
+//! 4. Equal inputs in any order give the same plan.
+//! 5. Delete reaches empty from any state, and leaves nothing behind.
+
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Display};
+use std::future::Future;
+use std::time::Duration;
+
+use futures::Stream;
+use serde::Serialize;
+
+use crate::balancer::{LoadBalancer, Member, Published};
+use crate::capabilities::Capabilities;
+use crate::ids::LoadBalancerId;
+use crate::reason::Reason;
+use crate::refusal::Refusal;
+use crate::snapshot::ConditionStatus;
+
+/// Turns load balancers into reality somewhere.
+///
+/// A provider decides in [`plan`](Provider::plan) and [`outcome`](Provider::outcome), which are pure, and acts in
+/// [`apply`](Provider::apply), one external write at a time. It does not retry and does not wait: it says which of the two is
+/// called for, and the runtime does it.
+pub trait Provider: Send + Sync + 'static {
+    /// What exists, as the provider sees it. The default is: nothing.
+    type State: Clone + Debug + Default + PartialEq + Serialize + Send + Sync;
+    /// One external write, as data. Its `Display` is a line of the dry run.
+    type Step: Step;
+
+    /// What this provider can do with its parameters.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// What exists of each of these, in their order. One that cannot be read fails alone; one that does not exist is the
+    /// default state.
+    fn observe_many(
+        &self,
+        ids: &[LoadBalancerId],
+    ) -> impl Future<Output = Vec<Result<Self::State, Error>>> + Send;
+
+    /// The steps from `observed` to `desired`; `None` asks for removal. Pure. Empty means that nothing is left to do.
+    ///
+    /// A step may be left out as long as it must wait for something that `observed` or `desired` will show (readiness,
+    /// publication of a successor): the plan is made anew after every change.
+    fn plan(&self, desired: Option<&LoadBalancer>, observed: &Self::State) -> Result<Plan<Self::Step>, Refusal>;
+
+    /// Carries out one step. Idempotent: doing it again after a crash, with or without effect, changes nothing more.
+    fn apply(&self, step: &Self::Step, call: &Call) -> impl Future<Output = Result<Applied, Error>> + Send;
+
+    /// What the Services' status should say, from what is desired and what exists. Pure.
+    fn outcome(&self, desired: Option<&LoadBalancer>, observed: &Self::State) -> Outcome;
+
+    /// Everything that carries our mark, for adoption and the sweeper.
+    fn inventory(&self) -> impl Future<Output = Result<Vec<Owned>, Error>> + Send;
+
+    /// Load balancers of which something has changed outside (readiness, health). Wakes the key; loses nothing.
+    fn changes(&self) -> impl Stream<Item = LoadBalancerId> + Send + 'static;
+}
+
+/// One external write, as data.
+pub trait Step: Clone + Debug + Display + PartialEq + Serialize + Send + Sync {
+    /// The step's kind, a stable CamelCase name.
+    fn name(&self) -> &'static str;
+}
+
+/// An ordered list of steps.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Plan<S> {
+    /// In the order in which they must be carried out.
+    pub steps: Vec<S>,
+}
+
+impl<S> Default for Plan<S> {
+    fn default() -> Self {
+        Self { steps: Vec::new() }
+    }
+}
+
+impl<S> Plan<S> {
+    /// Nothing is left to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+/// What a step is carried out for.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The load balancer.
+    pub id: LoadBalancerId,
+    /// The Services it serves, for names and tags.
+    pub members: Vec<Member>,
+    /// External identifiers, from the record.
+    pub external: BTreeMap<String, String>,
+}
+
+/// What a step came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    /// External identifiers to remember, before anything else is done.
+    pub learned: BTreeMap<String, String>,
+    /// The plan cannot go on before this.
+    pub wait: Option<Wait>,
+}
+
+impl Applied {
+    /// Done, nothing learned.
+    pub fn done() -> Self {
+        Self { learned: BTreeMap::new(), wait: None }
+    }
+}
+
+/// A stated external condition, and when to look again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// What is awaited, for people: stable, without counters.
+    pub on: String,
+    /// Look again after this long at the latest; a change that the provider reports wakes earlier.
+    pub at_most: Duration,
+}
+
+/// What a provider says of a load balancer, for its Services' status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// What clients can use, in the order of the families.
+    pub published: Vec<Published>,
+    /// It has its addresses.
+    pub assigned: Verdict,
+    /// Everything is as desired.
+    pub programmed: Verdict,
+    /// Traffic arrives.
+    pub reachable: Verdict,
+    /// What is awaited, if anything is.
+    #[serde(skip)]
+    pub wait: Option<Wait>,
+}
+
+/// One condition's worth of an outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// True, False or Unknown.
+    pub status: ConditionStatus,
+    /// The code.
+    pub reason: Reason,
+    /// For people: stable, without counters or times.
+    pub message: String,
+}
+
+impl Verdict {
+    /// It holds.
+    pub fn yes(reason: Reason, message: impl Into<String>) -> Self {
+        Self { status: ConditionStatus::True, reason, message: message.into() }
+    }
+
+    /// It does not hold.
+    pub fn no(reason: Reason, message: impl Into<String>) -> Self {
+        Self { status: ConditionStatus::False, reason, message: message.into() }
+    }
+
+    /// Nobody can tell.
+    pub fn unknown(reason: Reason, message: impl Into<String>) -> Self {
+        Self { status: ConditionStatus::Unknown, reason, message: message.into() }
+    }
+}
+
+/// An object that carries our mark.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Owned {
+    /// The load balancer it was made for.
+    pub id: LoadBalancerId,
+    /// What it is, in the provider's words.
+    pub object: String,
+}
+
+/// Why a provider's call failed. The kind, not the text, decides what happens next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// What the runtime does about it.
+    pub kind: ErrorKind,
+    /// The code for the condition.
+    pub reason: Reason,
+    /// What failed and what to do next: stable, without counters, request ids or times.
+    pub message: String,
+}
+
+/// The three kinds of errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Nothing will change until somebody edits something.
+    Terminal,
+    /// Worth another try, after a pause that grows.
+    Retry,
+    /// A stated condition must come first; look again after this long.
+    Wait(Duration),
+}
+
+impl Error {
+    /// Nothing will change until somebody edits something.
+    pub fn terminal(reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Terminal, reason, message: message.into() }
+    }
+
+    /// Worth another try.
+    pub fn retry(reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Retry, reason, message: message.into() }
+    }
+}

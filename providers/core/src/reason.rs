@@ -1,0 +1,162 @@
+//! The reasons that conditions carry. One enum, so that a reader finds them all in one place and a test can provoke each.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// The conditions that we write on a claimed Service, in this order. The first that is not True names the failing hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConditionType {
+    /// Spec and annotations can be served within the class's limits.
+    Accepted,
+    /// The load balancer has an address.
+    AddressAssigned,
+    /// Listeners and targets are as desired.
+    Programmed,
+    /// Somebody has seen traffic arrive.
+    Reachable,
+}
+
+impl ConditionType {
+    /// All of them, in order.
+    pub const ALL: [Self; 4] = [Self::Accepted, Self::AddressAssigned, Self::Programmed, Self::Reachable];
+
+    /// The name as it stands in `status.conditions[].type`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "portolan.dev/Accepted",
+            Self::AddressAssigned => "portolan.dev/AddressAssigned",
+            Self::Programmed => "portolan.dev/Programmed",
+            Self::Reachable => "portolan.dev/Reachable",
+        }
+    }
+}
+
+/// Kubernetes' own condition for refused ports (KEP-1435).
+pub const PORTS_ERROR: &str = "LoadBalancerPortsError";
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// A stable CamelCase code. Its doc comment is the reference that users read.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Reason {
+            /// Every reason there is, in the order of this file.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The code.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+
+            /// What it means and what to do about it, from which the reference is generated.
+            pub fn description(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc,)+),)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    // Accepted
+    /// Spec and annotations can be served.
+    Accepted,
+    /// Some ports cannot be served; the others are. `status.loadBalancer.ingress[].ports` says which and why.
+    PortsRefused,
+    /// The class is no longer in the configuration. The Service keeps what it has and nothing is changed until the class is back or the Service is deleted.
+    ClassNotConfigured,
+    /// Another Portolan of this cluster still cleans up after this Service. Nothing to do but wait.
+    OtherInstance,
+    /// The stored object holds values that no API server should have accepted. Edit the named fields.
+    InvalidSpec,
+    /// An annotation's value cannot be understood. Correct it as the message says.
+    InvalidAnnotation,
+    /// The provider has no listener of this protocol.
+    ProtocolNotSupported,
+    /// The provider cannot mix protocols on one load balancer; the ports of the first port's protocol are served.
+    MixedProtocolNotSupported,
+    /// The provider reaches pods through node ports and this port has none. Allow them (`allocateLoadBalancerNodePorts: true`) or set `nodePort`.
+    NodePortRequired,
+    /// The provider has no addresses of this family.
+    FamilyNotSupported,
+    /// The provider cannot limit source ranges, and serving everybody is not what was asked for.
+    SourceRangesNotSupported,
+    /// A source range is not a network in CIDR notation.
+    InvalidSourceRange,
+    /// The provider cannot keep a client at one endpoint.
+    SessionAffinityNotSupported,
+    /// The provider does not tell internal from public load balancers.
+    SchemeNotSupported,
+    /// The provider cannot give an address that is asked for by name.
+    RequestedAddressNotSupported,
+    /// A requested address cannot be read, or does not fit the Service's families.
+    InvalidRequestedAddress,
+    /// Sharing a load balancer between Services is not available here.
+    SharingNotSupported,
+    // AddressAssigned
+    /// The load balancer has its address.
+    Assigned,
+    /// The provider has not given an address yet.
+    AddressPending,
+    /// No address was asked for, because nothing of this Service can be served.
+    NotRequested,
+    /// The provider has no free address left in the range that applies.
+    AddressesExhausted,
+    /// The requested address is taken, or lies outside the ranges of the class.
+    RequestedAddressUnavailable,
+    // Programmed
+    /// The provider has everything as desired.
+    Programmed,
+    /// The provider is at work; the message says what is awaited.
+    Provisioning,
+    /// The provider refused a call in a way that only an edit can mend.
+    ProviderRefused,
+    /// The provider failed; the call is repeated with growing pauses of at most a minute.
+    ProviderFailed,
+    /// An external object stands in the way that is not ours. It is left alone.
+    NotOurs,
+    // Reachable
+    /// Traffic arrives.
+    Reachable,
+    /// No endpoint can take traffic. Look at the Service's selector and its pods.
+    NoEndpoints,
+    /// The provider finds no healthy target.
+    Unhealthy,
+    /// Nobody can tell whether traffic arrives.
+    NoWitness,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_camel_case_and_described() {
+        let mut seen = std::collections::BTreeSet::new();
+        for reason in Reason::ALL {
+            let code = reason.code();
+            assert!(seen.insert(code), "{code} stands twice");
+            assert!(code.starts_with(|c: char| c.is_ascii_uppercase()) && code.chars().all(|c| c.is_ascii_alphanumeric()));
+            assert!(reason.description().len() > 10, "{code} has no description");
+        }
+    }
+}

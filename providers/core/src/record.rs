@@ -1,0 +1,87 @@
+//! Records: what we must remember although Kubernetes forgets it. A record is written before the first external effect and
+//! deleted after the last, so that a stripped finalizer, a deleted Service or a vanished class still cleans up.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::balancer::Member;
+use crate::ids::{ClassName, Instance, LoadBalancerId, ProviderName, ResourceVersion, Uid};
+
+/// The record of one load balancer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its name.
+    pub id: LoadBalancerId,
+    /// The version it was read at; none while it is not stored.
+    pub version: Option<ResourceVersion>,
+    /// The Portolan it belongs to.
+    pub instance: Instance,
+    /// The class, as configured when it was written.
+    pub class: ClassName,
+    /// How the Service came to that class.
+    pub claimed_by: ClaimedBy,
+    /// The provider.
+    pub provider: ProviderName,
+    /// The provider's parameters: with them the load balancer can be removed although its class is no longer configured.
+    pub parameters: Value,
+    /// The Services it serves, in the order of joining.
+    pub members: Vec<Member>,
+    /// External identifiers that steps have taught us.
+    pub external: BTreeMap<String, String>,
+}
+
+/// How a Service came to its class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClaimedBy {
+    /// Its `loadBalancerClass` names the class.
+    Class,
+    /// It has no class, and the class is the default.
+    Default,
+    /// It has no class, and its type annotation asks for it.
+    TypeAnnotation,
+}
+
+impl Record {
+    /// The record names this Service.
+    pub fn names(&self, uid: &Uid) -> bool {
+        self.members.iter().any(|member| &member.uid == uid)
+    }
+
+    /// Equal in all that is stored; the version may differ.
+    pub fn same_content(&self, other: &Self) -> bool {
+        let bare = |record: &Self| Self { version: None, ..record.clone() };
+        bare(self) == bare(other)
+    }
+}
+
+/// Why a record could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordsError {
+    /// `create`: a record of that name exists. It is returned by a fresh `get`.
+    #[error("record {0} exists already")]
+    Exists(LoadBalancerId),
+    /// `replace` or `delete`: the record has changed since it was read.
+    #[error("record {0} was changed by somebody else")]
+    Conflict(LoadBalancerId),
+    /// The store did not answer, or not sensibly. Worth another try.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The store refuses, and will go on refusing until somebody acts.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// The port through which controller and providers keep records. Each call is one request; nothing is cached here.
+pub trait Records: Send + Sync {
+    /// The record of this name, as stored now.
+    fn get(&self, id: &LoadBalancerId) -> impl Future<Output = Result<Option<Record>, RecordsError>> + Send;
+    /// Stores a new record. The name is the lock: of two creators one gets `Exists`.
+    fn create(&self, record: &Record) -> impl Future<Output = Result<Record, RecordsError>> + Send;
+    /// Replaces the record, if it is still at `record.version`.
+    fn replace(&self, record: &Record) -> impl Future<Output = Result<Record, RecordsError>> + Send;
+    /// Deletes the record, if it is still at `record.version`. A record that is gone is no error.
+    fn delete(&self, record: &Record) -> impl Future<Output = Result<(), RecordsError>> + Send;
+}

@@ -1,0 +1,44 @@
+//! What the watched objects say, reduced to what a decision reads. `cluster/project.rs` of the root package makes these from
+//! Kubernetes objects; nothing else does.
+
+mod endpoints;
+mod node;
+mod service;
+
+pub use endpoints::{Endpoint, Slice, SliceName, SlicePort};
+pub use node::Node;
+pub use service::{
+    Condition, ConditionStatus, FamilyPolicy, Ingress, PortStatus, Service, ServicePort, ServiceType, TrafficPolicy,
+};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::ids::{LoadBalancerId, ResourceVersion, ServiceKey};
+use crate::record::Record;
+
+/// An object together with the version it was read at.
+#[derive(Clone, Debug)]
+pub struct Versioned<T> {
+    /// The precondition for a write that rests on this reading.
+    pub version: ResourceVersion,
+    /// The object.
+    pub object: Arc<T>,
+}
+
+/// All that one pass over one load balancer reads: immutable, taken at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The load balancer in question.
+    pub id: LoadBalancerId,
+    /// Every Service that names this load balancer now, or that its record names; by key.
+    pub services: BTreeMap<ServiceKey, Versioned<Service>>,
+    /// The slices of those Services, by name.
+    pub slices: BTreeMap<ServiceKey, Vec<Arc<Slice>>>,
+    /// All Nodes, by name.
+    pub nodes: Arc<Vec<Arc<Node>>>,
+    /// The load balancer's own record.
+    pub record: Option<Arc<Record>>,
+    /// Other records, of any instance, that name the UID of one of those Services.
+    pub other_records: Vec<Arc<Record>>,
+}
