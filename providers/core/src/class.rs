@@ -67,3 +67,13 @@ impl Classes {
             && self.named(value).is_none()
     }
 }
+
+/// Something wrong in the parameters of a class. A provider's parser returns all of them at once; the configuration adds line
+/// and column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterProblem {
+    /// Where, as a JSON pointer (RFC 6901) below `parameters`.
+    pub pointer: String,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
