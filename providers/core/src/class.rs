@@ -49,6 +49,11 @@ impl Classes {
         self.classes.iter().find(|class| class.name.as_str() == value || class.aliases.iter().any(|alias| alias == value))
     }
 
+    /// Services of this namespace are looked at.
+    pub fn watches(&self, namespace: &str) -> bool {
+        self.watch_namespaces.is_empty() || self.watch_namespaces.iter().any(|watched| watched == namespace)
+    }
+
     /// The class that serves Services without a class.
     pub fn default_class(&self) -> Option<&Arc<Class>> {
         self.classes.iter().find(|class| class.default)

@@ -34,3 +34,7 @@ pub mod refusal;
 pub mod snapshot;
 
 pub mod time;
+pub mod claim;
+pub mod desire;
+pub mod status;
+pub mod events;
