@@ -1,1 +1,3 @@
 //! Portolan.
+
+pub mod yaml;
