@@ -1,0 +1,4 @@
+//! Everything that speaks to the Kubernetes API.
+
+pub mod project;
+pub mod random;
