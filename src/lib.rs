@@ -1,3 +1,4 @@
 //! Portolan.
 pub mod api;
 pub mod cluster;
+pub mod controller;
