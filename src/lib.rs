@@ -2,7 +2,6 @@
 
 pub mod api;
 pub mod cli;
-mod clock;
 mod cluster;
 pub mod config;
 mod controller;
