@@ -1,5 +1,9 @@
 //! Everything that speaks to the Kubernetes API.
 
+pub mod clock;
+pub mod error;
 pub mod project;
 pub mod queue;
 pub mod random;
+pub mod records;
+pub mod watch;
