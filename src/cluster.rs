@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod error;
+pub mod lease;
 pub mod project;
 pub mod queue;
 pub mod random;
