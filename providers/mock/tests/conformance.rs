@@ -1,6 +1,11 @@
 //! Needs nothing running. The mock keeps the laws of `portolan_core::provider`; and five broken providers, each the mock with one flaw, do
 //! not: the suite finds each flaw and names the right law.
 
+#![cfg(test)]
+
+#[path = "conformance/killed.rs"]
+mod killed;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

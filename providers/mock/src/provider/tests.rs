@@ -31,8 +31,8 @@ struct Pass {
 }
 
 impl Scene {
-    fn new(parameters: serde_json::Value) -> Self {
-        Self::on(Store::memory(), "", &parameters)
+    fn new(parameters: &serde_json::Value) -> Self {
+        Self::on(Store::memory(), "", parameters)
     }
 
     fn on(store: Store, instance: &str, parameters: &serde_json::Value) -> Self {
@@ -140,7 +140,7 @@ fn ips(published: &[Published]) -> Vec<String> {
 
 #[test]
 fn the_lowest_free_address_of_the_scheme_is_given() {
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     let mut given = Vec::new();
     for (id, scheme) in
         [("a", None), ("b", Some(Scheme::Internal)), ("c", Some(Scheme::Public)), ("d", Some(Scheme::Internal))]
@@ -166,7 +166,7 @@ fn the_lowest_free_address_of_the_scheme_is_given() {
 
 #[test]
 fn the_next_range_gives_when_the_first_is_empty_and_exhaustion_heals() {
-    let scene = Scene::new(json!({"ranges": {"public": ["192.0.2.0/30", "192.0.2.8/31"]}}));
+    let scene = Scene::new(&json!({"ranges": {"public": ["192.0.2.0/30", "192.0.2.8/31"]}}));
     let mut given = Vec::new();
     for id in ["a", "b", "c", "d"] {
         let mut lb = desired(id);
@@ -187,7 +187,7 @@ fn the_next_range_gives_when_the_first_is_empty_and_exhaustion_heals() {
 
 #[test]
 fn an_address_once_given_is_kept_through_every_other_edit() {
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     let (mut first, mut lb) = (desired("first"), desired("lb"));
     scene.settle(&mut first);
     scene.settle(&mut lb);
@@ -210,7 +210,7 @@ fn an_address_once_given_is_kept_through_every_other_edit() {
 
 #[test]
 fn families_come_and_go_without_moving_the_other_address() {
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     let mut lb = desired("lb");
     scene.settle(&mut lb);
     lb.families = vec![Family::V4, Family::V6];
@@ -224,7 +224,7 @@ fn families_come_and_go_without_moving_the_other_address() {
 
 #[test]
 fn an_address_is_given_back_only_when_the_status_has_let_go_of_it() {
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     let mut lb = LoadBalancer { families: vec![Family::V4, Family::V6], ..desired("lb") };
     scene.settle(&mut lb);
     lb.families = vec![Family::V4];
@@ -237,7 +237,7 @@ fn an_address_is_given_back_only_when_the_status_has_let_go_of_it() {
 
 #[test]
 fn two_families_are_published_together_or_not_at_all() {
-    let scene = Scene::new(json!({"ranges": {"public": ["192.0.2.0/24"]}}));
+    let scene = Scene::new(&json!({"ranges": {"public": ["192.0.2.0/24"]}}));
     let mut lb = LoadBalancer { families: vec![Family::V4, Family::V6], ..desired("lb") };
     let pass = scene.settle(&mut lb);
     assert_eq!(pass.error.unwrap().reason, Reason::AddressesExhausted);
@@ -247,7 +247,7 @@ fn two_families_are_published_together_or_not_at_all() {
 
 #[test]
 fn a_published_address_is_not_withdrawn_because_a_second_family_has_none() {
-    let scene = Scene::new(json!({"ranges": {"public": ["192.0.2.0/24"]}}));
+    let scene = Scene::new(&json!({"ranges": {"public": ["192.0.2.0/24"]}}));
     let mut lb = desired("lb");
     scene.settle(&mut lb);
     lb.families.push(Family::V6);
@@ -259,7 +259,7 @@ fn a_published_address_is_not_withdrawn_because_a_second_family_has_none() {
 
 #[test]
 fn a_replace_makes_the_new_before_it_breaks_the_old() {
-    let scene = Scene::new(json!({"readyAfter": "5s", "drainFor": "7s"}));
+    let scene = Scene::new(&json!({"readyAfter": "5s", "drainFor": "7s"}));
     let mut lb = desired("lb");
     scene.settle(&mut lb);
     scene.clock.advance(Duration::from_secs(5));
@@ -314,7 +314,7 @@ fn a_replace_makes_the_new_before_it_breaks_the_old() {
 
 #[test]
 fn a_replace_taken_back_before_it_is_published_leaves_the_old_one_alone() {
-    let scene = Scene::new(json!({"readyAfter": "5s"}));
+    let scene = Scene::new(&json!({"readyAfter": "5s"}));
     let mut lb = desired("lb");
     scene.settle(&mut lb);
     scene.clock.advance(Duration::from_secs(5));
@@ -331,7 +331,7 @@ fn a_replace_taken_back_before_it_is_published_leaves_the_old_one_alone() {
 
 #[test]
 fn a_requested_address_is_given_or_none() {
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     let mut other = desired("other");
     scene.settle(&mut other);
     for (address, scheme) in [
@@ -355,7 +355,7 @@ fn a_requested_address_is_given_or_none() {
 
 #[test]
 fn another_requested_address_is_a_replace_and_one_that_cannot_be_had_changes_nothing() {
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     let mut other = desired("other");
     scene.settle(&mut other);
     let mut lb = LoadBalancer { families: vec![Family::V4, Family::V6], ..desired("lb") };
@@ -375,7 +375,7 @@ fn another_requested_address_is_a_replace_and_one_that_cannot_be_had_changes_not
 
 #[test]
 fn conditions_follow_readiness_and_targets() {
-    let scene = Scene::new(json!({"readyAfter": "2s", "publish": "ip", "ipMode": "Proxy"}));
+    let scene = Scene::new(&json!({"readyAfter": "2s", "publish": "ip", "ipMode": "Proxy"}));
     let mut lb = LoadBalancer { listeners: vec![listener(80, &[])], ..desired("lb") };
     let outcome = scene.mock.outcome(Some(&lb), &State::Absent);
     assert_eq!(outcome.assigned.reason, Reason::AddressPending);
@@ -404,7 +404,7 @@ fn conditions_follow_readiness_and_targets() {
 
 #[test]
 fn a_hostname_is_published_where_the_class_says_so_and_each_generation_has_its_own() {
-    let scene = Scene::new(json!({"publish": "hostname"}));
+    let scene = Scene::new(&json!({"publish": "hostname"}));
     let (mut a, mut b) = (desired("0b8a3c1e-1"), desired("0b8a3c1e-2"));
     scene.settle(&mut a);
     scene.settle(&mut b);
@@ -419,12 +419,12 @@ fn a_hostname_is_published_where_the_class_says_so_and_each_generation_has_its_o
 
 #[test]
 fn identifiers_are_taught_by_every_step_where_the_class_says_so() {
-    let scene = Scene::new(json!({"teachesIdentifiers": true}));
+    let scene = Scene::new(&json!({"teachesIdentifiers": true}));
     let create = Step::CreateBalancer { generation: 1, scheme: Scheme::Public };
     for step in [create, Step::SetNodes { nodes: Vec::new() }] {
         assert_eq!(scene.apply("lb", &step).unwrap().learned["arn"], "mock::loadbalancer/lb");
     }
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     assert!(
         scene.apply("lb", &Step::CreateBalancer { generation: 1, scheme: Scheme::Public }).unwrap().learned.is_empty()
     );
@@ -455,7 +455,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
 
 #[test]
 fn a_file_that_cannot_be_understood_spoils_only_its_own_load_balancer() {
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     let mut good = desired("good");
     scene.settle(&mut good);
     for garbage in
@@ -496,7 +496,7 @@ fn a_fault_fails_the_calls_that_it_names_in_the_way_that_it_names() {
         ("fail-after-effect", ErrorKind::Retry, Reason::ProviderFailed, true),
     ];
     for (effect, kind, reason, acted) in cases {
-        let scene = Scene::new(json!({}));
+        let scene = Scene::new(&json!({}));
         scene.arm("f", "CreateBalancer", effect);
         let error = scene.apply("lb", &create).unwrap_err();
         assert_eq!((error.kind, error.reason), (kind, reason), "{effect}");
@@ -508,7 +508,7 @@ fn a_fault_fails_the_calls_that_it_names_in_the_way_that_it_names() {
 
 #[test]
 fn a_fault_acts_so_many_times_or_at_one_call_and_counts_over_restarts() {
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     let twice = Fault { on: "any".parse().unwrap(), id: None, times: Some(2), at_call: None, effect: Effect::Retry };
     faults::add(&scene.store, "twice", &twice).unwrap();
     assert!(scene.observe("a").is_err());
@@ -535,7 +535,7 @@ fn a_fault_acts_so_many_times_or_at_one_call_and_counts_over_restarts() {
 
 #[test]
 fn a_fault_that_would_never_act_is_refused() {
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     let fault =
         Fault { on: "observe".parse().unwrap(), id: None, times: None, at_call: None, effect: Effect::Unhealthy };
     for pointless in [
@@ -558,7 +558,7 @@ fn a_fault_that_would_never_act_is_refused() {
 
 #[test]
 fn hanging_and_delaying_calls_take_as_long_as_they_are_told() {
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     let ids = [LoadBalancerId::new("a")];
     scene.arm("slow", "observe", "delay=3s");
     let before = scene.clock.now();
@@ -571,7 +571,7 @@ fn hanging_and_delaying_calls_take_as_long_as_they_are_told() {
 #[test]
 fn a_held_load_balancer_stays_provisioning_until_it_is_released_or_the_fault_ends() {
     for by_ending in [false, true] {
-        let scene = Scene::new(json!({}));
+        let scene = Scene::new(&json!({}));
         let mut changes = Box::pin(scene.mock.changes());
         scene.arm("slow", "any", "hold");
         let mut lb = desired("lb");
@@ -594,7 +594,7 @@ fn a_held_load_balancer_stays_provisioning_until_it_is_released_or_the_fault_end
 
 #[test]
 fn the_end_of_a_fault_wakes_whom_it_has_met_and_the_change_of_health_wakes_all() {
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     scene.settle(&mut desired("a"));
     scene.settle(&mut desired("b"));
     let mut changes = Box::pin(scene.mock.changes());
@@ -631,7 +631,7 @@ fn two_controllers_never_give_one_address_twice() {
 
 #[test]
 fn a_claim_without_its_load_balancers_word_is_found_by_its_owner() {
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     scene.store.create("addresses/203.0.113.9", br#"{"id":"lb","instance":""}"#).unwrap();
     let inventory = scene.mock.inventory().now_or_never().unwrap().unwrap();
     assert_eq!(inventory, [Owned { id: LoadBalancerId::new("lb"), object: "address 203.0.113.9".into() }]);
@@ -642,7 +642,7 @@ fn a_claim_without_its_load_balancers_word_is_found_by_its_owner() {
 
 #[test]
 fn a_claim_taken_away_by_hand_is_made_again_or_replaced() {
-    let scene = Scene::new(json!({}));
+    let scene = Scene::new(&json!({}));
     let mut lb = desired("lb");
     scene.settle(&mut lb);
     scene.store.remove("addresses/203.0.113.1").unwrap();
