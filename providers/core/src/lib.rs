@@ -35,4 +35,10 @@ pub mod record;
 pub mod refusal;
 pub mod snapshot;
 
+pub mod claim;
+pub mod desire;
+pub mod events;
+#[cfg(any(test, feature = "testing"))]
+pub mod examples;
+pub mod status;
 pub mod time;
