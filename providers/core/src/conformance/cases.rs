@@ -48,9 +48,9 @@ impl Palette {
             changed
         };
         let mut variants: Vec<(&str, LoadBalancer)> = Vec::new();
-        let nobody =
-            with(&|lb| lb.listeners.iter_mut().for_each(|listener| listener.targets = self.targets(listener.key, &[])));
-        variants.push(("no targets", nobody));
+        variants.push(("no targets", with(&|lb| lb.listeners = vec![self.listener(80, Protocol::Tcp, &[])])));
+        let nobody = with(&|lb| lb.listeners.iter_mut().for_each(|listener| listener.has_endpoints = false));
+        variants.push(("targets, and nobody to answer", nobody));
         variants.push(("another port", with(&|lb| lb.listeners = vec![self.listener(8080, Protocol::Tcp, &[1, 2])])));
         variants.push((
             "more ports",
@@ -224,6 +224,7 @@ impl Palette {
             name: format!("p{port}-{}", protocol.to_string().to_lowercase()),
             service: member(1).uid,
             targets: self.targets(key, targets),
+            has_endpoints: !targets.is_empty(),
             health_check: if self.capabilities.node_targets {
                 HealthCheck::Http { port: 10256, path: "/healthz".to_owned() }
             } else {

@@ -121,6 +121,7 @@ fn listener(port: u16, nodes: &[&str]) -> Listener {
         name: String::new(),
         service: Uid::new("uid"),
         targets: Targets::Nodes { node_port: 30080, nodes: nodes.iter().map(|name| NodeName::new(*name)).collect() },
+        has_endpoints: !nodes.is_empty(),
         health_check: HealthCheck::Http { port: 10256, path: "/healthz".into() },
         session_affinity: None,
     }
@@ -394,6 +395,13 @@ fn conditions_follow_readiness_and_targets() {
     assert_eq!((outcome.reachable.status, outcome.reachable.reason), (ConditionStatus::False, Reason::NoEndpoints));
     assert_eq!(outcome.wait, None);
 
+    let nobody = Listener { has_endpoints: false, ..listener(80, &["a"]) };
+    lb.listeners = vec![nobody];
+    assert_eq!(
+        scene.settle(&mut lb).outcome.reachable.reason,
+        Reason::NoEndpoints,
+        "nodes that are targets do not answer"
+    );
     lb.listeners = vec![listener(80, &["a"]), listener(81, &[])];
     assert_eq!(scene.settle(&mut lb).outcome.reachable.reason, Reason::Reachable);
     scene.arm("sick", "observe", "unhealthy");

@@ -98,6 +98,7 @@ fn desired(phase: &str) -> Option<LoadBalancer> {
         name: String::new(),
         service: Uid::new("lb"),
         targets: Targets::Nodes { node_port: 30080, nodes: vec![NodeName::new("node-1")] },
+        has_endpoints: true,
         health_check: HealthCheck::Http { port: 10256, path: "/healthz".into() },
         session_affinity: None,
     };
