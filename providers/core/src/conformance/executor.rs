@@ -25,3 +25,30 @@ impl Wake for Unpark {
         self.0.unpark();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_future_that_another_thread_wakes_runs_to_its_end() {
+        let (wake, future) = woken_by_another();
+        thread::spawn(wake);
+        assert_eq!(block_on(future), 7);
+    }
+
+    /// A future that is pending once, and the act that wakes it.
+    fn woken_by_another() -> (impl FnOnce() + Send + 'static, impl Future<Output = u8>) {
+        let (sender, receiver) = std::sync::mpsc::channel::<Waker>();
+        let mut asked = false;
+        let future = std::future::poll_fn(move |context| {
+            if asked {
+                return Poll::Ready(7);
+            }
+            asked = true;
+            sender.send(context.waker().clone()).unwrap();
+            Poll::Pending
+        });
+        (move || receiver.recv().unwrap().wake(), future)
+    }
+}

@@ -48,3 +48,32 @@ impl Random {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_always_gives_the_same_numbers_and_each_seed_its_own() {
+        let draw = |seed| {
+            let mut random = Random::new(seed);
+            (0..20).map(|_| random.below(1000)).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(7), draw(7));
+        let all: std::collections::BTreeSet<_> = (0..100).map(draw).collect();
+        assert!(all.len() >= 99, "0 may stand for another seed");
+    }
+
+    #[test]
+    fn a_shuffle_loses_nothing_and_reaches_every_order() {
+        let mut random = Random::new(1);
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..500 {
+            let mut items = [1, 2, 3, 4];
+            random.shuffle(&mut items);
+            seen.insert(items);
+        }
+        assert_eq!(seen.len(), 24);
+        assert!(seen.iter().all(|items| items.iter().sum::<i32>() == 10));
+    }
+}

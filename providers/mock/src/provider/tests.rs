@@ -466,9 +466,14 @@ fn a_file_that_cannot_be_understood_spoils_only_its_own_load_balancer() {
     let scene = Scene::new(&json!({}));
     let mut good = desired("good");
     scene.settle(&mut good);
-    for garbage in
-        [&b"{\"id\": \"bad\", \"inst"[..], b"\xff\xfe", b"{\"instance\": \"\", \"id\": 3}", b"{\"instance\": \"\"}"]
-    {
+    let garbage: [&[u8]; 5] = [
+        br#"{"id": "bad", "inst"#,
+        b"\xff\xfe",
+        br#"{"instance": "", "id": 3}"#,
+        br#"{"instance": ""}"#,
+        br#"{"id":"bad","instance":"","members":[],"sourceRanges":"all","nodes":[],"generations":[]}"#,
+    ];
+    for garbage in garbage {
         scene.store.replace("balancers/bad.json", garbage).unwrap();
         let ids = [LoadBalancerId::new("bad"), good.id.clone()];
         let states = scene.mock.observe_many(&ids).now_or_never().unwrap();
