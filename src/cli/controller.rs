@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::clock::Clock;
 use crate::cluster::events::EventWriter;
-use crate::cluster::records::{self, ClusterRecords};
 use crate::cluster::lease::{self, Elector, Place, Timing};
+use crate::cluster::records::{self, ClusterRecords};
 use crate::cluster::{connect, watch};
 use crate::controller::dispatcher::Dispatcher;
 use crate::controller::gate::Gate;

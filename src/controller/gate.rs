@@ -37,7 +37,8 @@ impl Gate {
         if self.stop.is_cancelled() {
             return Err(Stopped::Stopping);
         }
-        let leads = !self.elected || self.leadership.borrow().is_some_and(|leadership| self.clock.now() < leadership.until);
+        let leads =
+            !self.elected || self.leadership.borrow().is_some_and(|leadership| self.clock.now() < leadership.until);
         if leads { Ok(()) } else { Err(Stopped::LeadershipLost) }
     }
 }
