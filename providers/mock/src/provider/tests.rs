@@ -291,6 +291,9 @@ fn a_replace_makes_the_new_before_it_breaks_the_old() {
         "who still serves follows the endpoints"
     );
 
+    let wiped = LoadBalancer { published: Vec::new(), ..lb.clone() };
+    assert_eq!(scene.pass("lb", Some(&wiped)).steps, Vec::<String>::new(), "a status wiped by hand gives nothing away");
+
     scene.clock.advance(Duration::from_secs(5));
     let pass = scene.pass("lb", Some(&lb));
     assert_eq!(pass.steps, Vec::<String>::new(), "until clients are told");
