@@ -7,6 +7,7 @@
 //! ```text
 //! for each edit (from -> to):
 //!     undisturbed               settles; the same in any order of the input; nothing foreign touched     laws 1, 3, 4
+//!                               clients always have somewhere to go                                   `published`
 //!     each step twice           the same end                                                              law 2
 //!     killed after each step    the same end                                                              law 2
 //!     killed inside each step   the same end                                                              law 2
@@ -72,6 +73,8 @@ pub enum Law {
     IgnoresOrder,
     /// 5.
     DeletesAll,
+    /// The contract of [`crate::balancer::LoadBalancer::published`].
+    KeepsPublished,
 }
 
 impl fmt::Display for Law {
@@ -84,6 +87,9 @@ impl fmt::Display for Law {
             Self::LeavesForeignAlone => "law 3 (foreign objects are never touched)",
             Self::IgnoresOrder => "law 4 (equal inputs in any order give the same plan)",
             Self::DeletesAll => "law 5 (delete reaches empty from any state, and leaves nothing behind)",
+            Self::KeepsPublished => {
+                "the contract of `published` (nothing that clients use is taken away before its successor is published)"
+            }
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Needs nothing running. The mock keeps the laws of `portolan_core::provider`; and five broken providers, each the mock with one flaw, do
+//! Needs nothing running. The mock keeps the laws of `portolan_core::provider`; and broken providers, each the mock with one flaw, do
 //! not: the suite finds each flaw and names the right law.
 
 #![cfg(test)]
@@ -90,6 +90,11 @@ fn a_provider_that_leaks_on_delete_breaks_law_5() {
     assert_eq!(broken(Flaw::LeaksOnDelete), Law::DeletesAll);
 }
 
+#[test]
+fn a_provider_that_breaks_before_it_makes_breaks_the_contract_of_published() {
+    assert_eq!(broken(Flaw::BreaksBeforeItMakes), Law::KeepsPublished);
+}
+
 fn broken(flaw: Flaw) -> Law {
     let failure = check(1, 0, || MockWorld::new(Parameters::default(), flaw)).unwrap_err();
     println!("{flaw:?}: {failure}");
@@ -110,6 +115,8 @@ enum Flaw {
     UnstableOrder,
     /// Believes that addresses come back by themselves.
     LeaksOnDelete,
+    /// Deletes what it replaces before anything else.
+    BreaksBeforeItMakes,
 }
 
 struct MockWorld {
@@ -217,6 +224,11 @@ impl Provider for Flawed {
         let mut plan = self.mock.plan(desired, observed)?;
         if self.flaw == Flaw::UnstableOrder && self.plans.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
             plan.steps.reverse();
+        }
+        if let (Flaw::BreaksBeforeItMakes, Some(Step::CreateBalancer { generation: 2, .. })) =
+            (self.flaw, plan.steps.first())
+        {
+            plan.steps.insert(0, Step::DeleteBalancer { generation: 1 });
         }
         if self.flaw == Flaw::LeaksOnDelete {
             plan.steps.retain(|step| step.name() != "ReleaseAddress");

@@ -118,6 +118,9 @@ impl<W: World> Run<W> {
                 let interrupted = self.step(&step, trouble)?;
                 self.steps = self.steps.saturating_add(1);
                 self.check_foreign()?;
+                if trouble == Trouble::None {
+                    self.check_published(&step)?;
+                }
                 just_done.push(step);
                 if interrupted {
                     // What the dead process did tells nothing about the plan of the next.
@@ -284,6 +287,19 @@ impl<W: World> Run<W> {
             return Ok(());
         }
         Err(self.failure(Law::LeavesForeignAlone, format!("before: {}; now: {now}", self.foreign)))
+    }
+
+    /// As long as a load balancer is wanted, whoever was told where to go still has somewhere to go.
+    fn check_published(&self, step: &<W::Provider as Provider>::Step) -> Result<(), Failure> {
+        let desired = self.desired();
+        if desired.is_none() || self.published.is_empty() {
+            return Ok(());
+        }
+        let published = self.provider.outcome(desired.as_ref(), &self.observe()?).published;
+        if !published.is_empty() {
+            return Ok(());
+        }
+        Err(self.failure(Law::KeepsPublished, format!("after step {step} nothing is left of {:?}", self.published)))
     }
 
     /// The law that a provider breaks by not settling.

@@ -155,7 +155,9 @@ impl<W: World, F: FnMut() -> W> Suite<F> {
 fn crash_to_blame(failure: Failure) -> Failure {
     match failure.law {
         Law::Settles => Failure { law: Law::SurvivesCrashes, ..failure },
-        Law::SurvivesCrashes | Law::LeavesForeignAlone | Law::IgnoresOrder | Law::DeletesAll => failure,
+        Law::SurvivesCrashes | Law::LeavesForeignAlone | Law::IgnoresOrder | Law::DeletesAll | Law::KeepsPublished => {
+            failure
+        }
     }
 }
 

@@ -291,6 +291,9 @@ fn a_replace_makes_the_new_before_it_breaks_the_old() {
         "who still serves follows the endpoints"
     );
 
+    let wiped = LoadBalancer { published: Vec::new(), ..lb.clone() };
+    assert_eq!(scene.pass("lb", Some(&wiped)).steps, Vec::<String>::new(), "a status wiped by hand gives nothing away");
+
     scene.clock.advance(Duration::from_secs(5));
     let pass = scene.pass("lb", Some(&lb));
     assert_eq!(pass.steps, Vec::<String>::new(), "until clients are told");
@@ -367,6 +370,13 @@ fn another_requested_address_is_a_replace_and_one_that_cannot_be_had_changes_not
     assert_eq!(pass.error.unwrap().reason, Reason::RequestedAddressUnavailable);
     assert_eq!(ips(&pass.outcome.published), ["203.0.113.2", "2001:db8:113::1"]);
     lb.requested = vec!["203.0.113.50".parse().unwrap()];
+    for _ in 0..5 {
+        lb.published = scene.pass("lb", Some(&lb)).outcome.published;
+        assert!(
+            scene.store.exists("addresses/2001:db8:113::1").unwrap(),
+            "an address that both generations have stays claimed"
+        );
+    }
     assert_eq!(scene.settle(&mut lb).error, None);
     assert_eq!(ips(&lb.published), ["203.0.113.50", "2001:db8:113::1"], "the other family's address stays");
     let picture = picture(&scene.store, scene.clock.now()).unwrap();
