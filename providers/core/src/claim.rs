@@ -215,3 +215,6 @@ pub fn has_own_finalizer(service: &Service, instance: &Instance) -> bool {
 pub fn load_balancer_of(service: &Service, classes: &Classes) -> LoadBalancerId {
     classes.instance.load_balancer_of(&service.uid)
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,3 +143,6 @@ fn sharing(service: &Service, refused: &mut Vec<Refused>) {
     }
 }
 
+
+#[cfg(test)]
+mod tests;

@@ -36,11 +36,6 @@ impl Event {
     }
 }
 
-/// Work on a load balancer begins.
-pub fn ensuring() -> Event {
-    Event::new(EventType::Normal, "EnsuringLoadBalancer", "Ensuring load balancer")
-}
-
 /// Removal begins.
 pub fn deleting() -> Event {
     Event::new(EventType::Normal, "DeletingLoadBalancer", "Deleting load balancer")
@@ -90,6 +85,11 @@ pub fn of_status(service: &Service, status: &Status) -> Vec<Event> {
 fn news(condition_type: ConditionType, before: Option<&Condition>, after: &Condition) -> Option<Event> {
     let was_true = before.is_some_and(|before| before.status == ConditionStatus::True);
     match (condition_type, after.status) {
+        (ConditionType::Programmed, ConditionStatus::False)
+            if after.reason == Reason::Provisioning.code() && before.is_none_or(|before| before.reason != after.reason) =>
+        {
+            Some(Event::new(EventType::Normal, "EnsuringLoadBalancer", "Ensuring load balancer"))
+        }
         (ConditionType::Programmed, ConditionStatus::True) if !was_true => {
             Some(Event::new(EventType::Normal, "EnsuredLoadBalancer", "Ensured load balancer"))
         }
@@ -131,3 +131,6 @@ pub fn of_claim_warning(warning: &ClaimWarning) -> Event {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

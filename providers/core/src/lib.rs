@@ -38,3 +38,5 @@ pub mod claim;
 pub mod desire;
 pub mod status;
 pub mod events;
+#[cfg(any(test, feature = "testing"))]
+pub mod examples;

@@ -133,6 +133,42 @@ reasons! {
     NoWitness,
 }
 
+impl Reason {
+    /// The hop at which something has failed for this reason.
+    pub fn hop(self) -> ConditionType {
+        match self {
+            Self::Accepted
+            | Self::PortsRefused
+            | Self::ClassNotConfigured
+            | Self::OtherInstance
+            | Self::InvalidSpec
+            | Self::InvalidAnnotation
+            | Self::ProtocolNotSupported
+            | Self::MixedProtocolNotSupported
+            | Self::NodePortRequired
+            | Self::FamilyNotSupported
+            | Self::SourceRangesNotSupported
+            | Self::InvalidSourceRange
+            | Self::SessionAffinityNotSupported
+            | Self::SchemeNotSupported
+            | Self::RequestedAddressNotSupported
+            | Self::InvalidRequestedAddress
+            | Self::SharingNotSupported => ConditionType::Accepted,
+            Self::Assigned
+            | Self::AddressPending
+            | Self::NotRequested
+            | Self::AddressesExhausted
+            | Self::RequestedAddressUnavailable => ConditionType::AddressAssigned,
+            Self::Programmed
+            | Self::Provisioning
+            | Self::ProviderRefused
+            | Self::ProviderFailed
+            | Self::NotOurs => ConditionType::Programmed,
+            Self::Reachable | Self::NoEndpoints | Self::Unhealthy | Self::NoWitness => ConditionType::Reachable,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())

@@ -87,11 +87,12 @@ pub fn status(service: &Service, findings: &Findings<'_>, now: &str) -> Status {
     Status { ingress: ingress(service, &outcome.published, findings.refused_ports), conditions }
 }
 
-/// The status of a Service whose only news is that it cannot be acted on: everything else stays as it is.
-pub fn only_accepted(service: &Service, accepted: &Verdict, now: &str) -> Status {
+/// The status with news on these conditions only: everything else stays as it is.
+pub fn only(service: &Service, findings: &[(ConditionType, Verdict)], now: &str) -> Status {
     let mut conditions = service.conditions.clone();
-    let name = ConditionType::Accepted.name();
-    set(&mut conditions, name, accepted.status, accepted.reason.code(), &accepted.message, now);
+    for (condition_type, verdict) in findings {
+        set(&mut conditions, condition_type.name(), verdict.status, verdict.reason.code(), &verdict.message, now);
+    }
     Status { ingress: service.ingress.clone(), conditions }
 }
 
@@ -189,3 +190,6 @@ fn set(
 fn join(refused: &[Refused]) -> String {
     refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
+
+#[cfg(test)]
+mod tests;
