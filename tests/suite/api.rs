@@ -15,6 +15,12 @@ pub(crate) static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| 
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a tokio runtime")
 });
 
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.status, self.message)
+    }
+}
+
 /// A client for one API server and user.
 #[derive(Clone)]
 pub(crate) struct Api {
@@ -39,7 +45,7 @@ impl Api {
         match self.request(Method::GET, path, None) {
             Ok(found) => Some(found),
             Err(refused) if refused.status == StatusCode::NOT_FOUND => None,
-            Err(refused) => panic!("GET {path}: {refused:?}"),
+            Err(refused) => panic!("GET {path}: {refused}"),
         }
     }
 
@@ -54,12 +60,12 @@ impl Api {
     /// Creates an object; the path is that of its collection.
     pub(crate) fn create(&self, path: &str, object: &Value) -> Value {
         self.request(Method::POST, path, Some(("application/json", object)))
-            .unwrap_or_else(|refused| panic!("POST {path}: {refused:?}\n{object:#}"))
+            .unwrap_or_else(|refused| panic!("POST {path}: {refused}\n{object:#}"))
     }
 
     /// A JSON merge patch (RFC 7386).
     pub(crate) fn patch(&self, path: &str, patch: &Value) -> Value {
-        self.try_patch(path, patch).unwrap_or_else(|refused| panic!("PATCH {path}: {refused:?}\n{patch:#}"))
+        self.try_patch(path, patch).unwrap_or_else(|refused| panic!("PATCH {path}: {refused}\n{patch:#}"))
     }
 
     /// A JSON merge patch that may be refused.
@@ -67,19 +73,12 @@ impl Api {
         self.request(Method::PATCH, path, Some(("application/merge-patch+json", patch)))
     }
 
-    /// Server-side apply, by force.
-    pub(crate) fn apply(&self, path: &str, object: &Value) -> Value {
-        let path = format!("{path}?fieldManager=suite&force=true");
-        self.request(Method::PATCH, &path, Some(("application/apply-patch+yaml", object)))
-            .unwrap_or_else(|refused| panic!("APPLY {path}: {refused:?}\n{object:#}"))
-    }
-
     /// Deletes an object; one that is gone is no error.
     pub(crate) fn delete(&self, path: &str) {
         match self.request(Method::DELETE, path, None) {
             Ok(_) => {}
             Err(refused) if refused.status == StatusCode::NOT_FOUND => {}
-            Err(refused) => panic!("DELETE {path}: {refused:?}"),
+            Err(refused) => panic!("DELETE {path}: {refused}"),
         }
     }
 

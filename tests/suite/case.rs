@@ -12,8 +12,7 @@ use crate::server::Server;
 pub(crate) fn real(case: impl FnOnce(&World)) {
     let name = type_name_of_val(&case).trim_start_matches("suite::").trim_end_matches("::{{closure}}").to_owned();
     let Some(server) = Server::shared() else {
-        // Not `eprintln`, which the test runner swallows for cases that pass.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: needs KUBEBUILDER_ASSETS (tests/run sets it): {name}");
+        say(&format!("SKIPPED: needs KUBEBUILDER_ASSETS (tests/run sets it): {name}"));
         record("skipped", &name, 0.0);
         return;
     };
@@ -23,6 +22,11 @@ pub(crate) fn real(case: impl FnOnce(&World)) {
     if let Err(panic) = outcome {
         resume_unwind(panic);
     }
+}
+
+/// Prints a line that is worth reading although the case passes. (Not `println`, which the test runner swallows then.)
+pub(crate) fn say(line: &str) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// One line a case, `outcome<TAB>name<TAB>seconds`, in the file that `tests/run` counts from.

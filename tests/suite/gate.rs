@@ -16,6 +16,7 @@ use hyper::body::{Bytes, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::api::{RUNTIME, client};
 use crate::process::Process;
@@ -42,10 +43,10 @@ impl Seen {
 /// What happens to a chosen request.
 #[derive(Clone)]
 pub(crate) enum Fault {
-    /// The process dies before the server hears of the request.
-    KillBefore(Process),
-    /// The process dies when the server has answered, and never hears the answer.
-    KillAfter(Process),
+    /// The [victim](Gate::aim_at) dies before the server hears of the request.
+    KillBefore,
+    /// The [victim](Gate::aim_at) dies when the server has answered, and never hears the answer.
+    KillAfter,
     /// This answer instead of the server's, which hears nothing.
     Answer { status: u16, retry_after: Option<u32>, body: &'static [u8] },
     /// The server does it; of its answer only the first half arrives.
@@ -95,6 +96,7 @@ struct Book {
 
 struct Door {
     upstream: kube::Client,
+    victim: watch::Sender<Option<Process>>,
     book: Mutex<Book>,
     /// Requests, watches excepted, that have come and are not answered.
     open: AtomicUsize,
@@ -113,7 +115,12 @@ impl Gate {
         // Nobody: the token in each request decides.
         let mut kubeconfig = server.kubeconfig("nobody");
         kubeconfig["users"][0]["user"] = serde_json::json!({});
-        let door = Arc::new(Door { upstream: client(&kubeconfig), book: Mutex::default(), open: AtomicUsize::new(0) });
+        let door = Arc::new(Door {
+            upstream: client(&kubeconfig),
+            victim: watch::Sender::default(),
+            book: Mutex::default(),
+            open: AtomicUsize::new(0),
+        });
         let (address, listening) = RUNTIME.block_on(async {
             let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
             let address = listener.local_addr().expect("bound");
@@ -126,6 +133,12 @@ impl Gate {
     /// Where it listens.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whom the killing faults kill. A request that meets one before anybody is named waits for the name, so that a process can
+    /// be killed at its very first request.
+    pub(crate) fn aim_at(&self, victim: Option<&Process>) {
+        self.door.victim.send_replace(victim.cloned());
     }
 
     /// Counts from here: the next request has index 1. Ends all faults.
@@ -198,6 +211,19 @@ impl Door {
         self.book.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// Kills the victim. In a task of its own: the victim's death closes the connection, and with it ends who serves it.
+    async fn kill(&self) -> Result<(), Error> {
+        let mut victim = self.victim.subscribe();
+        RUNTIME
+            .spawn(async move {
+                if let Ok(Some(victim)) = victim.wait_for(Option::is_some).await.as_deref() {
+                    victim.kill();
+                }
+            })
+            .await?;
+        Ok(())
+    }
+
     /// Writes the request down; the fault it meets.
     fn enter(&self, seen: Seen) -> Option<Fault> {
         let mut book = self.book();
@@ -242,21 +268,21 @@ async fn pass(door: Arc<Door>, request: Request<Incoming>) -> Result<Response<Bo
         path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
         watch: query.split('&').any(|part| part == "watch=true" || part == "watch=1"),
     };
-    let watch = seen.watch;
+    let is_watch = seen.watch;
     let fault = door.enter(seen);
-    let _open = (!watch).then(|| Open::new(&door));
+    let _open = (!is_watch).then(|| Open::new(&door));
     match fault {
         None => Ok(forward(&door, request).await?.map(|body| body.map_err(Into::into).boxed_unsync())),
-        Some(Fault::KillBefore(process)) => {
-            process.kill();
+        Some(Fault::KillBefore) => {
+            door.kill().await?;
             Err("killed before the request".into())
         }
-        Some(Fault::KillAfter(process)) => {
+        Some(Fault::KillAfter) => {
             let answer = forward(&door, request).await?;
-            if !watch {
+            if !is_watch {
                 answer.into_body().collect().await?;
             }
-            process.kill();
+            door.kill().await?;
             Err("killed after the answer".into())
         }
         Some(Fault::Answer { status, retry_after, body }) => {
@@ -268,7 +294,7 @@ async fn pass(door: Arc<Door>, request: Request<Incoming>) -> Result<Response<Bo
         }
         Some(Fault::Cut) => {
             let (parts, body) = forward(&door, request).await?.into_parts();
-            let half = if watch { first_frame(body).await? } else { body.collect().await?.to_bytes() };
+            let half = if is_watch { first_frame(body).await? } else { body.collect().await?.to_bytes() };
             let half = half.slice(..half.len() / 2);
             let frames = futures::stream::iter([Ok(Frame::data(half)), Err::<_, Error>("cut".into())]);
             Ok(Response::from_parts(parts, StreamBody::new(frames).boxed_unsync()))
@@ -277,7 +303,7 @@ async fn pass(door: Arc<Door>, request: Request<Incoming>) -> Result<Response<Bo
         Some(Fault::Rewrite(from, to)) => {
             let (parts, body) = forward(&door, request).await?.into_parts();
             let rewrite = move |bytes: Bytes| Bytes::from(String::from_utf8_lossy(&bytes).replace(from, to));
-            if watch {
+            if is_watch {
                 let frames = body
                     .into_data_stream()
                     .map(move |frame| frame.map(|bytes| Frame::data(rewrite(bytes))).map_err(Into::into));

@@ -165,11 +165,15 @@ impl World {
         });
     }
 
-    /// Waits until neither a record nor a load balancer of this case is left.
+    /// Waits until neither a record nor a load balancer nor an address of this case is left.
     pub(crate) fn nothing_left(&self) {
-        eventually("no record and no load balancer is left", SOON, || {
-            let (records, mock) = (self.records(), self.mock().balancers());
-            if records.is_empty() && mock.is_empty() { Ok(()) } else { Err(format!("{records:#?} {mock:#?}")) }
+        eventually("no record, no load balancer and no address is left", SOON, || {
+            let (records, mock) = (self.records(), self.mock());
+            if records.is_empty() && mock.balancers().is_empty() && mock.addresses().is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{records:#?} {:#}", mock.state()))
+            }
         });
     }
 

@@ -132,7 +132,8 @@ fn the_gate_kills_before_the_server_hears_or_after_it_has_answered() {
         for (label, after) in [("before", false), ("after", true)] {
             let gate = Gate::before(world.server);
             let victim = Process::spawn(Command::new("sleep").arg("600")).unwrap();
-            gate.at(1, if after { Fault::KillAfter(victim.clone()) } else { Fault::KillBefore(victim.clone()) });
+            gate.aim_at(Some(&victim));
+            gate.at(1, if after { Fault::KillAfter } else { Fault::KillBefore });
             let api = Api::new(&world.server.kubeconfig_through(gate.url(), &world.server.new_user()));
             let patch = json!({"metadata": {"labels": {label: "here"}}});
             assert_eq!(api.try_patch(&world.path("web"), &patch).unwrap_err().status, 502, "no answer");

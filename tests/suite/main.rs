@@ -17,7 +17,8 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "this whole crate is tests: they fail by panicking and run on the wall clock"
+    clippy::needless_pass_by_value,
+    reason = "this whole crate is tests: they fail by panicking, run on the wall clock, and write JSON where they pass it"
 )]
 
 mod api;
@@ -27,4 +28,12 @@ mod harness;
 mod process;
 mod server;
 
+mod absence;
+mod classes;
+mod crash;
 mod harness_cases;
+mod hostile;
+mod lifecycle;
+mod rivals;
+mod silence;
+mod storm;

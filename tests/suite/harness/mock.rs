@@ -23,7 +23,14 @@ impl Mock {
 
     /// The load balancers by id.
     pub(crate) fn balancers(&self) -> serde_json::Map<String, Value> {
-        self.state()["balancers"].as_object().cloned().unwrap_or_default()
+        let state = self.state();
+        assert!(state["problems"].as_array().is_none_or(Vec::is_empty), "{state:#}");
+        state["balancers"].as_object().cloned().unwrap_or_default()
+    }
+
+    /// The addresses that are given to somebody.
+    pub(crate) fn addresses(&self) -> serde_json::Map<String, Value> {
+        self.state()["addresses"].as_object().cloned().unwrap_or_default()
     }
 
     /// Arms a fault: `--on ... --effect ...`.
