@@ -1,0 +1,221 @@
+//! `LoadBalancerRecord`: the stored form of the core's [`Record`].
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use kube::core::ObjectMeta;
+use portolan_core::balancer::Member;
+use portolan_core::ids::{ClassName, Instance, LoadBalancerId, ProviderName, ResourceVersion, Uid};
+use portolan_core::record::{ClaimedBy, Record};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What Portolan must remember of a load balancer although Kubernetes forgets it. Written by the controller before it creates anything
+/// outside, deleted after everything outside is gone. Editing one by hand orphans what it stands for.
+#[derive(CustomResource, JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(group = "portolan.dev", version = "v1alpha1", kind = "LoadBalancerRecord", shortname = "lbr")]
+#[kube(derive = "PartialEq", doc = "What Portolan must remember of a load balancer although Kubernetes forgets it.")]
+#[kube(printcolumn = r#"{"name": "Class", "type": "string", "jsonPath": ".spec.class"}"#)]
+#[kube(printcolumn = r#"{"name": "Provider", "type": "string", "jsonPath": ".spec.provider"}"#)]
+#[kube(printcolumn = r#"{"name": "Services", "type": "string", "jsonPath": ".spec.members[*].name"}"#)]
+#[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancerRecordSpec {
+    /// The Portolan that it belongs to; empty for the only one of a cluster.
+    #[serde(default)]
+    pub instance: String,
+    /// The class, as configured when the record was written.
+    pub class: String,
+    /// How the Service came to that class.
+    pub claimed_by: ClaimedByText,
+    /// The provider.
+    pub provider: String,
+    /// The provider's parameters: with them the load balancer can be removed although its class is no longer configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub parameters: Option<Value>,
+    /// The Services that it serves, in the order of joining.
+    #[serde(default)]
+    pub members: Vec<MemberSpec>,
+    /// External identifiers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub external: BTreeMap<String, String>,
+}
+
+/// How a Service came to its class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ClaimedByText {
+    /// `spec.loadBalancerClass` names it.
+    Class,
+    /// It has no class, and this one is the default.
+    Default,
+    /// It has no class, and its type annotation asks for this one.
+    TypeAnnotation,
+}
+
+/// A Service behind a load balancer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MemberSpec {
+    /// Its UID: the identity.
+    pub uid: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A stored record that cannot be what a controller wrote.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("LoadBalancerRecord {name:?}: {problem}")]
+pub struct StoredRecordError {
+    /// `metadata.name`.
+    pub name: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl From<&Record> for LoadBalancerRecord {
+    fn from(record: &Record) -> Self {
+        let metadata = ObjectMeta {
+            name: Some(record.id.to_string()),
+            resource_version: record.version.as_ref().map(ToString::to_string),
+            ..ObjectMeta::default()
+        };
+        let spec = LoadBalancerRecordSpec {
+            instance: record.instance.as_str().to_owned(),
+            class: record.class.to_string(),
+            claimed_by: match record.claimed_by {
+                ClaimedBy::Class => ClaimedByText::Class,
+                ClaimedBy::Default => ClaimedByText::Default,
+                ClaimedBy::TypeAnnotation => ClaimedByText::TypeAnnotation,
+            },
+            provider: record.provider.to_string(),
+            parameters: Some(record.parameters.clone()).filter(|value| !value.is_null()),
+            members: record
+                .members
+                .iter()
+                .map(|member| MemberSpec {
+                    uid: member.uid.to_string(),
+                    namespace: member.namespace.clone(),
+                    name: member.name.clone(),
+                })
+                .collect(),
+            external: record.external.clone(),
+        };
+        Self { metadata, spec }
+    }
+}
+
+impl TryFrom<LoadBalancerRecord> for Record {
+    type Error = StoredRecordError;
+
+    fn try_from(stored: LoadBalancerRecord) -> Result<Self, StoredRecordError> {
+        let LoadBalancerRecord { metadata, spec } = stored;
+        let name = metadata.name.unwrap_or_default();
+        let wrong = |problem: String| StoredRecordError { name: name.clone(), problem };
+        if name.is_empty() {
+            return Err(wrong("it has no name".to_owned()));
+        }
+        if spec.parameters.as_ref().is_some_and(|value| !value.is_object()) {
+            return Err(wrong("spec.parameters is not an object".to_owned()));
+        }
+        Ok(Self {
+            id: LoadBalancerId::new(name.clone()),
+            version: metadata.resource_version.map(ResourceVersion::new),
+            instance: Instance::parse(&spec.instance).map_err(|problem| wrong(format!("spec.instance: {problem}")))?,
+            class: ClassName::new(spec.class),
+            claimed_by: match spec.claimed_by {
+                ClaimedByText::Class => ClaimedBy::Class,
+                ClaimedByText::Default => ClaimedBy::Default,
+                ClaimedByText::TypeAnnotation => ClaimedBy::TypeAnnotation,
+            },
+            provider: ProviderName::new(spec.provider),
+            parameters: spec.parameters.unwrap_or(Value::Null),
+            members: spec
+                .members
+                .into_iter()
+                .map(|member| Member { uid: Uid::new(member.uid), namespace: member.namespace, name: member.name })
+                .collect(),
+            external: spec.external,
+        })
+    }
+}
+
+/// An object of which the server keeps every field, because only the provider knows them.
+fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record() -> Record {
+        Record {
+            id: LoadBalancerId::new("blue.0f4c"),
+            version: Some(ResourceVersion::new("17")),
+            instance: Instance::parse("blue").unwrap(),
+            class: ClassName::new("portolan.dev/mock"),
+            claimed_by: ClaimedBy::TypeAnnotation,
+            provider: ProviderName::new("mock"),
+            parameters: json!({"ranges": {"internal": ["10.255.0.0/16"]}, "delay": 3}),
+            members: vec![Member { uid: Uid::new("0f4c"), namespace: "shop".into(), name: "web".into() }],
+            external: BTreeMap::from([("arn".to_owned(), "arn:aws:x".to_owned())]),
+        }
+    }
+
+    #[test]
+    fn a_record_survives_storage() {
+        for parameters in [json!({"a": [1, {"b": null}]}), json!({}), Value::Null] {
+            let record = Record { parameters, ..record() };
+            let text = serde_json::to_string(&LoadBalancerRecord::from(&record)).unwrap();
+            let stored: LoadBalancerRecord = serde_json::from_str(&text).unwrap();
+            assert_eq!(Record::try_from(stored).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn a_stored_object_that_nobody_wrote_is_an_error() {
+        let good = serde_json::to_value(LoadBalancerRecord::from(&record())).unwrap();
+        let broken = |pointer: &str, value: Value| {
+            let mut object = good.clone();
+            *object.pointer_mut(pointer).unwrap() = value;
+            let stored: LoadBalancerRecord = serde_json::from_value(object).map_err(|error| error.to_string())?;
+            Record::try_from(stored).map_err(|error| error.to_string())
+        };
+        assert!(broken("/metadata/name", json!("other")).is_ok());
+        for (pointer, value, says) in [
+            ("/metadata/name", Value::Null, "no name"),
+            ("/spec/instance", json!("Not legal"), "spec.instance"),
+            ("/spec/parameters", json!("text"), "spec.parameters"),
+            ("/spec/claimedBy", json!("Force"), "Force"),
+            ("/spec/members", json!([{"uid": 3}]), "invalid type"),
+        ] {
+            let error = broken(pointer, value).unwrap_err();
+            assert!(error.contains(says), "{pointer}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_definition_is_cluster_scoped_and_keeps_parameters() {
+        let [crd] = crate::api::crds().try_into().unwrap();
+        let crd = serde_json::to_value(crd).unwrap();
+        assert_eq!(crd["metadata"]["name"], "loadbalancerrecords.portolan.dev");
+        assert_eq!(crd["spec"]["scope"], "Cluster");
+        assert_eq!(crd["spec"]["names"]["shortNames"], json!(["lbr"]));
+        let version = &crd["spec"]["versions"][0];
+        assert_eq!(version["name"], "v1alpha1");
+        let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        let parameters = &spec["properties"]["parameters"];
+        assert_eq!(parameters["type"], "object");
+        assert_eq!(parameters["x-kubernetes-preserve-unknown-fields"], true);
+        assert_eq!(spec["properties"]["claimedBy"]["enum"], json!(["Class", "Default", "TypeAnnotation"]));
+        assert_eq!(spec["required"], json!(["claimedBy", "class", "provider"]));
+        let columns: Vec<_> =
+            version["additionalPrinterColumns"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
+        assert_eq!(columns, ["Class", "Provider", "Services", "Age"]);
+    }
+}

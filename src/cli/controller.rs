@@ -1,0 +1,89 @@
+//! `portolan controller`: all wiring, in one readable function.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use portolan_core::desire::Settings;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::cluster::events::EventWriter;
+use crate::cluster::lease::{self, Candidate};
+use crate::cluster::records::{self, KubeRecords};
+use crate::cluster::{connect, watch};
+use crate::controller::dispatcher::Dispatcher;
+use crate::controller::gate::Gate;
+use crate::controller::reconcile::Reconciler;
+use crate::providers::Providers;
+use crate::supervisor::Supervisor;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    cluster: connect::Arguments,
+    /// The configuration file; without one, the class portolan.dev/mock alone.
+    #[arg(long, value_name = "FILE", env = "PORTOLAN_CONFIG")]
+    config: Option<PathBuf>,
+    /// Act without being elected. Two such controllers do no harm, but the work twice.
+    #[arg(long)]
+    no_leader_election: bool,
+    /// The namespace of the leader election Lease.
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "kube-system")]
+    lease_namespace: String,
+    /// Who we are in the Lease. The same identity takes its own Lease back at once; by default it is made up anew.
+    #[arg(long, env = "POD_NAME")]
+    identity: Option<String>,
+    /// How many load balancers are worked on at the same time.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: u16,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    super::runtime()?.block_on(control(arguments))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn control(arguments: &Arguments) -> anyhow::Result<()> {
+    let configuration = super::configuration(arguments.config.as_deref())?;
+    let clock = Clock::start();
+    let client = arguments.cluster.client().await?;
+    records::check_crds(&client).await?;
+
+    let mut supervisor = Supervisor::default();
+    let stop = supervisor.stop();
+    let classes = Arc::new(configuration.classes);
+    let providers = Arc::new(Providers::new(classes.instance.clone(), clock.clone()));
+
+    let (leadership, until) = tokio::sync::watch::channel(None);
+    let gate = Gate { until, elected: !arguments.no_leader_election, stop: stop.clone(), clock: clock.clone() };
+    if gate.elected {
+        let candidate = Candidate {
+            namespace: arguments.lease_namespace.clone(),
+            instance: classes.instance.clone(),
+            identity: arguments.identity.clone().unwrap_or_else(lease::made_up_identity),
+        };
+        let client = arguments.cluster.client().await?;
+        supervisor.spawn("elector", lease::run(client, candidate, leadership, clock.clone(), stop.clone()));
+    }
+
+    // The watches wait while the index is busy: nothing is dropped, and nothing piles up.
+    let (events, observed) = mpsc::channel(1024);
+    supervisor.spawn("watches", watch::run(client.clone(), events, stop.clone()));
+
+    let reconciler = Reconciler {
+        records: KubeRecords::new(client.clone()),
+        events: EventWriter::new(client.clone(), clock.clone()),
+        client,
+        classes: classes.clone(),
+        settings: Settings { ignore_exclude_label: configuration.ignore_exclude_label },
+        providers,
+        clock,
+    };
+    let dispatcher = Dispatcher::new(reconciler, gate, usize::from(arguments.workers), configuration.resync);
+    supervisor.spawn("dispatcher", dispatcher.run(observed));
+
+    let names: Vec<String> = classes.classes.iter().map(|class| class.name.to_string()).collect();
+    tracing::info!(classes = names.join(","), instance = classes.instance.as_str(), "controller started");
+    Ok(supervisor.run().await?)
+}

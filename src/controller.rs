@@ -1,0 +1,3 @@
+//! Index, reconcile, and what wires them.
+
+pub mod index;

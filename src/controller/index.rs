@@ -1,0 +1,327 @@
+//! The index: what all watches and our own writes have told so far, and whom a change concerns. A plain state machine without
+//! clock or tasks; one task owns it.
+//!
+//! ```text
+//! watches -- Observed --> +-------+ -- dirty LoadBalancerIds --> queue
+//! workers -- Written ---> | Index | -- Snapshot ---------------> workers
+//!                         +-------+
+//! ```
+//!
+//! What counts as a change is the projected object, never its resourceVersion: heartbeats, relists of the same and echoes of our
+//! own writes wake nobody.
+
+mod store;
+
+pub use store::{Event, Object};
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, OnceLock};
+
+use portolan_core::class::Classes;
+use portolan_core::ids::{LoadBalancerId, ResourceVersion, ServiceKey, Uid};
+use portolan_core::record::Record;
+use portolan_core::snapshot::{Node, Service, ServiceType, Slice, Snapshot, Versioned};
+
+use store::{Change, Store};
+
+/// The load balancers that need a pass.
+pub type Dirty = BTreeSet<LoadBalancerId>;
+
+/// What a watch says.
+#[derive(Clone, Debug)]
+pub enum Observed {
+    /// Of Services.
+    Service(Event<Versioned<Service>>),
+    /// Of EndpointSlices.
+    Slice(Event<Arc<Slice>>),
+    /// Of Nodes.
+    Node(Event<Arc<Node>>),
+    /// Of records, of every instance.
+    Record(Event<Arc<Record>>),
+}
+
+/// A write of ours that the server has acknowledged.
+#[derive(Clone, Debug)]
+pub enum Written {
+    /// A Service, as the server returned it. The write must have had the version of a reading as its precondition: else it could
+    /// carry somebody else's edit, for which nobody would be woken.
+    Service(Versioned<Service>),
+    /// A record, as the server returned it after a create or replace, or as a `get` found it.
+    Record(Arc<Record>),
+    /// The record that was at this version is gone: we deleted it, or the server says so.
+    RecordDeleted(LoadBalancerId, ResourceVersion),
+}
+
+/// All watched objects, and who depends on them.
+#[derive(Debug)]
+pub struct Index {
+    classes: Classes,
+    finalizer: String,
+    services: Store<Versioned<Service>>,
+    slices: Store<Arc<Slice>>,
+    nodes: Store<Arc<Node>>,
+    records: Store<Arc<Record>>,
+    /// The Service that each load balancer would serve alone: the way from a UID to a key.
+    alone: HashMap<LoadBalancerId, ServiceKey>,
+    /// Each Service's slices, by name.
+    slices_of: BTreeMap<ServiceKey, Vec<Arc<Slice>>>,
+    /// The records, of any instance, that name a UID.
+    naming: BTreeMap<Uid, BTreeSet<LoadBalancerId>>,
+    /// All Nodes as a snapshot holds them, until one changes.
+    all_nodes: OnceLock<Arc<Vec<Arc<Node>>>>,
+    synced: bool,
+}
+
+impl Index {
+    /// An empty index.
+    pub fn new(classes: Classes) -> Self {
+        Self {
+            finalizer: classes.instance.finalizer(),
+            classes,
+            services: Store::default(),
+            slices: Store::default(),
+            nodes: Store::default(),
+            records: Store::default(),
+            alone: HashMap::new(),
+            slices_of: BTreeMap::new(),
+            naming: BTreeMap::new(),
+            all_nodes: OnceLock::new(),
+            synced: false,
+        }
+    }
+
+    /// The first list of every kind is complete. Before that nothing is dirty and no snapshot means anything: what has not been
+    /// listed yet would look deleted.
+    pub fn synced(&self) -> bool {
+        self.synced
+    }
+
+    /// Takes in what a watch says and adds those whom it concerns. When the last first list completes, that is [`Self::all`].
+    pub fn observe(&mut self, observed: Observed, dirty: &mut Dirty) {
+        let mut concerned = Dirty::new();
+        match observed {
+            Observed::Service(event) => {
+                for change in self.services.observe(event) {
+                    self.service_changed(change, &mut concerned);
+                }
+            }
+            Observed::Slice(event) => {
+                for change in self.slices.observe(event) {
+                    self.slice_changed(change, &mut concerned);
+                }
+            }
+            Observed::Node(event) => {
+                if !self.nodes.observe(event).is_empty() {
+                    self.nodes_changed(&mut concerned);
+                }
+            }
+            Observed::Record(event) => {
+                for change in self.records.observe(event) {
+                    self.record_changed(change, &mut concerned);
+                }
+            }
+        }
+        if self.synced {
+            dirty.append(&mut concerned);
+        } else if self.services.listed() && self.slices.listed() && self.nodes.listed() && self.records.listed() {
+            self.synced = true;
+            dirty.append(&mut self.all());
+        }
+    }
+
+    /// Takes in a write that a pass over `by` has made, so that no later snapshot shows it undone. It concerns all but `by`.
+    pub fn written(&mut self, by: &LoadBalancerId, written: Written, dirty: &mut Dirty) {
+        let mut concerned = Dirty::new();
+        let mut surprising = false;
+        match written {
+            Written::Service(service) => {
+                // We never create Services. One that the index does not hold was deleted meanwhile.
+                let held = self.services.get(&service.object.key);
+                if held.is_some_and(|held| held.object.uid == service.object.uid)
+                    && let Some(change) = self.services.written(service)
+                {
+                    surprising = is_foreign_edit(&change);
+                    self.service_changed(change, &mut concerned);
+                }
+            }
+            Written::Record(record) => {
+                if let Some(change) = self.records.written(record) {
+                    self.record_changed(change, &mut concerned);
+                }
+            }
+            Written::RecordDeleted(id, version) => {
+                if let Some(change) = self.records.deleted(&id, &version) {
+                    self.record_changed(change, &mut concerned);
+                }
+            }
+        }
+        if !surprising {
+            concerned.remove(by);
+        }
+        if self.synced {
+            dirty.append(&mut concerned);
+        }
+    }
+
+    /// Every load balancer that there is anything to do for: of Services of type LoadBalancer, of those that carry our finalizer, and
+    /// of our records.
+    pub fn all(&self) -> Dirty {
+        let services = self.services.iter().flat_map(|service| self.ids_of_service(&service.object));
+        let records = self.records.iter().filter(|record| self.is_ours(record)).map(|record| record.id.clone());
+        services.chain(records).collect()
+    }
+
+    /// What a pass over this load balancer reads.
+    pub fn snapshot(&self, id: &LoadBalancerId) -> Snapshot {
+        let record = self.records.get(id).filter(|record| self.is_ours(record)).cloned();
+        let members = record.iter().flat_map(|record| &record.members);
+        let services: BTreeMap<_, _> = std::iter::once(id.clone())
+            .chain(members.map(|member| self.id_alone(&member.uid)))
+            .filter_map(|alone| self.services.get(self.alone.get(&alone)?))
+            .map(|service| (service.object.key.clone(), service.clone()))
+            .collect();
+        let slices =
+            services.keys().map(|key| (key.clone(), self.slices_of.get(key).cloned().unwrap_or_default())).collect();
+        let other_ids: BTreeSet<_> =
+            services.values().filter_map(|service| self.naming.get(&service.object.uid)).flatten().collect();
+        let other_records = other_ids
+            .into_iter()
+            .filter(|other| record.is_none() || *other != id)
+            .filter_map(|other| self.records.get(other));
+        Snapshot {
+            id: id.clone(),
+            slices,
+            nodes: Arc::clone(self.all_nodes.get_or_init(|| Arc::new(self.nodes.iter().cloned().collect()))),
+            other_records: other_records.cloned().collect(),
+            record,
+            services,
+        }
+    }
+
+    /// The load balancers whose snapshots show this Service. Services that share one will add theirs here.
+    fn ids_of_service(&self, service: &Service) -> Dirty {
+        let load_balancer = service.service_type == ServiceType::LoadBalancer;
+        let own = (load_balancer || service.finalizers.contains(&self.finalizer)).then(|| self.id_alone(&service.uid));
+        let named = self.naming.get(&service.uid).into_iter().flatten();
+        let ours = named.filter(|id| self.records.get(id).is_some_and(|record| self.is_ours(record))).cloned();
+        own.into_iter().chain(ours).collect()
+    }
+
+    fn service_changed(&mut self, change: Change<Versioned<Service>>, dirty: &mut Dirty) {
+        if let Some(before) = change.before {
+            let alone = self.id_alone(&before.object.uid);
+            if self.alone.get(&alone) == Some(&before.object.key) {
+                self.alone.remove(&alone);
+            }
+            dirty.append(&mut self.ids_of_service(&before.object));
+        }
+        if let Some(after) = change.after {
+            self.alone.insert(self.id_alone(&after.object.uid), after.object.key.clone());
+            dirty.append(&mut self.ids_of_service(&after.object));
+        }
+    }
+
+    fn slice_changed(&mut self, change: Change<Arc<Slice>>, dirty: &mut Dirty) {
+        if let Some(before) = change.before {
+            if let Some(slices) = self.slices_of.get_mut(&before.service) {
+                slices.retain(|slice| slice.name != before.name);
+                if slices.is_empty() {
+                    self.slices_of.remove(&before.service);
+                }
+            }
+            self.endpoints_changed(&before.service, dirty);
+        }
+        if let Some(after) = change.after {
+            self.endpoints_changed(&after.service, dirty);
+            let slices = self.slices_of.entry(after.service.clone()).or_default();
+            let place = slices.partition_point(|slice| slice.name < after.name);
+            slices.insert(place, after);
+        }
+    }
+
+    fn endpoints_changed(&self, key: &ServiceKey, dirty: &mut Dirty) {
+        if let Some(Versioned { object, .. }) = self.services.get(key)
+            && object.service_type == ServiceType::LoadBalancer
+            && self.may_be_served(object)
+        {
+            dirty.append(&mut self.ids_of_service(object));
+        }
+    }
+
+    fn nodes_changed(&mut self, dirty: &mut Dirty) {
+        self.all_nodes.take();
+        if self.synced {
+            let served = self.services.iter().filter(|service| self.may_be_served(&service.object));
+            dirty.extend(served.flat_map(|service| self.ids_of_service(&service.object)));
+        }
+    }
+
+    fn record_changed(&mut self, change: Change<Arc<Record>>, dirty: &mut Dirty) {
+        let Change { before, after } = change;
+        for record in before.iter().chain(&after) {
+            if self.is_ours(record) {
+                dirty.insert(record.id.clone());
+            }
+        }
+        if let Some(before) = &before {
+            for member in &before.members {
+                self.record_concerns(&member.uid, dirty);
+                if let Some(ids) = self.naming.get_mut(&member.uid) {
+                    ids.remove(&before.id);
+                    if ids.is_empty() {
+                        self.naming.remove(&member.uid);
+                    }
+                }
+            }
+        }
+        if let Some(after) = &after {
+            for member in &after.members {
+                self.naming.entry(member.uid.clone()).or_default().insert(after.id.clone());
+                self.record_concerns(&member.uid, dirty);
+            }
+        }
+    }
+
+    fn record_concerns(&self, uid: &Uid, dirty: &mut Dirty) {
+        if let Some(service) = self.alone.get(&self.id_alone(uid)).and_then(|key| self.services.get(key)) {
+            dirty.append(&mut self.ids_of_service(&service.object));
+        }
+    }
+
+    /// Endpoints and nodes matter to it: we serve it, or a pass that began before the finalizer and record could be watched is just
+    /// about to. Those of other classes are left asleep.
+    fn may_be_served(&self, service: &Service) -> bool {
+        let claimable = service.service_type == ServiceType::LoadBalancer
+            && match &service.class {
+                Some(class) => self.classes.named(class).is_some(),
+                None => self.classes.default_class().or(self.classes.by_type_annotation()).is_some(),
+            };
+        claimable || service.finalizers.contains(&self.finalizer) || self.naming.contains_key(&service.uid)
+    }
+
+    fn is_ours(&self, record: &Record) -> bool {
+        record.instance == self.classes.instance
+    }
+
+    fn id_alone(&self, uid: &Uid) -> LoadBalancerId {
+        self.classes.instance.load_balancer_of(uid)
+    }
+}
+
+/// More has changed than the fields that we write.
+fn is_foreign_edit(change: &Change<Versioned<Service>>) -> bool {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return false };
+    let (before, after) = (&before.object, &after.object);
+    **after
+        != Service {
+            finalizers: after.finalizers.clone(),
+            ingress: after.ingress.clone(),
+            conditions: after.conditions.clone(),
+            ..Service::clone(before)
+        }
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

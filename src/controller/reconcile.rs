@@ -1,0 +1,518 @@
+//! One pass over one load balancer: claim, desire, observe, plan, step by step, status.
+//!
+//! Order of the marks: finalizer, record, effects; and back: effects, record, finalizer. A crash between any two writes leaves
+//! enough behind for the next pass to end in the same place.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use portolan_core::claim::{Claim, Claimed, NotOurs, Standing, WasOurs, claim, load_balancer_of};
+use portolan_core::class::{Class, Classes};
+use portolan_core::desire::{self, Desired, Settings, desire};
+use portolan_core::events::{self, Event, EventType};
+use portolan_core::provider::{Error, ErrorKind, Outcome, Provider, Verdict as Finding};
+use portolan_core::reason::{ConditionType, Reason};
+use portolan_core::record::{ClaimedBy, Record, Records, RecordsError};
+use portolan_core::refusal::Refusal;
+use portolan_core::snapshot::{Service, Snapshot, Versioned};
+use portolan_core::status::{self, Findings, Status};
+
+use crate::clock::Clock;
+use crate::cluster::error::WriteError;
+use crate::cluster::events::EventWriter;
+use crate::cluster::queue::Verdict;
+use crate::cluster::records::KubeRecords;
+use crate::cluster::{finalizers, status as status_writer};
+use crate::controller::gate::{Gate, Stopped};
+use crate::controller::index::Written;
+use crate::controller::walk::{End, Walked, observe, walk};
+use crate::providers::{Providers, with_provider};
+
+/// How long to wait for the watch to show what somebody else wrote. Its event ends the wait; this is for an event that never
+/// comes.
+const OVERTAKEN_PAUSE: Duration = Duration::from_millis(500);
+
+/// What every pass shares.
+#[derive(Debug)]
+pub(crate) struct Reconciler {
+    pub client: Client,
+    pub classes: Arc<Classes>,
+    pub settings: Settings,
+    pub providers: Arc<Providers>,
+    pub records: KubeRecords,
+    pub events: EventWriter,
+    pub clock: Clock,
+}
+
+/// What a pass came to.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    /// When the key is looked at again.
+    pub verdict: Verdict,
+    /// What was written, for the index: it must not be read back as it was before.
+    pub written: Vec<Written>,
+}
+
+/// Why a pass ends early. Which kind it is decides when the key comes back.
+#[derive(Debug)]
+enum Interrupted {
+    /// Somebody else wrote first: look again as soon as the watch shows it.
+    Overtaken,
+    /// The Service is gone: its deletion will come through the watch.
+    Gone,
+    /// Worth another try.
+    Failed(String),
+    /// We may not act any more.
+    Stopped,
+}
+
+/// One pass in progress.
+struct Pass<'a> {
+    reconciler: &'a Reconciler,
+    snapshot: &'a Snapshot,
+    gate: &'a Gate,
+    /// Failures of this key before this pass, without a success in between.
+    attempt: u32,
+    written: Vec<Written>,
+}
+
+impl Reconciler {
+    /// Brings one load balancer and its Service closer to where they belong.
+    pub(crate) async fn pass(&self, snapshot: &Snapshot, attempt: u32, gate: &Gate) -> Passed {
+        let mut pass = Pass { reconciler: self, snapshot, gate, attempt, written: Vec::new() };
+        let verdict = match pass.run().await {
+            Ok(verdict) => verdict,
+            Err(Interrupted::Overtaken) => Verdict::WaitAtMost(OVERTAKEN_PAUSE),
+            Err(Interrupted::Gone) => Verdict::Done,
+            Err(Interrupted::Stopped) => Verdict::Again,
+            Err(Interrupted::Failed(reason)) => {
+                tracing::warn!(balancer = %snapshot.id, %reason, "pass failed; it is repeated");
+                Verdict::Retry
+            }
+        };
+        Passed { verdict, written: pass.written }
+    }
+}
+
+impl Pass<'_> {
+    async fn run(&mut self) -> Result<Verdict, Interrupted> {
+        let classes = &self.reconciler.classes;
+        let own = self.snapshot.record.clone().filter(|record| record.instance == classes.instance);
+        let service = self.snapshot.services.values().find(|service| {
+            load_balancer_of(&service.object, classes) == self.snapshot.id
+        });
+        let Some(service) = service.cloned() else {
+            // The Service is gone, without having waited for us: the record knows what is left.
+            return match own {
+                None => Ok(Verdict::Forgotten),
+                Some(record) => self.remove(&record, None).await,
+            };
+        };
+        let records: Vec<&Record> =
+            own.iter().chain(&self.snapshot.other_records).map(AsRef::as_ref).collect();
+        match claim(&service.object, &records, classes) {
+            Claim::NotOurs(NotOurs::UnknownClass) => {
+                let known = classes.classes.iter().map(|class| class.name.to_string()).collect::<Vec<_>>();
+                let class = service.object.class.as_deref().unwrap_or_default();
+                self.tell(&service, &[events::unknown_class(class, &known)]).await;
+                Ok(Verdict::Forgotten)
+            }
+            Claim::NotOurs(_) => Ok(Verdict::Forgotten),
+            Claim::WasOurs(why) => self.clean_up(&service, own.as_deref(), why).await,
+            Claim::Claimed(claimed) => self.claimed(service, own, claimed).await,
+        }
+    }
+
+    /// A Service that is ours to serve.
+    async fn claimed(
+        &mut self,
+        service: Versioned<Service>,
+        own: Option<Arc<Record>>,
+        claimed: Claimed,
+    ) -> Result<Verdict, Interrupted> {
+        let warnings: Vec<Event> = claimed.warnings.iter().map(events::of_claim_warning).collect();
+        self.tell(&service, &warnings).await;
+        let class = match claimed.standing {
+            Standing::Serve(ref class) => class.clone(),
+            Standing::ClassNotConfigured { class } => {
+                let message = format!(
+                    "class {class} is not in the configuration any more; everything stays as it is until the class is back, \
+                     or the Service is deleted or changes its type"
+                );
+                return self.only_accepted(&service, Finding::no(Reason::ClassNotConfigured, message)).await;
+            }
+            Standing::OtherInstance(instance) => {
+                let message = format!("instance {:?} of Portolan still cleans up after this Service", instance.as_str());
+                return self.only_accepted(&service, Finding::no(Reason::OtherInstance, message)).await;
+            }
+        };
+        if let Some(record) = own.as_deref().filter(|record| self.has_moved(record, &class)) {
+            // It comes from another class of ours: what that one made goes first, with the parameters of that time.
+            if let Verdict::Forgotten = self.remove(record, Some(&service)).await? {
+                return Ok(Verdict::Again);
+            }
+            return Ok(Verdict::Retry);
+        }
+        let provider = match self.reconciler.providers.of_class(&class) {
+            Ok(provider) => provider,
+            Err(error) => return self.only_accepted(&service, Finding::no(error.reason, error.message)).await,
+        };
+        with_provider!(provider, provider => self.serve(&*provider, service, own, &claimed, &class).await)
+    }
+
+    /// The record stands for something that this class did not make.
+    fn has_moved(&self, record: &Record, class: &Class) -> bool {
+        let now = self.reconciler.classes.named(record.class.as_str());
+        record.provider != class.provider || now.is_none_or(|now| now.name != class.name)
+    }
+
+    /// Serves a Service: desire, marks, plan, status.
+    async fn serve<P: Provider>(
+        &mut self,
+        provider: &P,
+        service: Versioned<Service>,
+        own: Option<Arc<Record>>,
+        claimed: &Claimed,
+        class: &Class,
+    ) -> Result<Verdict, Interrupted> {
+        let slices = self.snapshot.slices.get(&service.object.key).map(Vec::as_slice).unwrap_or_default();
+        let desired = desire(&desire::Input {
+            id: &self.snapshot.id,
+            class,
+            capabilities: provider.capabilities(),
+            service: &service.object,
+            slices,
+            nodes: &self.snapshot.nodes,
+            settings: &self.reconciler.settings,
+            exists: own.is_some(),
+        });
+        let desired = match desired {
+            Ok(desired) => desired,
+            Err(refusal) => return self.refused(provider, &service, own.as_deref(), &refusal).await,
+        };
+        let warnings: Vec<Event> = desired.warnings.iter().map(events::of_warning).collect();
+        self.tell(&service, &warnings).await;
+
+        let service = self.mark(service, claimed).await?;
+        let mut record = self.record(&service.object, own, claimed, class, &desired).await?;
+        let walked =
+            walk(provider, Some(&desired.load_balancer), &mut record, &self.reconciler.records, self.gate).await;
+        self.written.push(Written::Record(record));
+        self.report(provider, &service, class, &desired, walked).await
+    }
+
+    /// Nothing can be served. What exists stays, and the status goes on saying what that is.
+    async fn refused<P: Provider>(
+        &mut self,
+        provider: &P,
+        service: &Versioned<Service>,
+        own: Option<&Record>,
+        refusal: &Refusal,
+    ) -> Result<Verdict, Interrupted> {
+        let accepted = status::refused(refusal);
+        let outcome = match own {
+            None => status::nothing_requested(),
+            Some(record) => match observe(provider, &record.id).await {
+                Ok(state) => provider.outcome(None, &state),
+                Err(error) => return self.failed_unseen(service, accepted, &error).await,
+            },
+        };
+        let refused_ports: Vec<_> = refusal.reasons.iter().filter(|refused| refused.port.is_some()).cloned().collect();
+        let findings = Findings { accepted, refused_ports: &refused_ports, outcome: &outcome };
+        let status = status::status(&service.object, &findings, &self.reconciler.clock.rfc3339());
+        self.write_status(service, &status).await?;
+        Ok(Verdict::Done)
+    }
+
+    /// Puts our finalizer on, before anything else is written.
+    async fn mark(&mut self, service: Versioned<Service>, claimed: &Claimed) -> Result<Versioned<Service>, Interrupted> {
+        self.gate.check()?;
+        let Reconciler { client, classes, .. } = self.reconciler;
+        let standard = claimed.wants_standard_finalizer();
+        Ok(match finalizers::ensure(client, &service, &classes.instance, standard).await? {
+            None => service,
+            Some(marked) => {
+                self.written.push(Written::Service(marked.clone()));
+                marked
+            }
+        })
+    }
+
+    /// Writes the record, before the first external effect; or brings it up to date.
+    async fn record(
+        &mut self,
+        service: &Service,
+        own: Option<Arc<Record>>,
+        claimed: &Claimed,
+        class: &Class,
+        desired: &Desired,
+    ) -> Result<Record, Interrupted> {
+        self.gate.check()?;
+        let wanted = |version, external| Record {
+            id: self.snapshot.id.clone(),
+            version,
+            instance: self.reconciler.classes.instance.clone(),
+            class: class.name.clone(),
+            aliases: class.aliases.clone(),
+            claimed_by: claimed.by,
+            provider: class.provider.clone(),
+            parameters: class.parameters.clone(),
+            members: desired.load_balancer.members.clone(),
+            external,
+        };
+        let records = &self.reconciler.records;
+        let stored = match own {
+            None => match records.create(&wanted(None, Default::default())).await {
+                Ok(created) => created,
+                Err(RecordsError::Exists(_)) => return Err(self.reread_record().await),
+                Err(error) => return Err(error.into()),
+            },
+            Some(own) => {
+                let wanted = wanted(own.version.clone(), own.external.clone());
+                if own.same_content(&wanted) {
+                    return Ok(wanted);
+                }
+                records.replace(&wanted).await?
+            }
+        };
+        tracing::debug!(service = %service.key, balancer = %stored.id, "record written");
+        self.written.push(Written::Record(stored.clone()));
+        Ok(stored)
+    }
+
+    /// The index has not seen a record that the server has: show it, and look again.
+    async fn reread_record(&mut self) -> Interrupted {
+        match self.reconciler.records.get(&self.snapshot.id).await {
+            Ok(Some(record)) => {
+                self.written.push(Written::Record(record));
+                Interrupted::Overtaken
+            }
+            Ok(None) => Interrupted::Overtaken,
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Writes the status that a walk has led to.
+    async fn report<P: Provider>(
+        &mut self,
+        provider: &P,
+        service: &Versioned<Service>,
+        class: &Class,
+        desired: &Desired,
+        walked: Walked<P::State>,
+    ) -> Result<Verdict, Interrupted> {
+        let refused_ports = desired.refused_ports.get(&service.object.uid).map(Vec::as_slice).unwrap_or_default();
+        let mut accepted = if desired.load_balancer.listeners.is_empty() {
+            status::refused(&Refusal { reasons: refused_ports.to_vec() })
+        } else {
+            status::accepted(class.name.as_str(), refused_ports)
+        };
+        let Some(state) = walked.state else {
+            return match walked.end {
+                End::Failed(error) => self.failed_unseen(service, accepted, &error).await,
+                End::Settled | End::Waiting(_) | End::Refused(_) => Ok(Verdict::Retry),
+                End::RecordLost(error) => Err(error.into()),
+                End::Stopped(stopped) => Err(stopped.into()),
+            };
+        };
+        let mut outcome = provider.outcome(Some(&desired.load_balancer), &state);
+        let verdict = match walked.end {
+            End::Settled => match &outcome.wait {
+                None => Verdict::Done,
+                Some(wait) => Verdict::WaitAtMost(wait.at_most),
+            },
+            End::Waiting(wait) => {
+                outcome.programmed = Finding::no(Reason::Provisioning, wait.on);
+                Verdict::WaitAtMost(wait.at_most)
+            }
+            End::Failed(error) if self.is_passing(&error, service) => return Ok(Verdict::Retry),
+            End::Failed(error) => {
+                blame(&mut outcome, &error);
+                match error.kind {
+                    ErrorKind::Terminal => Verdict::Done,
+                    ErrorKind::Retry => Verdict::Retry,
+                    ErrorKind::Wait(at_most) => Verdict::WaitAtMost(at_most),
+                }
+            }
+            End::Refused(refusal) => {
+                accepted = status::refused(&refusal);
+                Verdict::Done
+            }
+            End::RecordLost(error) => return Err(error.into()),
+            End::Stopped(stopped) => return Err(stopped.into()),
+        };
+        let findings = Findings { accepted, refused_ports, outcome: &outcome };
+        let status = status::status(&service.object, &findings, &self.reconciler.clock.rfc3339());
+        let published_now = status.ingress != service.object.ingress;
+        self.write_status(service, &status).await?;
+        // What is published decides what a replace may take away, so a change of it is looked at once more.
+        Ok(if published_now && verdict == Verdict::Done { Verdict::Again } else { verdict })
+    }
+
+    /// The first failure of a Service that works is not yet news: a provider's hiccup must not rewrite every status.
+    fn is_passing(&self, error: &Error, service: &Versioned<Service>) -> bool {
+        let works = service.object.conditions.iter().any(|condition| {
+            condition.condition_type == ConditionType::Programmed.name() && condition.reason == Reason::Programmed.code()
+        });
+        error.kind == ErrorKind::Retry && self.attempt == 0 && works
+    }
+
+    /// A failure before anything could be seen: the status keeps what it says of the load balancer.
+    async fn failed_unseen(
+        &mut self,
+        service: &Versioned<Service>,
+        accepted: Finding,
+        error: &Error,
+    ) -> Result<Verdict, Interrupted> {
+        if !self.is_passing(error, service) {
+            let programmed = Finding::no(error.reason, error.message.clone());
+            let findings = [(ConditionType::Accepted, accepted), (ConditionType::Programmed, programmed)];
+            let status = status::only(&service.object, &findings, &self.reconciler.clock.rfc3339());
+            self.write_status(service, &status).await?;
+        }
+        Ok(match error.kind {
+            ErrorKind::Terminal => Verdict::Done,
+            ErrorKind::Retry => Verdict::Retry,
+            ErrorKind::Wait(at_most) => Verdict::WaitAtMost(at_most),
+        })
+    }
+
+    /// Says that a Service is not acted on, and changes nothing else.
+    async fn only_accepted(&mut self, service: &Versioned<Service>, accepted: Finding) -> Result<Verdict, Interrupted> {
+        let findings = [(ConditionType::Accepted, accepted)];
+        let status = status::only(&service.object, &findings, &self.reconciler.clock.rfc3339());
+        self.write_status(service, &status).await?;
+        Ok(Verdict::Done)
+    }
+
+    /// A Service that was ours: effects, record, marks.
+    async fn clean_up(
+        &mut self,
+        service: &Versioned<Service>,
+        own: Option<&Record>,
+        why: WasOurs,
+    ) -> Result<Verdict, Interrupted> {
+        // The finalizer goes only when no record is left, and that is asked of the server: the cache may lag behind a write of
+        // an earlier pass.
+        let stored = match own {
+            Some(record) => Some(record.clone()),
+            None => self.reconciler.records.get(&self.snapshot.id).await?,
+        };
+        if let Some(record) = &stored {
+            match self.remove(record, Some(service)).await? {
+                Verdict::Forgotten => {}
+                verdict => return Ok(verdict),
+            }
+        }
+        self.gate.check()?;
+        let Reconciler { client, classes, .. } = self.reconciler;
+        let by_default = stored.is_none_or(|record| record.claimed_by == ClaimedBy::Default);
+        let standard = match why {
+            // Upstream's finalizer on a Service with a class was never ours.
+            WasOurs::Deleting => by_default && service.object.class.is_none(),
+            WasOurs::TypeChanged => by_default,
+            WasOurs::HandedOver => false,
+        };
+        let conditions = status::without_ours(&service.object, why == WasOurs::HandedOver);
+        finalizers::release(client, service, &classes.instance, standard, &conditions).await?;
+        Ok(Verdict::Forgotten)
+    }
+
+    /// Removes a load balancer and then its record. `Forgotten` when both are gone.
+    async fn remove(
+        &mut self,
+        record: &Record,
+        service: Option<&Versioned<Service>>,
+    ) -> Result<Verdict, Interrupted> {
+        let since = record.version.as_ref().map(ToString::to_string).unwrap_or_default();
+        if let Some(service) = service {
+            self.tell(service, &[Event { since: since.clone(), ..events::deleting() }]).await;
+        }
+        let mut record = record.clone();
+        let end = match self.reconciler.providers.of_record(&record) {
+            Err(error) => End::Failed(error),
+            Ok(provider) => with_provider!(provider, provider => {
+                walk(&*provider, None, &mut record, &self.reconciler.records, self.gate).await.end
+            }),
+        };
+        let failure = match end {
+            End::Settled => None,
+            End::Waiting(wait) => return Ok(Verdict::WaitAtMost(wait.at_most)),
+            End::Failed(error) => Some(error.to_string()),
+            End::Refused(refusal) => Some(refusal.to_string()),
+            End::RecordLost(error) => return Err(error.into()),
+            End::Stopped(stopped) => return Err(stopped.into()),
+        };
+        if let Some(failure) = failure {
+            if let (Some(service), true) = (service, self.attempt > 0) {
+                let message = format!("Error deleting load balancer: {failure}");
+                self.tell(service, &[Event { since, ..Event::new(EventType::Warning, "DeleteLoadBalancerFailed", message) }])
+                    .await;
+            }
+            return Err(Interrupted::Failed(failure));
+        }
+        self.gate.check()?;
+        self.reconciler.records.delete(&record).await?;
+        self.written.push(Written::RecordDeleted(record));
+        if let Some(service) = service {
+            self.tell(service, &[Event { since, ..events::deleted() }]).await;
+        }
+        Ok(Verdict::Forgotten)
+    }
+
+    /// Writes the status and tells its news; nothing if it is no news.
+    async fn write_status(&mut self, service: &Versioned<Service>, status: &Status) -> Result<(), Interrupted> {
+        if status::is_current(&service.object, status) {
+            return Ok(());
+        }
+        self.gate.check()?;
+        // Told first: after a crash in between, the same news has the same name and is found.
+        self.tell(service, &events::of_status(&service.object, status)).await;
+        if let Some(written) = status_writer::write(&self.reconciler.client, service, status).await? {
+            self.written.push(Written::Service(written));
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, service: &Versioned<Service>, events: &[Event]) {
+        self.reconciler.events.tell(&service.object, events).await;
+    }
+}
+
+/// Puts a failure where it belongs: on the condition that names the failing hop.
+fn blame(outcome: &mut Outcome, error: &Error) {
+    let finding = Finding::no(error.reason, error.message.clone());
+    match error.reason.hop() {
+        ConditionType::AddressAssigned => {
+            outcome.assigned = finding;
+            outcome.programmed = Finding::no(Reason::AddressPending, "waits for an address");
+        }
+        ConditionType::Accepted | ConditionType::Programmed | ConditionType::Reachable => outcome.programmed = finding,
+    }
+}
+
+impl From<WriteError> for Interrupted {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Conflict => Self::Overtaken,
+            WriteError::Gone => Self::Gone,
+            WriteError::Invalid(_) | WriteError::Forbidden(_) | WriteError::Retry { .. } => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<RecordsError> for Interrupted {
+    fn from(error: RecordsError) -> Self {
+        match error {
+            RecordsError::Exists(_) | RecordsError::Conflict(_) => Self::Overtaken,
+            RecordsError::Unavailable(_) | RecordsError::Refused(_) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<Stopped> for Interrupted {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
