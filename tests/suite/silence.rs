@@ -1,14 +1,17 @@
 //! A settled cluster sees no write, leases excepted: over resyncs, and over restarts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::case::{real, say};
-use crate::harness::{World, addresses, eventually};
+use crate::harness::{World, condition, eventually};
 
 /// Issue 3.
 const SERVICES: usize = 200;
+
+/// Every fifth is refused for a slip of the pen: it must be silent too, but no provider is asked about it.
+const SERVED: usize = SERVICES / 5 * 4;
 
 /// The shortest that a configuration may ask for.
 const RESYNC: Duration = Duration::from_secs(60);
@@ -42,10 +45,14 @@ fn a_settled_cluster_of_200_services_is_silent_over_two_resyncs_and_two_restarts
             };
             world.create(&format!("web-{number}"), changes);
         }
-        eventually("all have an address", Duration::from_secs(180), || {
+        eventually("each is served or refused", Duration::from_secs(180), || {
             let services = world.api.list(&world.services_path());
-            let addressed = services.iter().filter(|service| !addresses(service).is_empty()).count();
-            if addressed == SERVICES { Ok(()) } else { Err(format!("{addressed} of {SERVICES}")) }
+            let is = |service: &Value, kind: &str, status: &str| condition(service, kind).is_some_and(|one| one["status"] == status);
+            let decided = |service: &&Value| {
+                is(service, "portolan.dev/Programmed", "True") || is(service, "portolan.dev/Accepted", "False")
+            };
+            let decided = services.iter().filter(decided).count();
+            if decided == SERVICES { Ok(()) } else { Err(format!("{decided} of {SERVICES}")) }
         });
         // Settled: each has been looked at once more since the last write, and nobody wrote.
         let settled = settled(world, &controller.user);
@@ -55,10 +62,13 @@ fn a_settled_cluster_of_200_services_is_silent_over_two_resyncs_and_two_restarts
         let looked_at = |times: usize, within: Duration, what: &str| {
             eventually(what, within, || {
                 let calls = provider_calls(world);
-                if calls >= (times * SERVICES) as u64 { Ok(()) } else { Err(format!("{calls} calls")) }
+                if calls >= (times * SERVED) as u64 { Ok(()) } else { Err(format!("{calls} calls")) }
             });
         };
+        let armed = Instant::now();
         looked_at(2, RESYNC * 4, "every load balancer was looked at twice by resyncs");
+        // A resync is spread over the interval and a tenth: by now both are over for each, however often one look asks.
+        std::thread::sleep((RESYNC * 22 / 10).saturating_sub(armed.elapsed()));
         silent(world, &controller.user, settled, "two resyncs");
 
         assert!(controller.terminate(Duration::from_secs(10)).is_some());
@@ -82,11 +92,11 @@ fn a_settled_cluster_of_200_services_is_silent_over_two_resyncs_and_two_restarts
 
 /// The number of writes at which the controller came to rest.
 fn settled(world: &World, user: &str) -> usize {
-    let mut last = (0, std::time::Instant::now());
+    let mut last = (0, Instant::now());
     eventually("the controller has come to rest", Duration::from_secs(120), || {
         let writes = world.writes(user).len();
         if writes != last.0 {
-            last = (writes, std::time::Instant::now());
+            last = (writes, Instant::now());
         }
         if last.1.elapsed() > Duration::from_secs(5) { Ok(writes) } else { Err(format!("{writes} writes")) }
     })
