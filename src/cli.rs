@@ -6,9 +6,15 @@ mod crds;
 mod mock;
 mod plan;
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use portolan_core::class::Class;
+
+use crate::config::{self, Configuration};
+use crate::providers::check_parameters;
 
 /// Gives every Kubernetes Service of type LoadBalancer an address.
 #[derive(Debug, Parser)]
@@ -27,15 +33,15 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the controller against a cluster.
-    Controller(controller::Arguments),
+    Controller(controller::ControllerArguments),
     /// Show what would be done for every Service, and write nothing.
-    Plan(plan::Arguments),
+    Plan(plan::PlanArguments),
     /// Print our CustomResourceDefinitions as YAML, for `kubectl apply --server-side -f -`.
     Crds,
     /// Check a configuration file as a whole and print every error in it.
-    CheckConfig(check_config::Arguments),
+    CheckConfig(check_config::Args),
     /// Print the state of the mock provider, or arm and end faults in it.
-    Mock(mock::Arguments),
+    Mock(mock::MockArgs),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -55,8 +61,10 @@ impl Arguments {
             Command::Controller(arguments) => controller::run(&arguments),
             Command::Plan(arguments) => plan::run(&arguments, &mut out),
             Command::Crds => crds::run(&mut out),
-            Command::CheckConfig(arguments) => check_config::run(&arguments, &mut out),
-            Command::Mock(arguments) => mock::run(&arguments, &mut out),
+            Command::CheckConfig(arguments) => {
+                check_config::run(&arguments, &check_parameters, &mut out).map(ExitCode::from).map_err(Into::into)
+            }
+            Command::Mock(arguments) => mock::run(arguments, &mut out).map(|()| ExitCode::SUCCESS),
         };
         match result {
             Ok(code) => code,
@@ -78,6 +86,26 @@ impl Arguments {
     }
 }
 
+/// The configuration, from a file or without one, with what only the machine knows filled in: records hold a class's parameters,
+/// and must mean the same to the next process.
+fn configuration(file: Option<&Path>) -> anyhow::Result<Configuration> {
+    let mut configuration = match file {
+        Some(file) => config::load(file, &check_parameters)?,
+        None => Configuration::default(),
+    };
+    for class in &mut configuration.classes.classes {
+        if class.provider.as_str() == "mock" && class.parameters.get("state").is_none() {
+            let folder = mock::state_folder()?;
+            let mut located = Class::clone(class);
+            if let Some(parameters) = located.parameters.as_object_mut() {
+                parameters.insert("state".to_owned(), folder.to_string_lossy().into());
+            }
+            *class = Arc::new(located);
+        }
+    }
+    Ok(configuration)
+}
+
 /// A runtime for the subcommands that speak to a cluster.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
@@ -93,4 +121,16 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("portolan: {error:#}");
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
 }

@@ -2,9 +2,9 @@
 
 pub mod api;
 pub mod cli;
-mod cluster;
+pub mod cluster;
 pub mod config;
-mod controller;
+pub mod controller;
 mod providers;
 mod supervisor;
 pub mod yaml;

@@ -10,16 +10,14 @@ use portolan_core::ids::{Instance, LoadBalancerId, ProviderName};
 use portolan_core::provider::{Error, Provider};
 use portolan_core::reason::Reason;
 use portolan_core::record::Record;
-use portolan_mock::Mock;
+use portolan_mock::{Mock, Store, SystemClock};
 use serde_json::Value;
 
-use crate::clock::Clock;
-
 /// A provider with the parameters of a class.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum AnyProvider {
     /// The scripted one.
-    Mock(Arc<Mock>),
+    Mock(Mock),
 }
 
 /// Does the same with whichever provider it is.
@@ -33,7 +31,7 @@ macro_rules! with_provider {
 pub(crate) use with_provider;
 
 /// What is wrong with the parameters of a class; `None` if there is no such provider in this build.
-pub fn check_parameters(provider: &str, parameters: &Value) -> Option<Vec<ParameterProblem>> {
+pub(crate) fn check_parameters(provider: &str, parameters: &Value) -> Option<Vec<ParameterProblem>> {
     match provider {
         "mock" => Some(portolan_mock::Parameters::parse(parameters).err().unwrap_or_default()),
         _ => None,
@@ -41,16 +39,14 @@ pub fn check_parameters(provider: &str, parameters: &Value) -> Option<Vec<Parame
 }
 
 /// All providers in use, each made once for its parameters.
-#[derive(Debug)]
 pub(crate) struct Providers {
     instance: Instance,
-    clock: Clock,
     made: Mutex<HashMap<(ProviderName, String), AnyProvider>>,
 }
 
 impl Providers {
-    pub(crate) fn new(instance: Instance, clock: Clock) -> Self {
-        Self { instance, clock, made: Mutex::default() }
+    pub(crate) fn new(instance: Instance) -> Self {
+        Self { instance, made: Mutex::default() }
     }
 
     /// The provider of a class.
@@ -79,12 +75,17 @@ impl Providers {
         match name.as_str() {
             "mock" => {
                 let parameters = portolan_mock::Parameters::parse(parameters).map_err(|problems| {
-                    let problems: Vec<String> =
-                        problems.into_iter().map(|problem| format!("{}: {}", problem.pointer, problem.message)).collect();
+                    let problems: Vec<String> = problems
+                        .into_iter()
+                        .map(|problem| format!("{}: {}", problem.pointer, problem.message))
+                        .collect();
                     Error::terminal(Reason::ProviderRefused, format!("parameters of mock: {}", problems.join("; ")))
                 })?;
-                let clock = self.clock.clone();
-                Ok(AnyProvider::Mock(Arc::new(Mock::new(parameters, self.instance.clone(), Arc::new(clock)))))
+                let Some(folder) = parameters.state.clone() else {
+                    return Err(Error::terminal(Reason::ProviderRefused, "parameters of mock: state names no folder"));
+                };
+                let store = Store::folder(folder);
+                Ok(AnyProvider::Mock(Mock::new(parameters, store, self.instance.clone(), Arc::new(SystemClock))))
             }
             other => Err(Error::terminal(
                 Reason::ProviderRefused,

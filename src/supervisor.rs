@@ -11,7 +11,7 @@ const GRACE: Duration = Duration::from_secs(8);
 
 /// Why the process ends other than by a signal.
 #[derive(Debug, thiserror::Error)]
-pub enum SupervisorError {
+pub(crate) enum SupervisorError {
     /// A task that runs for ever has ended.
     #[error("task {0} ended by itself; this is a defect, please report it with the log before this line")]
     TaskEnded(&'static str),
@@ -30,19 +30,19 @@ pub enum SupervisorError {
 
 /// Owns the tasks of the process.
 #[derive(Debug, Default)]
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     tasks: JoinSet<(&'static str, Result<(), String>)>,
     stop: CancellationToken,
 }
 
 impl Supervisor {
     /// Cancelled when the process shall end.
-    pub fn stop(&self) -> CancellationToken {
+    pub(crate) fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
     /// Starts a task. It must run until [`stop`](Self::stop) is cancelled.
-    pub fn spawn<E: std::fmt::Display>(
+    pub(crate) fn spawn<E: std::fmt::Display>(
         &mut self,
         name: &'static str,
         task: impl Future<Output = Result<(), E>> + Send + 'static,
@@ -51,7 +51,7 @@ impl Supervisor {
     }
 
     /// Runs until a signal (SIGTERM, SIGINT) or the first task that ends, then stops the others.
-    pub async fn run(mut self) -> Result<(), SupervisorError> {
+    pub(crate) async fn run(mut self) -> Result<(), SupervisorError> {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
             .map_err(SupervisorError::Signals)?;
         let ended = tokio::select! {

@@ -9,13 +9,13 @@ use crate::config::{self, Configuration, ProviderCheck};
 
 /// Checks a configuration file and shows its classes.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The configuration file.
     pub file: PathBuf,
 }
 
 /// Prints a summary, or everything that is wrong with the file. Gives the exit code: 0 or 1.
-pub fn run(args: &Args, known_providers: &ProviderCheck<'_>, out: &mut dyn Write) -> io::Result<u8> {
+pub(super) fn run(args: &Args, known_providers: &ProviderCheck<'_>, out: &mut dyn Write) -> io::Result<u8> {
     match config::load(&args.file, known_providers) {
         Ok(configuration) => {
             writeln!(out, "{}: ok", args.file.display())?;

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use portolan_core::desire::Settings;
 use tokio::sync::mpsc;
 
-use crate::clock::Clock;
+use crate::cluster::clock::Clock;
 use crate::cluster::events::EventWriter;
-use crate::cluster::lease::{self, Candidate};
-use crate::cluster::records::{self, KubeRecords};
+use crate::cluster::records::{self, ClusterRecords};
 use crate::cluster::{connect, watch};
 use crate::controller::dispatcher::Dispatcher;
 use crate::controller::gate::Gate;
@@ -19,9 +18,9 @@ use crate::providers::Providers;
 use crate::supervisor::Supervisor;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct ControllerArguments {
     #[command(flatten)]
-    cluster: connect::Arguments,
+    cluster: connect::ClusterArguments,
     /// The configuration file; without one, the class portolan.dev/mock alone.
     #[arg(long, value_name = "FILE", env = "PORTOLAN_CONFIG")]
     config: Option<PathBuf>,
@@ -39,46 +38,44 @@ pub(super) struct Arguments {
     workers: u16,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &ControllerArguments) -> anyhow::Result<ExitCode> {
     super::runtime()?.block_on(control(arguments))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn control(arguments: &Arguments) -> anyhow::Result<()> {
+async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
     let configuration = super::configuration(arguments.config.as_deref())?;
     let clock = Clock::start();
+    let seed = clock.wall().as_nanosecond() as u64;
     let client = arguments.cluster.client().await?;
     records::check_crds(&client).await?;
 
     let mut supervisor = Supervisor::default();
     let stop = supervisor.stop();
     let classes = Arc::new(configuration.classes);
-    let providers = Arc::new(Providers::new(classes.instance.clone(), clock.clone()));
+    let providers = Arc::new(Providers::new(classes.instance.clone()));
 
     let (leadership, until) = tokio::sync::watch::channel(None);
-    let gate = Gate { until, elected: !arguments.no_leader_election, stop: stop.clone(), clock: clock.clone() };
+    let gate = Gate { until, elected: !arguments.no_leader_election, stop: stop.clone(), clock };
     if gate.elected {
-        let candidate = Candidate {
-            namespace: arguments.lease_namespace.clone(),
-            instance: classes.instance.clone(),
-            identity: arguments.identity.clone().unwrap_or_else(lease::made_up_identity),
-        };
-        let client = arguments.cluster.client().await?;
-        supervisor.spawn("elector", lease::run(client, candidate, leadership, clock.clone(), stop.clone()));
+        let _ = leadership;
+        anyhow::bail!("leader election is not there yet");
     }
 
     // The watches wait while the index is busy: nothing is dropped, and nothing piles up.
     let (events, observed) = mpsc::channel(1024);
-    supervisor.spawn("watches", watch::run(client.clone(), events, stop.clone()));
+    let watches = arguments.cluster.config().await?;
+    supervisor.spawn("watches", watch::run(watch::client(watches)?, seed, events, stop.clone()));
 
     let reconciler = Reconciler {
-        records: KubeRecords::new(client.clone()),
-        events: EventWriter::new(client.clone(), clock.clone()),
+        records: ClusterRecords::new(client.clone()),
+        events: EventWriter::new(client.clone(), clock),
         client,
         classes: classes.clone(),
         settings: Settings { ignore_exclude_label: configuration.ignore_exclude_label },
         providers,
         clock,
+        seed,
     };
     let dispatcher = Dispatcher::new(reconciler, gate, usize::from(arguments.workers), configuration.resync);
     supervisor.spawn("dispatcher", dispatcher.run(observed));

@@ -11,11 +11,14 @@ use portolan_mock::faults::{self, Effect, Fault, On};
 use portolan_mock::picture::picture;
 use portolan_mock::store::Store;
 
+/// Names the mock's folder, for the command line as for classes that do not.
+const STATE_VARIABLE: &str = "PORTOLAN_MOCK_STATE";
+
 /// Shows the mock provider's load balancers as JSON; arms and ends faults.
 #[derive(Debug, Args)]
 pub(crate) struct MockArgs {
     /// The folder that holds the mock's world [default: ${XDG_STATE_HOME:-~/.local/state}/portolan/mock]
-    #[arg(long, env = "PORTOLAN_MOCK_STATE", value_name = "DIR", global = true)]
+    #[arg(long, env = STATE_VARIABLE, value_name = "DIR", global = true)]
     state: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<MockCommand>,
@@ -99,12 +102,18 @@ pub(crate) fn run(args: MockArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     }
 }
 
+/// The mock's folder where no class names one: that of the environment, else the default.
+pub(super) fn state_folder() -> anyhow::Result<PathBuf> {
+    std::env::var_os(STATE_VARIABLE).map(PathBuf::from).map_or_else(default_state_folder, Ok)
+}
+
 /// The mock's folder where neither class nor command line names one: `${XDG_STATE_HOME:-~/.local/state}/portolan/mock`. XDG says that a
 /// relative path is to be ignored.
-pub(crate) fn default_state_folder() -> anyhow::Result<PathBuf> {
+fn default_state_folder() -> anyhow::Result<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let states = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
-    let states = states.context("neither XDG_STATE_HOME nor HOME names a folder: say where the mock's state is with --state")?;
+    let states =
+        states.context("neither XDG_STATE_HOME nor HOME names a folder: say where the mock's state is with --state")?;
     Ok(states.join("portolan/mock"))
 }
 

@@ -12,27 +12,28 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
 use kube::api::{Api, ListParams};
 use portolan_core::claim::load_balancer_of;
+use portolan_core::class::Classes;
 use portolan_core::desire::Settings;
 use portolan_core::ids::LoadBalancerId;
+use portolan_core::record::Record;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::LoadBalancerRecord;
-use crate::clock::Clock;
-use crate::cluster::connect;
-use crate::controller::index::Index;
+use crate::cluster::{connect, project};
+use crate::controller::index::{Dirty, Event, Index, Object, Observed};
 use crate::controller::preview::{Preview, preview};
 use crate::providers::Providers;
 use crate::yaml;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct PlanArguments {
     /// Manifests to plan for instead of a live cluster: YAML or JSON with Services, and with the EndpointSlices, Nodes and
     /// LoadBalancerRecords that bear on them; `-` reads standard input.
     #[arg(short, long = "filename", value_name = "FILES", num_args = 1..)]
     files: Vec<PathBuf>,
     #[command(flatten)]
-    cluster: connect::Arguments,
+    cluster: connect::ClusterArguments,
     /// The configuration file; without one, the class portolan.dev/mock alone.
     #[arg(long, value_name = "FILE", env = "PORTOLAN_CONFIG")]
     config: Option<PathBuf>,
@@ -58,7 +59,7 @@ struct Objects {
     ignored: std::collections::BTreeMap<String, usize>,
 }
 
-pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &PlanArguments, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let configuration = super::configuration(arguments.config.as_deref())?;
     let previews = super::runtime()?.block_on(async {
         let objects = if arguments.files.is_empty() {
@@ -67,12 +68,14 @@ pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result
             Objects::from_files(&arguments.files)?
         };
         for (kind, count) in &objects.ignored {
-            tracing::warn!("{count} of kind {kind} read over: plan looks at Service, EndpointSlice, Node, LoadBalancerRecord");
+            tracing::warn!(
+                "{count} of kind {kind} read over: plan looks at Service, EndpointSlice, Node, LoadBalancerRecord"
+            );
         }
         let settings = Settings { ignore_exclude_label: configuration.ignore_exclude_label };
-        let classes = Arc::new(configuration.classes);
-        let providers = Providers::new(classes.instance.clone(), Clock::start());
-        let (index, ids) = objects.index(&classes);
+        let classes = configuration.classes;
+        let providers = Providers::new(classes.instance.clone());
+        let (index, ids) = objects.index(&classes)?;
         let mut previews = Vec::new();
         for id in ids {
             previews.push(preview(&index.snapshot(&id), &classes, &settings, &providers).await);
@@ -105,7 +108,11 @@ fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
         if let Some(error) = &preview.error {
             writeln!(out, "  error: {error}")?;
         }
-        if preview.claim == "Claimed" && preview.refusals.is_empty() && preview.steps.is_empty() && preview.error.is_none() {
+        if preview.claim == "Claimed"
+            && preview.refusals.is_empty()
+            && preview.steps.is_empty()
+            && preview.error.is_none()
+        {
             writeln!(out, "  nothing to do")?;
         }
     }
@@ -176,18 +183,36 @@ impl Objects {
         Ok(())
     }
 
-    /// An index that holds these objects, and the load balancers to look at, by Service.
-    fn index(self, classes: &Arc<portolan_core::class::Classes>) -> (Index, Vec<LoadBalancerId>) {
-        let index = Index::of(classes.clone(), self.services, self.slices, self.nodes, self.records);
+    /// An index that holds these objects, and the load balancers to look at: those of the Services, then those of which only the
+    /// record is left.
+    fn index(self, classes: &Classes) -> anyhow::Result<(Index, Vec<LoadBalancerId>)> {
+        let services: Vec<_> = self.services.into_iter().map(project::service).collect();
+        let slices = self.slices.into_iter().filter_map(project::slice).map(Arc::new);
+        let nodes = self.nodes.into_iter().map(project::node).map(Arc::new);
+        let records = self.records.into_iter().map(|record| Record::try_from(record).map(Arc::new));
+        let records: Vec<_> = records.collect::<Result<_, _>>()?;
+
         let mut ids: Vec<LoadBalancerId> =
-            index.services().map(|service| load_balancer_of(&service.object, classes)).collect();
-        let orphans: Vec<LoadBalancerId> = index
-            .records()
-            .filter(|record| record.instance == classes.instance && !ids.contains(&record.id))
-            .map(|record| record.id.clone())
-            .collect();
-        ids.extend(orphans);
-        (index, ids)
+            services.iter().map(|service| load_balancer_of(&service.object, classes)).collect();
+        for record in &records {
+            if record.instance == classes.instance && !ids.contains(&record.id) {
+                ids.push(record.id.clone());
+            }
+        }
+        let mut index = Index::new(classes.clone());
+        list(&mut index, services, Observed::Service);
+        list(&mut index, slices, Observed::Slice);
+        list(&mut index, nodes, Observed::Node);
+        list(&mut index, records, Observed::Record);
+        Ok((index, ids))
+    }
+}
+
+/// Shows one kind to an index as a watch would.
+fn list<T: Object>(index: &mut Index, objects: impl IntoIterator<Item = T>, observed: impl Fn(Event<T>) -> Observed) {
+    let listed = objects.into_iter().map(Event::InitApply);
+    for event in std::iter::once(Event::Init).chain(listed).chain([Event::InitDone]) {
+        index.observe(observed(event), &mut Dirty::new());
     }
 }
 

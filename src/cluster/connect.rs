@@ -8,7 +8,7 @@ use kube::{Client, Config};
 
 /// How to reach the cluster.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ClusterArguments {
     /// The kubeconfig; otherwise $KUBECONFIG, ~/.kube/config, or the Pod's service account.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -17,9 +17,14 @@ pub(crate) struct Arguments {
     pub context: Option<String>,
 }
 
-impl Arguments {
+impl ClusterArguments {
     /// A client of its own connections. It does not retry by itself: who calls knows better when to.
     pub(crate) async fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::try_from(self.config().await?)?)
+    }
+
+    /// How to reach the API server.
+    pub(crate) async fn config(&self) -> anyhow::Result<Config> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         let mut config = match (&self.kubeconfig, &self.context) {
             (Some(file), _) => {
@@ -34,6 +39,6 @@ impl Arguments {
         };
         config.connect_timeout = Some(Duration::from_secs(10));
         config.default_retry = false;
-        Ok(Client::try_from(config)?)
+        Ok(config)
     }
 }

@@ -11,8 +11,8 @@ use kube::api::{Api, PostParams};
 use portolan_core::events::{Event, EventType};
 use portolan_core::snapshot::Service;
 
-use crate::clock::Clock;
-use crate::cluster::error::{WriteError, bounded};
+use crate::cluster::clock::Clock;
+use crate::cluster::error::{CallError, Failure, call};
 
 /// The component that Events carry.
 const COMPONENT: &str = "portolan";
@@ -21,7 +21,6 @@ const COMPONENT: &str = "portolan";
 const REMEMBERED: usize = 20_000;
 
 /// Writes Events. A failure to write one is logged and never fails a pass.
-#[derive(Debug)]
 pub(crate) struct EventWriter {
     client: Client,
     clock: Clock,
@@ -43,24 +42,27 @@ impl EventWriter {
             match self.write(service, event, &name).await {
                 Ok(()) => self.remember(name),
                 // The namespace is on its way out, or the role lacks the verb: nothing that the Service can help.
-                Err(error) => tracing::debug!(service = %service.key, event = event.reason, %error, "event not written"),
+                Err(error) => {
+                    tracing::debug!(service = %service.key, event = event.reason, %error, "event not written")
+                }
             }
         }
     }
 
-    async fn write(&self, service: &Service, event: &Event, name: &str) -> Result<(), WriteError> {
+    async fn write(&self, service: &Service, event: &Event, name: &str) -> Result<(), CallError> {
         let events: Api<KubeEvent> = Api::namespaced(self.client.clone(), &service.key.namespace);
-        if bounded(events.get_opt(name)).await?.is_some() {
+        if call(format!("read event {name}"), events.get_opt(name)).await?.is_some() {
             return Ok(());
         }
-        match bounded(events.create(&PostParams::default(), &self.object(service, event, name))).await {
-            Ok(_) | Err(WriteError::Conflict) => Ok(()),
-            Err(error) => Err(error),
+        let object = self.object(service, event, name);
+        match call(format!("create event {name}"), events.create(&PostParams::default(), &object)).await {
+            Err(error) if error.failure == Failure::Conflict => Ok(()),
+            result => result.map(drop),
         }
     }
 
     fn object(&self, service: &Service, event: &Event, name: &str) -> KubeEvent {
-        let now = jiff::Timestamp::from_second(self.clock.timestamp().0).ok().map(Time);
+        let now = Some(Time(self.clock.wall()));
         KubeEvent {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),

@@ -10,7 +10,7 @@ use portolan_core::ids::{Instance, STANDARD_FINALIZER};
 use portolan_core::snapshot::{Condition, Service, Versioned};
 use serde_json::json;
 
-use crate::cluster::error::{WriteError, bounded};
+use crate::cluster::error::{CallError, Failure, call};
 use crate::cluster::project;
 
 /// The finalizers that a claimed Service shall have; `None` if it has them. Never for a Service that is being deleted: the
@@ -31,11 +31,11 @@ pub(crate) async fn ensure(
     service: &Versioned<Service>,
     instance: &Instance,
     standard: bool,
-) -> Result<Option<Versioned<Service>>, WriteError> {
+) -> Result<Option<Versioned<Service>>, CallError> {
     let Some(finalizers) = wanted(&service.object, instance, standard) else { return Ok(None) };
     let patch = json!({"metadata": {"resourceVersion": service.version, "finalizers": finalizers}});
     let written = patch_status(client, &service.object, patch).await?;
-    Ok(Some(project::service(&written)))
+    Ok(Some(project::service(written)))
 }
 
 /// Takes our marks off a Service that is not ours any more, in one write: our finalizer, with `standard` upstream's too, and our
@@ -46,7 +46,7 @@ pub(crate) async fn release(
     instance: &Instance,
     standard: bool,
     conditions: &[Condition],
-) -> Result<(), WriteError> {
+) -> Result<(), CallError> {
     let ours = instance.finalizer();
     let is_kept = |finalizer: &&String| **finalizer != ours && !(standard && *finalizer == STANDARD_FINALIZER);
     let finalizers: Vec<&String> = service.object.finalizers.iter().filter(is_kept).collect();
@@ -57,8 +57,8 @@ pub(crate) async fn release(
         patch.insert("status".to_owned(), json!({"conditions": conditions}));
     }
     match patch_status(client, &service.object, patch).await {
-        Ok(_) | Err(WriteError::Gone) => Ok(()),
-        Err(error) => Err(error),
+        Err(error) if error.failure == Failure::Gone => Ok(()),
+        result => result.map(drop),
     }
 }
 
@@ -67,15 +67,19 @@ pub(super) async fn patch_status(
     client: &Client,
     service: &Service,
     patch: serde_json::Value,
-) -> Result<KubeService, WriteError> {
+) -> Result<KubeService, CallError> {
     let services: Api<KubeService> = Api::namespaced(client.clone(), &service.key.namespace);
-    bounded(services.patch_status(&service.key.name, &PatchParams::default(), &Patch::Merge(patch))).await
+    let patch = Patch::Merge(patch);
+    let parameters = PatchParams::default();
+    let request = services.patch_status(&service.key.name, &parameters, &patch);
+    call(format!("patch the status of Service {}", service.key), request).await
 }
 
 #[cfg(test)]
 mod tests {
+    use portolan_core::examples::service;
+
     use super::*;
-    use crate::cluster::project::tests::service;
 
     #[test]
     fn own_finalizer_is_added_behind_those_of_others() {

@@ -5,7 +5,7 @@ use portolan_core::snapshot::{Service, Versioned};
 use portolan_core::status::{Status, is_current};
 use serde_json::json;
 
-use crate::cluster::error::WriteError;
+use crate::cluster::error::CallError;
 use crate::cluster::{finalizers, project};
 
 /// Writes a status, if it is news. The write carries the resourceVersion that the status was decided on, so that it is dropped
@@ -14,7 +14,7 @@ pub(crate) async fn write(
     client: &Client,
     service: &Versioned<Service>,
     status: &Status,
-) -> Result<Option<Versioned<Service>>, WriteError> {
+) -> Result<Option<Versioned<Service>>, CallError> {
     if is_current(&service.object, status) {
         return Ok(None);
     }
@@ -23,5 +23,5 @@ pub(crate) async fn write(
         "status": {"loadBalancer": {"ingress": status.ingress}, "conditions": status.conditions},
     });
     let written = finalizers::patch_status(client, &service.object, patch).await?;
-    Ok(Some(project::service(&written)))
+    Ok(Some(project::service(written)))
 }

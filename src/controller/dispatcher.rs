@@ -19,9 +19,9 @@ use portolan_core::ids::LoadBalancerId;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::cluster::queue::{Input, Output, Pace, Queue, Verdict};
+use crate::cluster::queue::{Input, Output, Pace, Queue};
 use crate::controller::gate::Gate;
-use crate::controller::index::{Index, Observed};
+use crate::controller::index::{Dirty, Index, Observed};
 use crate::controller::reconcile::{Passed, Reconciler};
 use crate::providers;
 
@@ -40,7 +40,6 @@ pub(crate) enum DispatcherError {
 }
 
 /// Owns index and queue; starts passes.
-#[derive(Debug)]
 pub(crate) struct Dispatcher {
     reconciler: Arc<Reconciler>,
     gate: Gate,
@@ -53,9 +52,9 @@ impl Dispatcher {
     /// A dispatcher that works on `workers` load balancers at once and looks at each again after `resync`.
     pub(crate) fn new(reconciler: Reconciler, gate: Gate, workers: usize, resync: Duration) -> Self {
         let pace = Pace { in_flight: workers, resync, ..Pace::default() };
-        let seed = u64::try_from(reconciler.clock.timestamp().0).unwrap_or_default() ^ u64::from(std::process::id());
+        let seed = reconciler.seed;
         Self {
-            index: Index::new(reconciler.classes.clone()),
+            index: Index::new(reconciler.classes.as_ref().clone()),
             queue: Queue::new(pace, seed),
             passes: JoinSet::new(),
             reconciler: Arc::new(reconciler),
@@ -80,13 +79,8 @@ impl Dispatcher {
             .collect();
         let mut until = self.gate.until.clone();
         loop {
-            let deadline = self.queue.deadline().map(|time| self.gate.clock.instant(time));
-            let timer = async {
-                match deadline {
-                    Some(deadline) => tokio::time::sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let clock = self.gate.clock;
+            let deadline = self.queue.deadline();
             // Biased: what has happened is taken in before anything new is started.
             tokio::select! {
                 biased;
@@ -95,14 +89,14 @@ impl Dispatcher {
                 event = events.recv() => self.observed(event.ok_or(DispatcherError::WatchesEnded)?),
                 Some(id) = changes.next(), if !changes.is_empty() => self.step(Input::Enqueued(id)),
                 Ok(()) = until.changed() => self.pause(),
-                () = timer => self.step(Input::Tick),
+                () = clock.sleep_until(deadline) => self.step(Input::Tick),
             }
         }
     }
 
     fn observed(&mut self, event: Observed) {
         let was_synced = self.index.synced();
-        let mut dirty = Vec::new();
+        let mut dirty = Dirty::new();
         self.index.observe(event, &mut dirty);
         for id in dirty {
             self.step(Input::Enqueued(id));
@@ -121,12 +115,10 @@ impl Dispatcher {
 
     fn passed(&mut self, passed: Result<(LoadBalancerId, Passed), JoinError>) -> Result<(), DispatcherError> {
         let (id, Passed { verdict, written }) = passed.map_err(DispatcherError::PassPanicked)?;
-        let mut dirty = Vec::new();
+        let mut dirty = Dirty::new();
         for written in written {
-            self.index.written(written, &mut dirty);
+            self.index.written(&id, written, &mut dirty);
         }
-        // A change that the pass has made itself wakes others, not the pass's own key.
-        dirty.retain(|other| *other != id);
         for other in dirty {
             self.step(Input::Enqueued(other));
         }
@@ -137,7 +129,8 @@ impl Dispatcher {
     fn step(&mut self, input: Input<LoadBalancerId>) {
         let mut outputs = Vec::new();
         self.queue.step(self.gate.clock.now(), input, &mut outputs);
-        for Output::Start { key: id, failures } in outputs {
+        for Output::Start(id) in outputs {
+            let failures = self.queue.failures(&id);
             let snapshot = self.index.snapshot(&id);
             let (reconciler, gate) = (self.reconciler.clone(), self.gate.clone());
             self.passes.spawn(async move {

@@ -5,7 +5,7 @@
 use portolan_core::time::Time;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::cluster::clock::Clock;
 
 /// Why nothing may be written any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

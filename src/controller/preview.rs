@@ -165,24 +165,20 @@ impl Preview {
             if own.is_none() {
                 self.writes.push("create record");
             }
-            self.steps(&*provider, Some(&desired.load_balancer)).await;
+            self.steps(&provider, Some(&desired.load_balancer)).await;
         });
     }
 
     /// The steps that remove what a record stands for.
     async fn removal(&mut self, record: &Record, providers: &Providers) {
         match providers.of_record(record) {
-            Ok(provider) => with_provider!(provider, provider => self.steps(&*provider, None).await),
+            Ok(provider) => with_provider!(provider, provider => self.steps(&provider, None).await),
             Err(error) => self.error = Some(error.to_string()),
         }
         self.writes.push("delete record");
     }
 
-    async fn steps<P: Provider>(
-        &mut self,
-        provider: &P,
-        desired: Option<&portolan_core::balancer::LoadBalancer>,
-    ) {
+    async fn steps<P: Provider>(&mut self, provider: &P, desired: Option<&portolan_core::balancer::LoadBalancer>) {
         let observed = match observe(provider, &self.id).await {
             Ok(observed) => observed,
             Err(error) => {

@@ -18,11 +18,11 @@ use portolan_core::refusal::Refusal;
 use portolan_core::snapshot::{Service, Snapshot, Versioned};
 use portolan_core::status::{self, Findings, Status};
 
-use crate::clock::Clock;
-use crate::cluster::error::WriteError;
+use crate::cluster::clock::Clock;
+use crate::cluster::error::{CallError, Failure};
 use crate::cluster::events::EventWriter;
 use crate::cluster::queue::Verdict;
-use crate::cluster::records::KubeRecords;
+use crate::cluster::records::ClusterRecords;
 use crate::cluster::{finalizers, status as status_writer};
 use crate::controller::gate::{Gate, Stopped};
 use crate::controller::index::Written;
@@ -34,15 +34,16 @@ use crate::providers::{Providers, with_provider};
 const OVERTAKEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// What every pass shares.
-#[derive(Debug)]
 pub(crate) struct Reconciler {
     pub client: Client,
     pub classes: Arc<Classes>,
     pub settings: Settings,
     pub providers: Arc<Providers>,
-    pub records: KubeRecords,
+    pub records: ClusterRecords,
     pub events: EventWriter,
     pub clock: Clock,
+    /// For jitter.
+    pub seed: u64,
 }
 
 /// What a pass came to.
@@ -78,6 +79,11 @@ struct Pass<'a> {
 }
 
 impl Reconciler {
+    /// The wall clock at the resolution of Kubernetes' timestamps, in RFC 3339.
+    fn now(&self) -> String {
+        self.clock.wall().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
     /// Brings one load balancer and its Service closer to where they belong.
     pub(crate) async fn pass(&self, snapshot: &Snapshot, attempt: u32, gate: &Gate) -> Passed {
         let mut pass = Pass { reconciler: self, snapshot, gate, attempt, written: Vec::new() };
@@ -99,9 +105,11 @@ impl Pass<'_> {
     async fn run(&mut self) -> Result<Verdict, Interrupted> {
         let classes = &self.reconciler.classes;
         let own = self.snapshot.record.clone().filter(|record| record.instance == classes.instance);
-        let service = self.snapshot.services.values().find(|service| {
-            load_balancer_of(&service.object, classes) == self.snapshot.id
-        });
+        let service = self
+            .snapshot
+            .services
+            .values()
+            .find(|service| load_balancer_of(&service.object, classes) == self.snapshot.id);
         let Some(service) = service.cloned() else {
             // The Service is gone, without having waited for us: the record knows what is left.
             return match own {
@@ -109,8 +117,7 @@ impl Pass<'_> {
                 Some(record) => self.remove(&record, None).await,
             };
         };
-        let records: Vec<&Record> =
-            own.iter().chain(&self.snapshot.other_records).map(AsRef::as_ref).collect();
+        let records: Vec<&Record> = own.iter().chain(&self.snapshot.other_records).map(AsRef::as_ref).collect();
         match claim(&service.object, &records, classes) {
             Claim::NotOurs(NotOurs::UnknownClass) => {
                 let known = classes.classes.iter().map(|class| class.name.to_string()).collect::<Vec<_>>();
@@ -143,7 +150,8 @@ impl Pass<'_> {
                 return self.only_accepted(&service, Finding::no(Reason::ClassNotConfigured, message)).await;
             }
             Standing::OtherInstance(instance) => {
-                let message = format!("instance {:?} of Portolan still cleans up after this Service", instance.as_str());
+                let message =
+                    format!("instance {:?} of Portolan still cleans up after this Service", instance.as_str());
                 return self.only_accepted(&service, Finding::no(Reason::OtherInstance, message)).await;
             }
         };
@@ -158,7 +166,7 @@ impl Pass<'_> {
             Ok(provider) => provider,
             Err(error) => return self.only_accepted(&service, Finding::no(error.reason, error.message)).await,
         };
-        with_provider!(provider, provider => self.serve(&*provider, service, own, &claimed, &class).await)
+        with_provider!(provider, provider => self.serve(&provider, service, own, &claimed, &class).await)
     }
 
     /// The record stands for something that this class did not make.
@@ -198,7 +206,7 @@ impl Pass<'_> {
         let mut record = self.record(&service.object, own, claimed, class, &desired).await?;
         let walked =
             walk(provider, Some(&desired.load_balancer), &mut record, &self.reconciler.records, self.gate).await;
-        self.written.push(Written::Record(record));
+        self.written.push(Written::Record(Arc::new(record)));
         self.report(provider, &service, class, &desired, walked).await
     }
 
@@ -220,13 +228,17 @@ impl Pass<'_> {
         };
         let refused_ports: Vec<_> = refusal.reasons.iter().filter(|refused| refused.port.is_some()).cloned().collect();
         let findings = Findings { accepted, refused_ports: &refused_ports, outcome: &outcome };
-        let status = status::status(&service.object, &findings, &self.reconciler.clock.rfc3339());
+        let status = status::status(&service.object, &findings, &self.reconciler.now());
         self.write_status(service, &status).await?;
         Ok(Verdict::Done)
     }
 
     /// Puts our finalizer on, before anything else is written.
-    async fn mark(&mut self, service: Versioned<Service>, claimed: &Claimed) -> Result<Versioned<Service>, Interrupted> {
+    async fn mark(
+        &mut self,
+        service: Versioned<Service>,
+        claimed: &Claimed,
+    ) -> Result<Versioned<Service>, Interrupted> {
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
         let standard = claimed.wants_standard_finalizer();
@@ -277,7 +289,7 @@ impl Pass<'_> {
             }
         };
         tracing::debug!(service = %service.key, balancer = %stored.id, "record written");
-        self.written.push(Written::Record(stored.clone()));
+        self.written.push(Written::Record(Arc::new(stored.clone())));
         Ok(stored)
     }
 
@@ -285,7 +297,7 @@ impl Pass<'_> {
     async fn reread_record(&mut self) -> Interrupted {
         match self.reconciler.records.get(&self.snapshot.id).await {
             Ok(Some(record)) => {
-                self.written.push(Written::Record(record));
+                self.written.push(Written::Record(Arc::new(record)));
                 Interrupted::Overtaken
             }
             Ok(None) => Interrupted::Overtaken,
@@ -343,7 +355,7 @@ impl Pass<'_> {
             End::Stopped(stopped) => return Err(stopped.into()),
         };
         let findings = Findings { accepted, refused_ports, outcome: &outcome };
-        let status = status::status(&service.object, &findings, &self.reconciler.clock.rfc3339());
+        let status = status::status(&service.object, &findings, &self.reconciler.now());
         let published_now = status.ingress != service.object.ingress;
         self.write_status(service, &status).await?;
         // What is published decides what a replace may take away, so a change of it is looked at once more.
@@ -353,7 +365,8 @@ impl Pass<'_> {
     /// The first failure of a Service that works is not yet news: a provider's hiccup must not rewrite every status.
     fn is_passing(&self, error: &Error, service: &Versioned<Service>) -> bool {
         let works = service.object.conditions.iter().any(|condition| {
-            condition.condition_type == ConditionType::Programmed.name() && condition.reason == Reason::Programmed.code()
+            condition.condition_type == ConditionType::Programmed.name()
+                && condition.reason == Reason::Programmed.code()
         });
         error.kind == ErrorKind::Retry && self.attempt == 0 && works
     }
@@ -368,7 +381,7 @@ impl Pass<'_> {
         if !self.is_passing(error, service) {
             let programmed = Finding::no(error.reason, error.message.clone());
             let findings = [(ConditionType::Accepted, accepted), (ConditionType::Programmed, programmed)];
-            let status = status::only(&service.object, &findings, &self.reconciler.clock.rfc3339());
+            let status = status::only(&service.object, &findings, &self.reconciler.now());
             self.write_status(service, &status).await?;
         }
         Ok(match error.kind {
@@ -381,7 +394,7 @@ impl Pass<'_> {
     /// Says that a Service is not acted on, and changes nothing else.
     async fn only_accepted(&mut self, service: &Versioned<Service>, accepted: Finding) -> Result<Verdict, Interrupted> {
         let findings = [(ConditionType::Accepted, accepted)];
-        let status = status::only(&service.object, &findings, &self.reconciler.clock.rfc3339());
+        let status = status::only(&service.object, &findings, &self.reconciler.now());
         self.write_status(service, &status).await?;
         Ok(Verdict::Done)
     }
@@ -420,11 +433,7 @@ impl Pass<'_> {
     }
 
     /// Removes a load balancer and then its record. `Forgotten` when both are gone.
-    async fn remove(
-        &mut self,
-        record: &Record,
-        service: Option<&Versioned<Service>>,
-    ) -> Result<Verdict, Interrupted> {
+    async fn remove(&mut self, record: &Record, service: Option<&Versioned<Service>>) -> Result<Verdict, Interrupted> {
         let since = record.version.as_ref().map(ToString::to_string).unwrap_or_default();
         if let Some(service) = service {
             self.tell(service, &[Event { since: since.clone(), ..events::deleting() }]).await;
@@ -433,7 +442,7 @@ impl Pass<'_> {
         let end = match self.reconciler.providers.of_record(&record) {
             Err(error) => End::Failed(error),
             Ok(provider) => with_provider!(provider, provider => {
-                walk(&*provider, None, &mut record, &self.reconciler.records, self.gate).await.end
+                walk(&provider, None, &mut record, &self.reconciler.records, self.gate).await.end
             }),
         };
         let failure = match end {
@@ -447,14 +456,19 @@ impl Pass<'_> {
         if let Some(failure) = failure {
             if let (Some(service), true) = (service, self.attempt > 0) {
                 let message = format!("Error deleting load balancer: {failure}");
-                self.tell(service, &[Event { since, ..Event::new(EventType::Warning, "DeleteLoadBalancerFailed", message) }])
-                    .await;
+                self.tell(
+                    service,
+                    &[Event { since, ..Event::new(EventType::Warning, "DeleteLoadBalancerFailed", message) }],
+                )
+                .await;
             }
             return Err(Interrupted::Failed(failure));
         }
         self.gate.check()?;
         self.reconciler.records.delete(&record).await?;
-        self.written.push(Written::RecordDeleted(record));
+        if let Some(version) = record.version {
+            self.written.push(Written::RecordDeleted(record.id, version));
+        }
         if let Some(service) = service {
             self.tell(service, &[Event { since, ..events::deleted() }]).await;
         }
@@ -492,12 +506,14 @@ fn blame(outcome: &mut Outcome, error: &Error) {
     }
 }
 
-impl From<WriteError> for Interrupted {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Conflict => Self::Overtaken,
-            WriteError::Gone => Self::Gone,
-            WriteError::Invalid(_) | WriteError::Forbidden(_) | WriteError::Retry { .. } => Self::Failed(error.to_string()),
+impl From<CallError> for Interrupted {
+    fn from(error: CallError) -> Self {
+        match error.failure {
+            Failure::Conflict => Self::Overtaken,
+            Failure::Gone => Self::Gone,
+            Failure::UnknownKind | Failure::Invalid | Failure::Forbidden | Failure::Retry { .. } => {
+                Self::Failed(error.to_string())
+            }
         }
     }
 }

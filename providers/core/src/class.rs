@@ -46,7 +46,9 @@ pub struct Classes {
 impl Classes {
     /// The class that serves this value of `loadBalancerClass`: an exact, case-sensitive match of name or alias.
     pub fn named(&self, value: &str) -> Option<&Arc<Class>> {
-        self.classes.iter().find(|class| class.name.as_str() == value || class.aliases.iter().any(|alias| alias == value))
+        self.classes
+            .iter()
+            .find(|class| class.name.as_str() == value || class.aliases.iter().any(|alias| alias == value))
     }
 
     /// Services of this namespace are looked at.

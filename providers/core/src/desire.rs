@@ -123,11 +123,7 @@ pub fn desire(input: &Input<'_>) -> Result<Desired, Refusal> {
 
 /// A Service as a member of its load balancer.
 pub fn member(service: &Service) -> Member {
-    Member {
-        uid: service.uid.clone(),
-        namespace: service.key.namespace.clone(),
-        name: service.key.name.clone(),
-    }
+    Member { uid: service.uid.clone(), namespace: service.key.namespace.clone(), name: service.key.name.clone() }
 }
 
 /// The annotation that asks to share a load balancer.
@@ -142,7 +138,6 @@ fn sharing(service: &Service, refused: &mut Vec<Refused>) {
         ));
     }
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -52,7 +52,9 @@ pub fn unknown_class(class: &str, known: &[String]) -> Event {
     Event::new(
         EventType::Warning,
         "UnknownClass",
-        format!("loadBalancerClass {class:?} is not configured; configured are: {known}. Nothing is done for this Service"),
+        format!(
+            "loadBalancerClass {class:?} is not configured; configured are: {known}. Nothing is done for this Service"
+        ),
     )
 }
 
@@ -86,7 +88,8 @@ fn news(condition_type: ConditionType, before: Option<&Condition>, after: &Condi
     let was_true = before.is_some_and(|before| before.status == ConditionStatus::True);
     match (condition_type, after.status) {
         (ConditionType::Programmed, ConditionStatus::False)
-            if after.reason == Reason::Provisioning.code() && before.is_none_or(|before| before.reason != after.reason) =>
+            if after.reason == Reason::Provisioning.code()
+                && before.is_none_or(|before| before.reason != after.reason) =>
         {
             Some(Event::new(EventType::Normal, "EnsuringLoadBalancer", "Ensuring load balancer"))
         }

@@ -33,10 +33,10 @@ pub mod record;
 pub mod refusal;
 pub mod snapshot;
 
-pub mod time;
 pub mod claim;
 pub mod desire;
-pub mod status;
 pub mod events;
 #[cfg(any(test, feature = "testing"))]
 pub mod examples;
+pub mod status;
+pub mod time;

@@ -159,11 +159,9 @@ impl Reason {
             | Self::NotRequested
             | Self::AddressesExhausted
             | Self::RequestedAddressUnavailable => ConditionType::AddressAssigned,
-            Self::Programmed
-            | Self::Provisioning
-            | Self::ProviderRefused
-            | Self::ProviderFailed
-            | Self::NotOurs => ConditionType::Programmed,
+            Self::Programmed | Self::Provisioning | Self::ProviderRefused | Self::ProviderFailed | Self::NotOurs => {
+                ConditionType::Programmed
+            }
             Self::Reachable | Self::NoEndpoints | Self::Unhealthy | Self::NoWitness => ConditionType::Reachable,
         }
     }
@@ -191,7 +189,9 @@ mod tests {
         for reason in Reason::ALL {
             let code = reason.code();
             assert!(seen.insert(code), "{code} stands twice");
-            assert!(code.starts_with(|c: char| c.is_ascii_uppercase()) && code.chars().all(|c| c.is_ascii_alphanumeric()));
+            assert!(
+                code.starts_with(|c: char| c.is_ascii_uppercase()) && code.chars().all(|c| c.is_ascii_alphanumeric())
+            );
             assert!(reason.description().len() > 10, "{code} has no description");
         }
     }

@@ -113,7 +113,8 @@ pub fn is_current(service: &Service, status: &Status) -> bool {
 
 /// The server defaults `ipMode` beside an address on every read, and servers before 1.30 drop it.
 fn normalised(ingress: &Ingress) -> Ingress {
-    let ip = ingress.ip.as_deref().map(|text| text.parse::<IpAddr>().map_or_else(|_| text.to_owned(), |ip| ip.to_string()));
+    let ip =
+        ingress.ip.as_deref().map(|text| text.parse::<IpAddr>().map_or_else(|_| text.to_owned(), |ip| ip.to_string()));
     let mut ports = ingress.ports.clone();
     ports.sort();
     Ingress {
@@ -133,7 +134,10 @@ fn ingress(service: &Service, published: &[Published], refused: &[Refused]) -> V
         .map(|port| PortStatus {
             port: port.key.port,
             protocol: port.key.protocol,
-            error: refused.iter().find(|refused| refused.port == Some(port.key)).map(|refused| error_code(refused.reason)),
+            error: refused
+                .iter()
+                .find(|refused| refused.port == Some(port.key))
+                .map(|refused| error_code(refused.reason)),
         })
         .collect();
     published
@@ -154,7 +158,11 @@ fn ingress(service: &Service, published: &[Published], refused: &[Refused]) -> V
 
 /// The API has one built-in code; all others carry a domain (KEP-1435).
 fn error_code(reason: Reason) -> String {
-    if reason == Reason::MixedProtocolNotSupported { reason.code().to_owned() } else { format!("portolan.dev/{reason}") }
+    if reason == Reason::MixedProtocolNotSupported {
+        reason.code().to_owned()
+    } else {
+        format!("portolan.dev/{reason}")
+    }
 }
 
 /// Sets one condition in place. The transition time changes with the status only.

@@ -126,8 +126,8 @@ fn programmed(desired: &LoadBalancer, balancer: &Balancer, target: Option<&Gener
 fn reachable(balancer: &Balancer, serving: Option<&Generation>) -> Verdict {
     match serving {
         None => Verdict::unknown(Reason::NoWitness, "nothing is programmed yet"),
-        Some(serving) if serving.listeners.iter().all(|listener| listener.targets.is_empty()) => {
-            Verdict::no(Reason::NoEndpoints, "no listener has a target")
+        Some(serving) if serving.listeners.iter().all(|listener| !listener.has_endpoints) => {
+            Verdict::no(Reason::NoEndpoints, "no port has an endpoint that can take traffic")
         }
         Some(_) if balancer.unhealthy => Verdict::no(Reason::Unhealthy, "the mock was told that no target is healthy"),
         Some(_) => Verdict::yes(Reason::Reachable, "the mock says that traffic arrives"),

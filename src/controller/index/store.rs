@@ -1,6 +1,7 @@
 //! The newest reading of every object of one kind, from a watch and from our own writes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::mem;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub enum Event<T: Object> {
 /// Something that the index keeps.
 pub trait Object: Clone {
     /// What identifies it among its kind.
-    type Name: Ord + Clone + std::fmt::Debug;
+    type Name: Ord + Clone + Debug + Send;
     /// Its name.
     fn name(&self) -> Self::Name;
     /// The version of this reading; none for kinds that we never write: their watch is always right.

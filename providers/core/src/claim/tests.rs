@@ -104,7 +104,9 @@ fn a_class_that_vanishes_from_the_configuration_keeps_its_services() {
         let service = with_class(value);
         let record = Record { aliases: vec!["an.alias/of-it".to_owned()], ..record(&service, MOCK) };
         match claim(&service, &[&record], &classes(Vec::new())) {
-            Claim::Claimed(Claimed { standing: Standing::ClassNotConfigured { class }, .. }) => assert_eq!(class, value),
+            Claim::Claimed(Claimed { standing: Standing::ClassNotConfigured { class }, .. }) => {
+                assert_eq!(class, value)
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -130,7 +132,9 @@ fn a_type_annotation_claims_where_the_class_says_so_and_beats_the_default() {
     let aws = Class { claim_by_type_annotation: true, ..class("portolan.dev/aws") };
     let metal = Class { default: true, ..class("portolan.dev/metal") };
     let classes = classes(vec![metal, aws]);
-    for (value, wanted) in [("external", "portolan.dev/aws"), ("nlb-ip", "portolan.dev/aws"), ("nlb", "portolan.dev/metal")] {
+    for (value, wanted) in
+        [("external", "portolan.dev/aws"), ("nlb-ip", "portolan.dev/aws"), ("nlb", "portolan.dev/metal")]
+    {
         let mut service = service("a");
         service.annotations.insert(TYPE_ANNOTATION.to_owned(), value.to_owned());
         assert_eq!(served_class(&claim(&service, &[], &classes)), Some(wanted), "{value}");

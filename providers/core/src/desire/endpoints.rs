@@ -59,8 +59,7 @@ impl<'a> Usable<'a> {
             all.iter().filter(|(endpoint, _)| endpoint.ready).map(|(endpoint, _)| scope(endpoint)).collect();
         all.into_iter()
             .filter(|(endpoint, _)| {
-                endpoint.ready
-                    || (endpoint.serving && endpoint.terminating && !with_ready.contains(&scope(endpoint)))
+                endpoint.ready || (endpoint.serving && endpoint.terminating && !with_ready.contains(&scope(endpoint)))
             })
             .collect()
     }

@@ -93,9 +93,10 @@ pub fn listener(
     families: &[Family],
 ) -> Listener {
     let (targets, health_check) = match served.through {
-        Through::NodePort(node_port) => {
-            (Targets::Nodes { node_port, nodes: node_targets(service, served.port, nodes, usable) }, node_health(service))
-        }
+        Through::NodePort(node_port) => (
+            Targets::Nodes { node_port, nodes: node_targets(service, served.port, nodes, usable) },
+            node_health(service),
+        ),
         Through::Pods => {
             (Targets::Pods { endpoints: usable.sockets(served.port, families) }, HealthCheck::EndpointSlices)
         }

@@ -212,8 +212,12 @@ mod endpoints {
         draining.ready = false;
         draining.terminating = true;
         let external = endpoint(ip("10.0.0.3"), None);
-        world.slices =
-            vec![slice(&world.service, "s", Family::V4, vec![endpoint(ip("10.0.0.1"), Some("n1")), draining, external])];
+        world.slices = vec![slice(
+            &world.service,
+            "s",
+            Family::V4,
+            vec![endpoint(ip("10.0.0.1"), Some("n1")), draining, external],
+        )];
         // The fallback to terminating endpoints is decided on each node by itself.
         assert_eq!(node_names(&world.balancer().listeners[0].targets), ["n1", "n2"]);
         world.slices = vec![slice(&world.service, "s", Family::V4, vec![endpoint(ip("10.0.0.3"), None)])];
@@ -234,12 +238,12 @@ mod nodes {
 
     #[test]
     fn the_exclude_label_is_read_as_upstream_reads_it() {
-        for (value, excluded) in [("true", true), ("", true), ("junk", true), ("false", false), ("F", false), ("0", false)] {
+        for (value, excluded) in
+            [("true", true), ("", true), ("junk", true), ("false", false), ("F", false), ("0", false)]
+        {
             let mut world = World::of(service("a"));
-            world.nodes = vec![Arc::new(Node {
-                exclude_label: Some(value.to_owned()),
-                ..node("n", &[ip("192.0.2.1")])
-            })];
+            world.nodes =
+                vec![Arc::new(Node { exclude_label: Some(value.to_owned()), ..node("n", &[ip("192.0.2.1")]) })];
             assert_eq!(world.balancer().nodes.is_empty(), excluded, "{value:?}");
             world.settings.ignore_exclude_label = true;
             assert_eq!(world.balancer().nodes.len(), 1, "{value:?} ignored");
@@ -290,7 +294,10 @@ mod addresses {
         let mut world = World::of(service("a"));
         world.service.load_balancer_ip = Some("203.0.113.1".to_owned());
         assert_eq!(world.balancer().requested, [ip("203.0.113.1")]);
-        world.service.annotations.insert(crate::desire::addresses::ADDRESSES_ANNOTATION.to_owned(), " 203.0.113.2 ".to_owned());
+        world
+            .service
+            .annotations
+            .insert(crate::desire::addresses::ADDRESSES_ANNOTATION.to_owned(), " 203.0.113.2 ".to_owned());
         assert_eq!(world.balancer().requested, [ip("203.0.113.2")]);
     }
 
@@ -334,8 +341,5 @@ fn every_reason_is_told_at_once() {
     world.service.defects = vec!["spec.ports[0].port is 70000, not 1 to 65535".to_owned()];
     world.service.source_ranges = vec!["nonsense".to_owned()];
     world.service.annotations.insert(SHARE_ANNOTATION.to_owned(), "x".to_owned());
-    assert_eq!(
-        world.refusals(),
-        [Reason::InvalidSpec, Reason::InvalidSourceRange, Reason::SharingNotSupported]
-    );
+    assert_eq!(world.refusals(), [Reason::InvalidSpec, Reason::InvalidSourceRange, Reason::SharingNotSupported]);
 }

@@ -33,7 +33,8 @@ fn a_new_service_that_is_served_at_once_makes_one_event() {
 fn a_thousand_failing_passes_make_one_event() {
     let mut service = service("a");
     let failure = || Verdict::no(Reason::ProviderFailed, "the cloud is down");
-    let events: Vec<Event> = (0..1000).flat_map(|pass_number| pass(&mut service, failure(), &pass_number.to_string())).collect();
+    let events: Vec<Event> =
+        (0..1000).flat_map(|pass_number| pass(&mut service, failure(), &pass_number.to_string())).collect();
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].event_type, events[0].reason), (EventType::Warning, "SyncLoadBalancerFailed"));
 }

@@ -1,0 +1,281 @@
+//! Watches: kube's `watcher` of each kind, as the index's events. Objects are projected as they arrive and dropped.
+//!
+//! No stream ever ends, and no error leaves one: it is logged once and tried again. Every namespace is watched even where
+//! `watchNamespaces` names some: a Service left out here would look deleted, and its record would clean up a load balancer that is
+//! in use. The claim applies the restriction.
+
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as discovery;
+use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource};
+use portolan_core::ids::LoadBalancerId;
+use portolan_core::record::Record;
+use portolan_core::time::Time;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::LoadBalancerRecord;
+use crate::cluster::clock::Clock;
+use crate::cluster::error::CallError;
+use crate::cluster::project;
+use crate::cluster::random::Random;
+use crate::controller::index::{Event, Object, Observed};
+
+/// The server ends a watch after this and kube begins it anew; it counts a connection as dead that stays silent for 5 s longer.
+pub const WATCH_SECONDS: u32 = 60;
+/// For the client that watches: how long the socket may be silent before a call on it fails. Longer than any watch.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(90);
+/// A page of a list takes no longer.
+const LIST_TIMEOUT: Duration = Duration::from_secs(60);
+/// HTTP 410 Gone.
+const EXPIRED: u16 = 410;
+const BACKOFF_BASE: Duration = Duration::from_millis(500);
+const BACKOFF_CAP: Duration = Duration::from_secs(30);
+
+/// A client to watch with: it notices a server that falls silent, and leaves retries to the watches, which back off and say so.
+pub fn client(mut config: kube::Config) -> Result<Client, kube::Error> {
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.default_retry = false;
+    Client::try_from(config)
+}
+
+/// Watches all four kinds and hands on what they say, until `stop`.
+pub async fn run(
+    client: Client,
+    seed: u64,
+    events: mpsc::Sender<Observed>,
+    stop: CancellationToken,
+) -> Result<(), Infallible> {
+    let streams: [BoxStream<'static, Observed>; 4] = [
+        services(client.clone(), seed).boxed(),
+        slices(client.clone(), seed.wrapping_add(1)).boxed(),
+        nodes(client.clone(), seed.wrapping_add(2)).boxed(),
+        records(client, seed.wrapping_add(3)).boxed(),
+    ];
+    let mut all = stream::select_all(streams);
+    let forward = async {
+        while let Some(observed) = all.next().await {
+            if events.send(observed).await.is_err() {
+                return;
+            }
+        }
+    };
+    stop.run_until_cancelled(forward).await;
+    Ok(())
+}
+
+/// All Services.
+pub fn services(client: Client, seed: u64) -> impl Stream<Item = Observed> + Send {
+    let project = |object| Projected::Object(project::service(object));
+    events::<core::Service, _>(client, seed, "Services", project::service_key, project).map(Observed::Service)
+}
+
+/// All EndpointSlices that hold addresses for a Service.
+pub fn slices(client: Client, seed: u64) -> impl Stream<Item = Observed> + Send {
+    let project =
+        |object| project::slice(object).map_or(Projected::Nothing, |slice| Projected::Object(Arc::new(slice)));
+    events::<discovery::EndpointSlice, _>(client, seed, "EndpointSlices", project::slice_name, project)
+        .map(Observed::Slice)
+}
+
+/// All Nodes.
+pub fn nodes(client: Client, seed: u64) -> impl Stream<Item = Observed> + Send {
+    let project = |object| Projected::Object(Arc::new(project::node(object)));
+    events::<core::Node, _>(client, seed, "Nodes", project::node_name, project).map(Observed::Node)
+}
+
+/// All records, of every instance.
+pub fn records(client: Client, seed: u64) -> impl Stream<Item = Observed> + Send {
+    let name = |metadata: &ObjectMeta| LoadBalancerId::new(metadata.name.clone().unwrap_or_default());
+    let project = |object: LoadBalancerRecord| match Record::try_from(object) {
+        Ok(record) => Projected::Object(Arc::new(record)),
+        Err(error) => Projected::Unreadable(error.problem),
+    };
+    events::<LoadBalancerRecord, _>(client, seed, "LoadBalancerRecords", name, project).map(Observed::Record)
+}
+
+/// What an object is to us.
+enum Projected<T> {
+    Object(T),
+    /// Nothing that we look at.
+    Nothing,
+    /// Something that we would look at, if it made sense; and why it makes none.
+    Unreadable(String),
+}
+
+/// How one kind is read.
+struct Reader<K, T: Object> {
+    kind: &'static str,
+    name: fn(&ObjectMeta) -> T::Name,
+    project: fn(K) -> Projected<T>,
+}
+
+fn events<K, T>(
+    client: Client,
+    seed: u64,
+    kind: &'static str,
+    name: fn(&ObjectMeta) -> T::Name,
+    project: fn(K) -> Projected<T>,
+) -> impl Stream<Item = Event<T>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    T: Object + Send + 'static,
+{
+    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(500);
+    let begin = move || watcher(Api::<DeserializeGuard<K>>::all(client.clone()), config.clone()).boxed();
+    let watch = Watch { stream: begin(), begin, listing: true, health: Health::new(kind, seed) };
+    let reader = Reader { kind, name, project };
+    let events = stream::unfold(watch, |mut watch| async move { Some((watch.next().await, watch)) });
+    events.filter_map(move |event| std::future::ready(reader.read(event)))
+}
+
+impl<K: Resource<DynamicType = ()>, T: Object> Reader<K, T> {
+    fn read(&self, event: watcher::Event<DeserializeGuard<K>>) -> Option<Event<T>> {
+        let (listed, object) = match event {
+            watcher::Event::Init => return Some(Event::Init),
+            watcher::Event::InitDone => return Some(Event::InitDone),
+            watcher::Event::Delete(object) => {
+                return Some(Event::Delete((self.name)(object.meta()), project::version(object.meta())));
+            }
+            watcher::Event::InitApply(object) => (true, object),
+            watcher::Event::Apply(object) => (false, object),
+        };
+        let (name, version) = ((self.name)(object.meta()), project::version(object.meta()));
+        match (object.0.map_or_else(|invalid| Projected::Unreadable(invalid.error), self.project), listed) {
+            (Projected::Object(object), true) => Some(Event::InitApply(object)),
+            (Projected::Object(object), false) => Some(Event::Apply(object)),
+            (Projected::Nothing, true) => None,
+            (Projected::Nothing, false) => Some(Event::Delete(name, version)),
+            (Projected::Unreadable(problem), true | false) => {
+                let kind = self.kind;
+                tracing::warn!(kind, name = ?name, problem, "an object makes no sense; what was read of it before stands");
+                Some(Event::Unreadable(name))
+            }
+        }
+    }
+}
+
+/// kube's watcher, with pauses after errors, and begun anew where it would lose something.
+struct Watch<K, F> {
+    stream: BoxStream<'static, watcher::Result<watcher::Event<K>>>,
+    begin: F,
+    listing: bool,
+    health: Health,
+}
+
+impl<K, F: Fn() -> BoxStream<'static, watcher::Result<watcher::Event<K>>>> Watch<K, F> {
+    async fn next(&mut self) -> watcher::Event<K> {
+        loop {
+            // A list that hangs says nothing. A watch may: its own timeouts are kube's and the client's.
+            let limit = if self.listing { LIST_TIMEOUT } else { Duration::MAX };
+            match tokio::time::timeout(limit, self.stream.next()).await {
+                Ok(Some(Ok(event))) => {
+                    self.listing = matches!(event, watcher::Event::Init | watcher::Event::InitApply(_));
+                    if !matches!(event, watcher::Event::Init) {
+                        self.health.works(); // `Init` comes before the first answer
+                    }
+                    return event;
+                }
+                Ok(Some(Err(error))) => {
+                    let lossy = is_lossy(&error);
+                    self.health.failed(explain(self.health.kind, error)).await;
+                    if lossy {
+                        self.begin_anew();
+                    }
+                }
+                Ok(None) | Err(_) => {
+                    let silence = format!("cannot list {}: the API server has stopped answering", self.health.kind);
+                    self.health.failed(Some(silence)).await;
+                    self.begin_anew();
+                }
+            }
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        self.stream = (self.begin)();
+        self.listing = true;
+    }
+}
+
+/// After this error kube would go on from a version that the server no longer has (410), does not have yet (after a restore of
+/// etcd), or behind an event that nobody could read.
+fn is_lossy(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => match error {
+            kube::Error::Api(status) => {
+                let mut causes = status.details.iter().flat_map(|details| &details.causes);
+                status.code == EXPIRED || causes.any(|cause| cause.reason == "ResourceVersionTooLarge")
+            }
+            other => matches!(other, kube::Error::SerdeError(_)),
+        },
+        watcher::Error::InitialListFailed(_) | watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => {
+            false
+        }
+    }
+}
+
+/// What to tell the log: nothing about a 410, which is how a watch that fell behind goes on.
+fn explain(kind: &str, error: watcher::Error) -> Option<String> {
+    let (action, error) = match error {
+        watcher::Error::InitialListFailed(error) => ("list", error),
+        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => ("watch", error),
+        watcher::Error::WatchError(status) => ("watch", kube::Error::Api(status)),
+        watcher::Error::NoResourceVersion => {
+            return Some(format!("cannot watch {kind}: the API server sends objects without resourceVersion"));
+        }
+    };
+    let expired = matches!(&error, kube::Error::Api(status) if status.code == EXPIRED);
+    (!expired).then(|| CallError::new(format!("{action} {kind}"), &error).to_string())
+}
+
+/// How a watch is doing: the pause after an error, and what the log knows already.
+struct Health {
+    kind: &'static str,
+    clock: Clock,
+    random: Random,
+    failures: u32,
+    last_failure: Time,
+    logged: Option<String>,
+}
+
+impl Health {
+    fn new(kind: &'static str, seed: u64) -> Self {
+        let (clock, random) = (Clock::start(), Random::new(seed));
+        Self { kind, clock, random, failures: 0, last_failure: Time::default(), logged: None }
+    }
+
+    fn works(&mut self) {
+        if self.logged.take().is_some() {
+            tracing::info!(kind = self.kind, "the watch works again");
+        }
+    }
+
+    /// Logs the error unless it is the last one again, and pauses. An error long after the one before begins with a short pause.
+    async fn failed(&mut self, error: Option<String>) {
+        let now = self.clock.now();
+        if now.since(self.last_failure) > BACKOFF_CAP * 2 {
+            self.failures = 0;
+        }
+        let doubled = BACKOFF_BASE.saturating_mul(2_u32.saturating_pow(self.failures)).min(BACKOFF_CAP);
+        self.failures = self.failures.saturating_add(1);
+        if let Some(error) = error.filter(|error| self.logged.as_ref() != Some(error)) {
+            tracing::warn!(kind = self.kind, error, "the watch failed and is tried again");
+            self.logged = Some(error);
+        }
+        tokio::time::sleep(self.random.between(BACKOFF_BASE, doubled)).await;
+        self.last_failure = self.clock.now();
+    }
+}
+
+#[cfg(test)]
+mod tests;
