@@ -254,16 +254,22 @@ fn difference(expected: &Value, found: &Value) -> String {
     missing.chain(added).collect::<Vec<_>>().join("\n")
 }
 
-/// SIGKILL at every index, before and after, until an index is beyond the last call.
+/// SIGKILL at every index, before and after, until an index is beyond the last call. (Two runs need not make exactly the same
+/// calls: a watch event that arrives between two writes costs or saves one. So one index that was not reached is not the end.)
 fn at_every_call(world: &World, operation: &Operation, what: &str, crash: fn(usize, bool) -> Crash) {
     let (expected, api_calls) = undisturbed(world, operation);
     let mut tried = 0;
     for after in [false, true] {
+        let mut missed = 0;
         for index in 1.. {
-            if !disturbed(world, operation, crash(index, after), &expected) {
-                break;
+            if disturbed(world, operation, crash(index, after), &expected) {
+                tried += 1;
+            } else {
+                missed += 1;
+                if missed > 1 {
+                    break;
+                }
             }
-            tried += 1;
         }
     }
     assert!(tried >= 2, "{}: no {what} was interrupted", operation.name);
@@ -273,70 +279,70 @@ fn at_every_call(world: &World, operation: &Operation, what: &str, crash: fn(usi
     ));
 }
 
-fn at_every_api_call(operation: &Operation) {
-    real(|world| at_every_call(world, operation, "API call", |index, after| Crash::ApiCall { index, after }));
+fn at_every_api_call(world: &World, operation: &Operation) {
+    at_every_call(world, operation, "API call", |index, after| Crash::ApiCall { index, after });
 }
 
-fn at_every_provider_call(operation: &Operation) {
-    real(|world| at_every_call(world, operation, "provider call", |index, after| Crash::ProviderCall { index, after }));
+fn at_every_provider_call(world: &World, operation: &Operation) {
+    at_every_call(world, operation, "provider call", |index, after| Crash::ProviderCall { index, after });
 }
 
 #[test]
 fn a_create_survives_a_crash_at_every_api_call() {
-    at_every_api_call(&CREATE);
+    real(|world| at_every_api_call(world, &CREATE));
 }
 
 #[test]
 fn a_create_survives_a_crash_at_every_provider_call() {
-    at_every_provider_call(&CREATE);
+    real(|world| at_every_provider_call(world, &CREATE));
 }
 
 #[test]
 fn a_start_survives_a_crash_at_every_api_call() {
-    at_every_api_call(&START);
+    real(|world| at_every_api_call(world, &START));
 }
 
 #[test]
 fn a_start_survives_a_crash_at_every_provider_call() {
-    at_every_provider_call(&START);
+    real(|world| at_every_provider_call(world, &START));
 }
 
 #[test]
 fn a_port_edit_survives_a_crash_at_every_api_call() {
-    at_every_api_call(&PORT_EDIT);
+    real(|world| at_every_api_call(world, &PORT_EDIT));
 }
 
 #[test]
 fn a_port_edit_survives_a_crash_at_every_provider_call() {
-    at_every_provider_call(&PORT_EDIT);
+    real(|world| at_every_provider_call(world, &PORT_EDIT));
 }
 
 #[test]
 fn a_replace_survives_a_crash_at_every_api_call() {
-    at_every_api_call(&REPLACE);
+    real(|world| at_every_api_call(world, &REPLACE));
 }
 
 #[test]
 fn a_replace_survives_a_crash_at_every_provider_call() {
-    at_every_provider_call(&REPLACE);
+    real(|world| at_every_provider_call(world, &REPLACE));
 }
 
 #[test]
 fn a_type_change_survives_a_crash_at_every_api_call() {
-    at_every_api_call(&TYPE_CHANGE);
+    real(|world| at_every_api_call(world, &TYPE_CHANGE));
 }
 
 #[test]
 fn a_type_change_survives_a_crash_at_every_provider_call() {
-    at_every_provider_call(&TYPE_CHANGE);
+    real(|world| at_every_provider_call(world, &TYPE_CHANGE));
 }
 
 #[test]
 fn a_delete_survives_a_crash_at_every_api_call() {
-    at_every_api_call(&DELETE);
+    real(|world| at_every_api_call(world, &DELETE));
 }
 
 #[test]
 fn a_delete_survives_a_crash_at_every_provider_call() {
-    at_every_provider_call(&DELETE);
+    real(|world| at_every_provider_call(world, &DELETE));
 }

@@ -38,10 +38,10 @@ fn every_request_of_a_create_may_meet(world: &World, fault: &Fault) {
     let after = world.service("bystander").unwrap();
     assert_eq!(after, before, "other Services are unharmed");
     controller.is_well();
-    for number in 1..index {
+    for number in 1..=index {
         world.delete(&format!("web-{number}"));
     }
-    for number in 1..index {
+    for number in 1..=index {
         world.gone(&format!("web-{number}"));
     }
     assert_eq!((world.records().len(), world.mock().balancers().len()), (1, 1), "nothing has leaked");
@@ -300,7 +300,9 @@ fn hostile_annotations_are_refused_by_name_and_hurt_no_other() {
                 if named { Ok(()) } else { Err(format!("{:#?}", world.events("web"))) }
             });
             // Whatever else is made of it, nobody is exposed by a slip of the pen (design section 4, Scheme).
-            let service = world.becomes("web", "it carries a verdict", |service| condition(service, "portolan.dev/Accepted").is_some());
+            let service = world.becomes("web", "it carries a verdict", |service| {
+                condition(service, "portolan.dev/Accepted").is_some()
+            });
             let told = addresses(&service);
             assert!(told.iter().all(|address| address.starts_with("10.255.")), "{value:?}: {service:#}");
             world.delete("web");

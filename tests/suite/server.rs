@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::api::Api;
+use crate::harness::eventually;
 use crate::process::Process;
 
 /// How long a server may take to get ready. It needs 3 s on an idle machine with two cores.
@@ -45,7 +46,7 @@ impl Server {
         SHARED
             .get_or_init(|| {
                 let server = Self::start("shared")?;
-                // server.apply_crds(); once the binary has `crds`
+                server.apply_crds();
                 server.make_nodes();
                 Some(server)
             })
@@ -228,6 +229,12 @@ impl Server {
         self.kubectl(&["apply", "--server-side"], Some(&crds)).unwrap_or_else(|error| panic!("{error}"));
         self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], None)
             .unwrap_or_else(|error| panic!("{error}"));
+        // Established or not, the server takes two more seconds to fill the cache of a new kind, and answers 429 until then.
+        // A list at version 0 is answered from that cache.
+        let list = "/apis/portolan.dev/v1alpha1/loadbalancerrecords?resourceVersion=0";
+        eventually("the new kind is served", READY_WITHIN, || {
+            self.admin.request(http::Method::GET, list, None).map(|_| ()).map_err(|refused| refused.to_string())
+        });
     }
 
     /// Two nodes, both families; nobody runs on them.

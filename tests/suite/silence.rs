@@ -47,7 +47,9 @@ fn a_settled_cluster_of_200_services_is_silent_over_two_resyncs_and_two_restarts
         }
         eventually("each is served or refused", Duration::from_secs(180), || {
             let services = world.api.list(&world.services_path());
-            let is = |service: &Value, kind: &str, status: &str| condition(service, kind).is_some_and(|one| one["status"] == status);
+            let is = |service: &Value, kind: &str, status: &str| {
+                condition(service, kind).is_some_and(|one| one["status"] == status)
+            };
             let decided = |service: &&Value| {
                 is(service, "portolan.dev/Programmed", "True") || is(service, "portolan.dev/Accepted", "False")
             };

@@ -57,6 +57,7 @@ impl Names {
                             known.map_or_else(|| value.clone(), |name| Value::String(name.clone()))
                         }
                         ("instance", Value::String(_)) => "INSTANCE".into(),
+                        ("hostname", Value::String(text)) => hostname(text).into(),
                         _ => self.normal(value),
                     };
                     (self.text(key), value)
@@ -75,4 +76,11 @@ impl Names {
         names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         names.into_iter().fold(text.to_owned(), |text, (name, common)| text.replace(name.as_str(), common))
     }
+}
+
+/// The mock makes names from a hash of the UID, `HASH-HASH[-GENERATION].mock.portolan.dev`; the generation counts.
+fn hostname(text: &str) -> String {
+    let Some(label) = text.strip_suffix(".mock.portolan.dev") else { return text.to_owned() };
+    let generation = label.split('-').skip(2).map(|generation| format!("-{generation}")).collect::<String>();
+    format!("HASH{generation}.mock.portolan.dev")
 }
