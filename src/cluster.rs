@@ -5,6 +5,7 @@ pub(crate) mod connect;
 pub mod error;
 pub(crate) mod events;
 pub(crate) mod finalizers;
+pub mod lease;
 pub mod project;
 pub mod queue;
 pub mod random;

@@ -164,6 +164,7 @@ mod tests {
             version: Some(ResourceVersion::new("17")),
             instance: Instance::parse("blue").unwrap(),
             class: ClassName::new("portolan.dev/mock"),
+            aliases: vec!["an.alias/of-it".to_owned()],
             claimed_by: ClaimedBy::TypeAnnotation,
             provider: ProviderName::new("mock"),
             parameters: json!({"ranges": {"internal": ["10.255.0.0/16"]}, "delay": 3}),

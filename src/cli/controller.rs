@@ -1,14 +1,19 @@
 //! `portolan controller`: all wiring, in one readable function.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use portolan_core::desire::Settings;
+use portolan_core::ids::Instance;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::cluster::clock::Clock;
 use crate::cluster::events::EventWriter;
+use crate::cluster::lease::{self, Elector, Place, Timing};
 use crate::cluster::records::{self, ClusterRecords};
 use crate::cluster::{connect, watch};
 use crate::controller::dispatcher::Dispatcher;
@@ -55,11 +60,19 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
     let classes = Arc::new(configuration.classes);
     let providers = Arc::new(Providers::new(classes.instance.clone()));
 
-    let (leadership, until) = tokio::sync::watch::channel(None);
-    let gate = Gate { until, elected: !arguments.no_leader_election, stop: stop.clone(), clock };
+    // Resigned after the last write, which the dispatcher's end is.
+    let resign = CancellationToken::new();
+    let (published, leadership) = tokio::sync::watch::channel(None);
+    let gate = Gate { leadership, elected: !arguments.no_leader_election, stop: stop.clone(), clock };
     if gate.elected {
-        let _ = leadership;
-        anyhow::bail!("leader election is not there yet");
+        let client = lease::client(arguments.cluster.config().await?)?;
+        let identity = arguments.identity.clone().unwrap_or_else(|| made_up_identity(seed));
+        let name = lease_name(&classes.instance);
+        tracing::info!(lease = name, namespace = arguments.lease_namespace, identity, "standing for election");
+        let place = Place { namespace: arguments.lease_namespace.clone(), name };
+        let elector = Elector::new(identity, Timing::default(), seed);
+        let election = lease::run(client, place, elector, clock, published, resign.clone());
+        supervisor.spawn("elector", election.map(Ok::<(), Infallible>));
     }
 
     // The watches wait while the index is busy: nothing is dropped, and nothing piles up.
@@ -78,9 +91,26 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
         seed,
     };
     let dispatcher = Dispatcher::new(reconciler, gate, usize::from(arguments.workers), configuration.resync);
-    supervisor.spawn("dispatcher", dispatcher.run(observed));
+    let resignation = resign.drop_guard();
+    supervisor.spawn("dispatcher", async move {
+        let ended = dispatcher.run(observed).await;
+        drop(resignation);
+        ended
+    });
 
     let names: Vec<String> = classes.classes.iter().map(|class| class.name.to_string()).collect();
     tracing::info!(classes = names.join(","), instance = classes.instance.as_str(), "controller started");
     Ok(supervisor.run().await?)
+}
+
+/// One Lease an instance.
+fn lease_name(instance: &Instance) -> String {
+    if instance.as_str().is_empty() { "portolan".to_owned() } else { format!("portolan-{}", instance.as_str()) }
+}
+
+/// Unlike any other process's, also after a restart on the same machine.
+fn made_up_identity(seed: u64) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    format!("{}_{:08x}_{seed:016x}", if host.is_empty() { "portolan" } else { host }, std::process::id())
 }

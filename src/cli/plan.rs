@@ -16,13 +16,14 @@ use portolan_core::class::Classes;
 use portolan_core::desire::Settings;
 use portolan_core::ids::LoadBalancerId;
 use portolan_core::record::Record;
+use portolan_core::snapshot::{self, Versioned};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::LoadBalancerRecord;
 use crate::cluster::{connect, project};
 use crate::controller::index::{Dirty, Event, Index, Object, Observed};
-use crate::controller::preview::{Preview, preview};
+use crate::controller::preview::{PlannedStep, Preview, preview};
 use crate::providers::Providers;
 use crate::yaml;
 
@@ -118,6 +119,10 @@ fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
     }
     let count = |claim| previews.iter().filter(|preview| preview.claim == claim).count();
     let steps: usize = previews.iter().map(|preview| preview.steps.len()).sum();
+    let allocated = |step: &PlannedStep| step.step.pointer("/listener/targets/nodes/nodePort") == Some(&json!(0));
+    if previews.iter().flat_map(|preview| &preview.steps).any(allocated) {
+        writeln!(out, "node port 0 stands for one that the server will allocate")?;
+    }
     writeln!(
         out,
         "{} claimed, {} not ours, {} to clean up, {steps} steps",
@@ -186,7 +191,7 @@ impl Objects {
     /// An index that holds these objects, and the load balancers to look at: those of the Services, then those of which only the
     /// record is left.
     fn index(self, classes: &Classes) -> anyhow::Result<(Index, Vec<LoadBalancerId>)> {
-        let services: Vec<_> = self.services.into_iter().map(project::service).collect();
+        let services: Vec<_> = self.services.into_iter().map(as_stored).collect();
         let slices = self.slices.into_iter().filter_map(project::slice).map(Arc::new);
         let nodes = self.nodes.into_iter().map(project::node).map(Arc::new);
         let records = self.records.into_iter().map(|record| Record::try_from(record).map(Arc::new));
@@ -234,6 +239,21 @@ fn typed<K: DeserializeOwned>(document: Value) -> anyhow::Result<K> {
     serde_path_to_error::deserialize(document).map_err(|error| anyhow::anyhow!("{name}: {error}"))
 }
 
+/// The node ports that the server will allocate to a Service that was never applied stand as 0: what only the server knows is not
+/// guessed.
+fn as_stored(service: Service) -> Versioned<snapshot::Service> {
+    let allocates = service.spec.as_ref().and_then(|spec| spec.allocate_load_balancer_node_ports) != Some(false);
+    let Versioned { version, object } = project::service(service);
+    if !allocates || !object.uid.as_str().starts_with(NOT_APPLIED) {
+        return Versioned { version, object };
+    }
+    let mut object = Arc::unwrap_or_clone(object);
+    for port in &mut object.ports {
+        port.node_port.get_or_insert(0);
+    }
+    Versioned { version, object: object.into() }
+}
+
 /// What the server fills in when a namespace is missing.
 fn in_namespace<K: DeserializeOwned>(document: &mut Value) -> anyhow::Result<K> {
     if let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -242,13 +262,16 @@ fn in_namespace<K: DeserializeOwned>(document: &mut Value) -> anyhow::Result<K> 
     typed(document.take())
 }
 
-/// A Service as the server would store it. A manifest has no UID; one that the server has given keeps its own.
+/// The UID of a Service that no server has stored yet begins with this.
+const NOT_APPLIED: &str = "not-applied.";
+
+/// A Service of a manifest. One that was never applied has no UID; one that the server has given keeps its own.
 fn as_applied(document: &mut Value) -> anyhow::Result<Service> {
     let mut service: Service = in_namespace(document)?;
     let metadata = &mut service.metadata;
     if metadata.uid.is_none() {
         let key = [metadata.namespace.as_deref(), metadata.name.as_deref()].map(Option::unwrap_or_default);
-        metadata.uid = Some(format!("not-applied.{}", key.join(".")));
+        metadata.uid = Some(format!("{NOT_APPLIED}{}", key.join(".")));
     }
     Ok(service)
 }

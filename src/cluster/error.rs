@@ -56,13 +56,13 @@ pub async fn call<T>(
 impl CallError {
     /// What this error means.
     pub fn new(action: impl Into<String>, error: &kube::Error) -> Self {
-        let (failure, message) = match error {
-            kube::Error::Api(status) => classify(status),
-            kube::Error::SerdeError(problem) => {
-                (Failure::Retry { after: None }, format!("the API server's answer makes no sense: {problem}"))
-            }
-            // Everything else happened on the way. kube's text contains its source already.
-            other => (Failure::Retry { after: None }, other.to_string()),
+        let (failure, message) = if let kube::Error::Api(status) = error {
+            classify(status)
+        } else if let kube::Error::SerdeError(problem) = error {
+            (Failure::Retry { after: None }, format!("the API server's answer makes no sense: {problem}"))
+        } else {
+            // It happened on the way. kube's text contains its source already.
+            (Failure::Retry { after: None }, error.to_string())
         };
         Self { failure, action: action.into(), message }
     }
@@ -92,6 +92,7 @@ fn classify(status: &kube::core::Status) -> (Failure, String) {
                 "the API server does not accept the credentials ({said}); check the kubeconfig or the service account's token"
             ),
         ),
+        0 => (Failure::Retry { after }, format!("the API server's answer makes no sense: {said}")),
         code => (Failure::Retry { after }, format!("the API server answers {code}: {said}")),
     }
 }

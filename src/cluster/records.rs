@@ -58,7 +58,7 @@ impl Records for ClusterRecords {
         let parameters = DeleteParams { preconditions: Some(precondition(record)?), ..DeleteParams::default() };
         let request = self.api.delete(record.id.as_str(), &parameters);
         match call(format!("delete record {}", record.id), request).await {
-            Ok(answer) => answer.left().filter(|object| has_finalizer(object)).map_or(Ok(()), |object| {
+            Ok(answer) => answer.left().filter(has_finalizer).map_or(Ok(()), |object| {
                 let finalizers = object.metadata.finalizers.unwrap_or_default().join(", ");
                 Err(RecordsError::Unavailable(format!(
                     "record {} is kept by somebody's finalizer ({finalizers}); remove it if its owner is gone",
@@ -123,3 +123,6 @@ pub async fn check_crds(client: &Client) -> Result<(), CrdsError> {
     }
     if missing.is_empty() { Ok(()) } else { Err(CrdsError::Missing(missing)) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,7 @@ pub fn client(mut config: kube::Config) -> Result<Client, kube::Error> {
 }
 
 /// Watches all four kinds and hands on what they say, until `stop`.
-pub async fn run(
+pub(crate) async fn run(
     client: Client,
     seed: u64,
     events: mpsc::Sender<Observed>,
@@ -211,16 +211,16 @@ impl<K, F: Fn() -> BoxStream<'static, watcher::Result<watcher::Event<K>>>> Watch
 /// etcd), or behind an event that nobody could read.
 fn is_lossy(error: &watcher::Error) -> bool {
     match error {
-        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => match error {
-            kube::Error::Api(status) => {
-                let mut causes = status.details.iter().flat_map(|details| &details.causes);
-                status.code == EXPIRED || causes.any(|cause| cause.reason == "ResourceVersionTooLarge")
-            }
-            other => matches!(other, kube::Error::SerdeError(_)),
-        },
-        watcher::Error::InitialListFailed(_) | watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => {
-            false
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
+            let mut causes = status.details.iter().flat_map(|details| &details.causes);
+            status.code == EXPIRED || causes.any(|cause| cause.reason == "ResourceVersionTooLarge")
         }
+        // A line that is no event; kube reads some as a `Status` without content.
+        watcher::Error::WatchFailed(error) => matches!(error, kube::Error::SerdeError(_) | kube::Error::Api(_)),
+        watcher::Error::WatchStartFailed(_)
+        | watcher::Error::InitialListFailed(_)
+        | watcher::Error::WatchError(_)
+        | watcher::Error::NoResourceVersion => false,
     }
 }
 

@@ -77,7 +77,7 @@ impl Dispatcher {
                 }
             })
             .collect();
-        let mut until = self.gate.until.clone();
+        let mut leadership = self.gate.leadership.clone();
         loop {
             let clock = self.gate.clock;
             let deadline = self.queue.deadline();
@@ -88,7 +88,7 @@ impl Dispatcher {
                 Some(passed) = self.passes.join_next() => self.passed(passed)?,
                 event = events.recv() => self.observed(event.ok_or(DispatcherError::WatchesEnded)?),
                 Some(id) = changes.next(), if !changes.is_empty() => self.step(Input::Enqueued(id)),
-                Ok(()) = until.changed() => self.pause(),
+                Ok(()) = leadership.changed() => self.pause(),
                 () = clock.sleep_until(deadline) => self.step(Input::Tick),
             }
         }

@@ -2,10 +2,10 @@
 //!
 //! Safety never rests on it. It keeps two controllers from doing the same work, and a stopping one from starting more.
 
-use portolan_core::time::Time;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::clock::Clock;
+use crate::cluster::lease::Leadership;
 
 /// Why nothing may be written any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,9 +21,9 @@ pub(crate) enum Stopped {
 /// Says whether a pass may still act. A pass takes one along and asks before each write.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
-    /// Leadership lasts until then; none without leader election.
-    pub until: tokio::sync::watch::Receiver<Option<Time>>,
-    /// The epoch's end does not matter without leader election.
+    /// Whether and until when we lead, as the elector says.
+    pub leadership: tokio::sync::watch::Receiver<Option<Leadership>>,
+    /// There is an elector; without one leadership does not matter.
     pub elected: bool,
     /// The process is ending.
     pub stop: CancellationToken,
@@ -37,7 +37,8 @@ impl Gate {
         if self.stop.is_cancelled() {
             return Err(Stopped::Stopping);
         }
-        let leads = !self.elected || self.until.borrow().is_some_and(|until| self.clock.now() < until);
+        let leads =
+            !self.elected || self.leadership.borrow().is_some_and(|leadership| self.clock.now() < leadership.until);
         if leads { Ok(()) } else { Err(Stopped::LeadershipLost) }
     }
 }

@@ -26,7 +26,7 @@ use crate::cluster::records::ClusterRecords;
 use crate::cluster::{finalizers, status as status_writer};
 use crate::controller::gate::{Gate, Stopped};
 use crate::controller::index::Written;
-use crate::controller::walk::{End, Walked, observe, walk};
+use crate::controller::walk::{End, Walked, walk};
 use crate::providers::{Providers, with_provider};
 
 /// How long to wait for the watch to show what somebody else wrote. Its event ends the wait; this is for an event that never
@@ -197,7 +197,7 @@ impl Pass<'_> {
         });
         let desired = match desired {
             Ok(desired) => desired,
-            Err(refusal) => return self.refused(provider, &service, own.as_deref(), &refusal).await,
+            Err(refusal) => return self.refused(&service, own.is_some(), &refusal).await,
         };
         let warnings: Vec<Event> = desired.warnings.iter().map(events::of_warning).collect();
         self.tell(&service, &warnings).await;
@@ -210,24 +210,19 @@ impl Pass<'_> {
         self.report(provider, &service, class, &desired, walked).await
     }
 
-    /// Nothing can be served. What exists stays, and the status goes on saying what that is.
-    async fn refused<P: Provider>(
+    /// Nothing can be served. What exists stays, and so does what the status says of it.
+    async fn refused(
         &mut self,
-        provider: &P,
         service: &Versioned<Service>,
-        own: Option<&Record>,
+        exists: bool,
         refusal: &Refusal,
     ) -> Result<Verdict, Interrupted> {
         let accepted = status::refused(refusal);
-        let outcome = match own {
-            None => status::nothing_requested(),
-            Some(record) => match observe(provider, &record.id).await {
-                Ok(state) => provider.outcome(None, &state),
-                Err(error) => return self.failed_unseen(service, accepted, &error).await,
-            },
-        };
+        if exists {
+            return self.only_accepted(service, accepted).await;
+        }
         let refused_ports: Vec<_> = refusal.reasons.iter().filter(|refused| refused.port.is_some()).cloned().collect();
-        let findings = Findings { accepted, refused_ports: &refused_ports, outcome: &outcome };
+        let findings = Findings { accepted, refused_ports: &refused_ports, outcome: &status::nothing_requested() };
         let status = status::status(&service.object, &findings, &self.reconciler.now());
         self.write_status(service, &status).await?;
         Ok(Verdict::Done)

@@ -25,6 +25,8 @@ pub mod balancer;
 pub mod capabilities;
 
 pub mod class;
+#[cfg(feature = "testing")]
+pub mod conformance;
 
 pub mod ids;
 pub mod provider;

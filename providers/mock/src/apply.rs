@@ -51,7 +51,7 @@ impl Bench<'_> {
             }),
             Step::DeleteListener { generation, listener } => {
                 self.edit_generation(found, id, *generation, |generation| {
-                    generation.listeners.retain(|other| other.key != *listener)
+                    generation.listeners.retain(|other| other.key != *listener);
                 })
             }
             Step::DrainBalancer { generation } => {

@@ -81,15 +81,16 @@ pub(crate) fn target<'a>(
     balancer.generations.iter().filter(follows).max_by_key(known)
 }
 
-/// What clients are told once this generation serves, in the order of the families. Whatever they have been told already stays although
-/// another family has no address yet; otherwise it is all or nothing.
+/// What clients are told once this generation serves, in the order of the families: all of it or nothing. While an address is missing
+/// they keep whatever of it they have been told already, wanted still or not, because something is better than nothing.
 pub(crate) fn publishable(parameters: &Parameters, desired: &LoadBalancer, generation: &Generation) -> Vec<Published> {
-    let address = |family: &Family| generation.addresses.get(family).copied();
-    let complete = desired.families.iter().all(|family| address(family).is_some());
+    let complete = desired.families.iter().all(|family| generation.addresses.contains_key(family));
     let all: Vec<_> = match parameters.publish {
         Publish::Ip => {
+            let surplus = generation.addresses.keys().filter(|family| !complete && !desired.families.contains(family));
+            let address = |family| generation.addresses.get(family).copied();
             let entry = |ip| Published::Ip { ip, mode: parameters.ip_mode };
-            desired.families.iter().filter_map(address).map(entry).collect()
+            desired.families.iter().chain(surplus).filter_map(address).map(entry).collect()
         }
         Publish::Hostname => vec![Published::Hostname { hostname: generation.hostname.clone() }],
     };

@@ -247,3 +247,6 @@ fn crash() -> ! {
     // Where there is no `kill` (an image without a shell), an abort cleans up no more than that.
     std::process::abort()
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,7 +101,7 @@ impl Store {
         }
     }
 
-    /// Writes a piece whole, whether it was there or not.
+    /// Writes a piece whole, whether it was there or not. In a section, see [`Store::locked`].
     pub fn replace(&self, piece: &str, text: &[u8]) -> io::Result<()> {
         self.write()?;
         match self.backend.as_ref() {
@@ -113,7 +113,7 @@ impl Store {
         }
     }
 
-    /// Writes a piece whole if it is not there; false if it is. Of two creators one wins.
+    /// Writes a piece whole if it is not there; false if it is. Of two creators one wins. In a section, see [`Store::locked`].
     pub fn create(&self, piece: &str, text: &[u8]) -> io::Result<bool> {
         self.write()?;
         match self.backend.as_ref() {

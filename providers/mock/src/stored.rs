@@ -95,6 +95,9 @@ fn understand(store: &Store, id: &LoadBalancerId, value: Value) -> Result<Stored
     if &balancer.id != id {
         return Err(corrupt(store, &piece, &format!("it holds load balancer {}", balancer.id)));
     }
+    if balancer.generations.is_empty() {
+        return Err(corrupt(store, &piece, "it has no generation"));
+    }
     Ok(balancer)
 }
 
