@@ -43,7 +43,7 @@ impl EventWriter {
                 Ok(()) => self.remember(name),
                 // The namespace is on its way out, or the role lacks the verb: nothing that the Service can help.
                 Err(error) => {
-                    tracing::debug!(service = %service.key, event = event.reason, %error, "event not written")
+                    tracing::debug!(service = %service.key, event = event.reason, %error, "event not written");
                 }
             }
         }

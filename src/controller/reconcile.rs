@@ -343,7 +343,12 @@ impl Pass<'_> {
                 }
             }
             End::Refused(refusal) => {
-                accepted = status::refused(&refusal);
+                let reason = refusal.reason();
+                if reason.hop() == ConditionType::Accepted {
+                    accepted = status::refused(&refusal);
+                } else {
+                    blame(&mut outcome, &Error::terminal(reason, refusal.to_string()));
+                }
                 Verdict::Done
             }
             End::RecordLost(error) => return Err(error.into()),
@@ -408,9 +413,9 @@ impl Pass<'_> {
             None => self.reconciler.records.get(&self.snapshot.id).await?,
         };
         if let Some(record) = &stored {
-            match self.remove(record, Some(service)).await? {
-                Verdict::Forgotten => {}
-                verdict => return Ok(verdict),
+            let verdict = self.remove(record, Some(service)).await?;
+            if verdict != Verdict::Forgotten {
+                return Ok(verdict);
             }
         }
         self.gate.check()?;

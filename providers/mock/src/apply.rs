@@ -162,15 +162,23 @@ impl Bench<'_> {
 
     /// The requested address, if it can be had: that one or none.
     fn requested(&self, us: &Owner, scheme: Scheme, address: IpAddr) -> Result<IpAddr, Error> {
-        let unavailable = |why: String| Err(Error::terminal(Reason::RequestedAddressUnavailable, why));
+        let reason = Reason::RequestedAddressUnavailable;
         match owner(self.store, address)? {
             Some(owner) if &owner == us => Ok(address),
-            Some(owner) => unavailable(format!("requested address {address} belongs to load balancer {}", owner.id)),
+            // Its owner may give it up, and nobody would tell us.
+            Some(owner) => Err(Error::retry(
+                reason,
+                format!(
+                    "requested address {address} belongs to load balancer {}; it is asked for again and again",
+                    owner.id
+                ),
+            )),
             None if self.parameters.ranges.gives(scheme, address) => Ok(address),
             None => {
                 let ranges =
                     self.parameters.ranges.of(scheme).iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                unavailable(format!("requested address {address} is no host of the class's {scheme} ranges ({ranges})"))
+                let why = format!("requested address {address} is no host of the class's {scheme} ranges ({ranges})");
+                Err(Error::terminal(reason, why))
             }
         }
     }

@@ -338,16 +338,16 @@ fn a_requested_address_is_given_or_none() {
     let scene = Scene::new(&json!({}));
     let mut other = desired("other");
     scene.settle(&mut other);
-    for (address, scheme) in [
-        ("203.0.113.1", None),                   // taken
-        ("192.0.2.1", None),                     // outside
-        ("203.0.113.0", None),                   // no host
-        ("203.0.113.9", Some(Scheme::Internal)), // the other scheme's
+    for (address, scheme, kind) in [
+        ("203.0.113.1", None, ErrorKind::Retry),    // taken, perhaps not for ever
+        ("192.0.2.1", None, ErrorKind::Terminal),   // outside
+        ("203.0.113.0", None, ErrorKind::Terminal), // no host
+        ("203.0.113.9", Some(Scheme::Internal), ErrorKind::Terminal), // the other scheme's
     ] {
         let mut lb = LoadBalancer { requested: vec![address.parse().unwrap()], scheme, ..desired("lb") };
         let pass = scene.settle(&mut lb);
         let error = pass.error.unwrap();
-        assert_eq!((error.kind, error.reason), (ErrorKind::Terminal, Reason::RequestedAddressUnavailable), "{address}");
+        assert_eq!((error.kind, error.reason), (kind, Reason::RequestedAddressUnavailable), "{address}");
         assert!(error.message.contains(address));
         assert_eq!(pass.outcome.published, [], "{address}");
         scene.delete("lb");
