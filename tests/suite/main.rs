@@ -34,6 +34,7 @@ mod crash;
 mod harness_cases;
 mod hostile;
 mod lifecycle;
+mod providers;
 mod rivals;
 mod silence;
 mod storm;
