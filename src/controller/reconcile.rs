@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use portolan_core::claim::{Claim, Claimed, NotOurs, Standing, claim, load_balancer_of};
+use portolan_core::claim::{Claim, Claimed, NotOurs, PAUSED_ANNOTATION, Standing, claim, load_balancer_of};
 use portolan_core::class::{Class, Classes};
 use portolan_core::desire::{self, Desired, Settings, desire};
 use portolan_core::events::{self, Event};
@@ -151,6 +151,10 @@ impl Pass<'_> {
                      or the Service is deleted or changes its type"
                 );
                 return self.only_accepted(&service, Finding::no(Reason::ClassNotConfigured, message)).await;
+            }
+            Standing::Paused => {
+                let message = format!("everything stays as it is while the annotation {PAUSED_ANNOTATION} is there");
+                return self.only_accepted(&service, Finding::no(Reason::Paused, message)).await;
             }
             Standing::OtherInstance(instance) => {
                 let message =
