@@ -37,6 +37,11 @@ impl Process {
         }
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.pid
+    }
+
     /// It has not ended yet.
     pub(crate) fn is_running(&self) -> bool {
         self.exit().is_none()
