@@ -18,9 +18,10 @@ mod suite {
     pub(crate) mod gate;
     pub(crate) mod harness;
     pub(crate) mod process;
+    pub(crate) mod rights;
     pub(crate) mod server;
 }
-use suite::{api, gate, harness, process, server};
+use suite::{api, gate, harness, process, rights, server};
 
 use std::collections::{HashMap, HashSet};
 use std::pin::Pin;

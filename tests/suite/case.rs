@@ -17,7 +17,11 @@ pub(crate) fn real(case: impl FnOnce(&World)) {
         return;
     };
     let started = Instant::now();
-    let outcome = catch_unwind(AssertUnwindSafe(|| case(&World::new(server, &name))));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let world = World::new(server, &name);
+        case(&world);
+        world.nobody_was_refused();
+    }));
     record(if outcome.is_ok() { "passed" } else { "failed" }, &name, started.elapsed().as_secs_f64());
     if let Err(panic) = outcome {
         resume_unwind(panic);

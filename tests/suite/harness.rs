@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -35,6 +36,8 @@ pub(crate) struct World {
     pub(crate) instance: String,
     /// For files.
     pub(crate) folder: PathBuf,
+    /// The users of its controllers, and of those of the other parts of the same case.
+    users: Arc<Mutex<Vec<String>>>,
 }
 
 impl World {
@@ -48,12 +51,28 @@ impl World {
         fs::create_dir_all(&folder).unwrap();
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         server.admin.create("/api/v1/namespaces", &object);
-        Self { server, api: server.admin.clone(), namespace, instance: format!("c{number}"), folder }
+        let (api, instance) = (server.admin.clone(), format!("c{number}"));
+        Self { server, api, namespace, instance, folder, users: Arc::default() }
     }
 
     /// Another part of the cluster for the same case.
     pub(crate) fn another(&self, what: &str) -> Self {
-        Self::new(self.server, what)
+        Self { users: self.users.clone(), ..Self::new(self.server, what) }
+    }
+
+    /// A user for a controller of this case.
+    fn new_user(&self) -> String {
+        let user = self.server.new_user();
+        self.users.lock().unwrap().push(user.clone());
+        user
+    }
+
+    /// Fails if a controller of this case has asked for anything that deploy/rbac.yaml does not allow.
+    pub(crate) fn nobody_was_refused(&self) {
+        for user in self.users.lock().unwrap().iter() {
+            let refused = self.forbidden(user);
+            assert!(refused.is_empty(), "{user} has asked for more than deploy/rbac.yaml gives: {refused:?}");
+        }
     }
 
     /// A controller for this namespace that serves the class `portolan.dev/mock`; not started yet.

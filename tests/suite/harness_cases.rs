@@ -34,7 +34,7 @@ fn a_dual_stack_service_gets_cluster_addresses_of_both_families() {
 #[test]
 fn the_audit_log_tells_writers_apart() {
     real(|world| {
-        let user = world.server.new_user();
+        let user = world.server.new_administrator();
         let api = Api::new(&world.server.kubeconfig(&user));
         world.create("web", json!({}));
         api.patch(&world.path("web"), &json!({"metadata": {"labels": {"a": "b"}}}));
@@ -67,7 +67,7 @@ fn a_portolan_may_not_delete_services() {
 fn the_gate_passes_requests_on_and_counts_all_but_watches() {
     real(|world| {
         let gate = Gate::before(world.server);
-        let user = world.server.new_user();
+        let user = world.server.new_administrator();
         let api = Api::new(&world.server.kubeconfig_through(gate.url(), &user));
         world.create("web", json!({}));
         assert!(api.get(&world.path("web")).is_some());
@@ -108,7 +108,7 @@ fn the_gate_streams_a_watch_event_while_the_watch_is_open() {
 fn the_gate_answers_cuts_and_rewrites_the_chosen_request() {
     real(|world| {
         let gate = Gate::before(world.server);
-        let api = Api::new(&world.server.kubeconfig_through(gate.url(), &world.server.new_user()));
+        let api = Api::new(&world.server.kubeconfig_through(gate.url(), &world.server.new_administrator()));
         let get = || api.request(http::Method::GET, &world.path("web"), None);
         world.create("web", json!({}));
         gate.at(2, Fault::status(409));
@@ -134,7 +134,7 @@ fn the_gate_kills_before_the_server_hears_or_after_it_has_answered() {
             let victim = Process::spawn(Command::new("sleep").arg("600")).unwrap();
             gate.aim_at(Some(&victim));
             gate.at(1, if after { Fault::KillAfter } else { Fault::KillBefore });
-            let api = Api::new(&world.server.kubeconfig_through(gate.url(), &world.server.new_user()));
+            let api = Api::new(&world.server.kubeconfig_through(gate.url(), &world.server.new_administrator()));
             let patch = json!({"metadata": {"labels": {label: "here"}}});
             assert_eq!(api.try_patch(&world.path("web"), &patch).unwrap_err().status, 502, "no answer");
             assert!(!victim.is_running());

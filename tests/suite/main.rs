@@ -9,6 +9,7 @@
 //! | [`server`] | the control plane: start, users, kubeconfigs |
 //! | [`harness`] | what a case works with: namespace, controller, kubectl, audit log, comparison |
 //! | [`gate`] | a proxy before the API server that counts requests and misbehaves at the chosen one |
+//! | [`rights`] | what a controller may do: `deploy/rbac.yaml`, whole and with a verb taken away |
 //! | the others | the cases; a name is a rule |
 #![allow(
     clippy::unwrap_used,
@@ -26,6 +27,7 @@ mod case;
 mod gate;
 mod harness;
 mod process;
+mod rights;
 mod server;
 
 mod absence;
@@ -34,6 +36,7 @@ mod crash;
 mod harness_cases;
 mod hostile;
 mod lifecycle;
+mod privilege;
 mod providers;
 mod rivals;
 mod silence;

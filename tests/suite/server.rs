@@ -14,12 +14,16 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::harness::eventually;
 use crate::process::Process;
+use crate::rights;
 
 /// How long a server may take to get ready. It needs 3 s on an idle machine with two cores.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// Users `portolan-0`, `portolan-1`, ...: each controller that a case starts has its own, so that the audit log tells them apart.
 const USERS: usize = 2000;
+
+/// The group of all users `portolan-N`.
+const PORTOLANS: &str = "portolans";
 
 /// A running control plane.
 pub(crate) struct Server {
@@ -127,7 +131,7 @@ impl Server {
             }
             // The certificate is written before the port opens.
             if admin.is_none() && certificate.exists() {
-                admin = Some(Api::new(&kubeconfig(&url, Some(&certificate), "admin")));
+                admin = Some(Api::new(&kubeconfig(&url, Some(&certificate), "admin", "admin")));
             }
             if let Some(admin) = &admin
                 && admin.request(http::Method::GET, "/readyz", None).is_ok()
@@ -155,19 +159,38 @@ impl Server {
 
     /// A user name that nobody else uses; it has the rights of a Portolan.
     pub(crate) fn new_user(&self) -> String {
+        format!("portolan-{}", self.new_number())
+    }
+
+    /// A user name that nobody else uses; it has no rights yet.
+    pub(crate) fn new_stranger(&self) -> String {
+        format!("stranger-{}", self.new_number())
+    }
+
+    /// A user name that nobody else uses; it may do everything.
+    pub(crate) fn new_administrator(&self) -> String {
+        format!("administrator-{}", self.new_number())
+    }
+
+    fn new_number(&self) -> usize {
         let number = self.users.fetch_add(1, Ordering::Relaxed);
         assert!(number < USERS, "raise USERS");
-        format!("portolan-{number}")
+        number
     }
 
     /// The kubeconfig of a user.
     pub(crate) fn kubeconfig(&self, user: &str) -> Value {
-        kubeconfig(&self.url, Some(&self.folder.join("certificates/apiserver.crt")), user)
+        self.kubeconfig_with_token(user, user)
+    }
+
+    /// The kubeconfig of a user whose token is not its name: a service account.
+    pub(crate) fn kubeconfig_with_token(&self, user: &str, token: &str) -> Value {
+        kubeconfig(&self.url, Some(&self.folder.join("certificates/apiserver.crt")), user, token)
     }
 
     /// The kubeconfig of a user that goes through a proxy without TLS.
     pub(crate) fn kubeconfig_through(&self, proxy: &str, user: &str) -> Value {
-        kubeconfig(proxy, None, user)
+        kubeconfig(proxy, None, user, user)
     }
 
     /// kubectl with these arguments, as the user `kubectl`; its output, or the error it printed.
@@ -238,7 +261,7 @@ impl Server {
     }
 
     /// Two nodes, both families; nobody runs on them.
-    fn make_nodes(&self) {
+    pub(crate) fn make_nodes(&self) {
         for number in 1..=2 {
             let name = format!("node-{number}");
             let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
@@ -254,30 +277,28 @@ impl Server {
         }
     }
 
-    /// What a Portolan may do, and nothing else: a request beyond it is answered 403 and fails the case.
+    /// What a Portolan may do: the file that users apply, bound to the group of all Portolans. A request beyond it is answered
+    /// 403 and fails the case.
     fn grant(&self) {
-        let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
-        let read = ["get", "list", "watch"];
-        let role = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "portolan"},
-            "rules": [
-                rule("", &["services", "nodes", "namespaces"], &read),
-                rule("", &["services", "services/status"], &["patch", "update"]),
-                rule("discovery.k8s.io", &["endpointslices"], &read),
-                rule("", &["events"], &["get", "list", "create", "patch", "update"]),
-                rule("events.k8s.io", &["events"], &["get", "list", "create", "patch", "update"]),
-                rule("coordination.k8s.io", &["leases"], &["get", "create", "update", "patch"]),
-                rule("apiextensions.k8s.io", &["customresourcedefinitions"], &["get", "list"]),
-                rule("portolan.dev", &["*"], &["get", "list", "watch", "create", "update", "patch", "delete"]),
-            ],
-        });
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "portolan"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "portolan"},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "portolans"}],
-        });
-        self.admin.create("/apis/rbac.authorization.k8s.io/v1/clusterroles", &role);
-        self.admin.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding);
+        for object in rights::deployed() {
+            // The server makes kube-system only after it has said that it is ready.
+            eventually("deploy/rbac.yaml is stored", READY_WITHIN, || rights::store(&self.admin, &object));
+        }
+        for role in rights::deployed_roles() {
+            rights::bind(&self.admin, &role, &json!({"kind": "Group", "name": PORTOLANS}));
+        }
+    }
+
+    /// Lets every Portolan stand for election under this instance name.
+    pub(crate) fn grant_lease(&self, instance: &str) {
+        let roles = rights::deployed_roles().into_iter().filter(|role| role["kind"] == "Role");
+        for role in roles.map(|role| rights::of_instance(role, instance)) {
+            if self.admin.get(&rights::path(&role)).is_none() {
+                self.admin.create(&rights::collection(&role), &role);
+                rights::bind(&self.admin, &role, &json!({"kind": "Group", "name": PORTOLANS}));
+            }
+            rights::wait_until_granted(&self.admin, &role, &json!({"user": PORTOLANS, "groups": [PORTOLANS]}));
+        }
     }
 }
 
@@ -297,15 +318,19 @@ fn write_inputs(folder: &Path) -> Result<(), String> {
     let mut tokens = String::from("admin,admin,admin,system:masters\nkubectl,kubectl,kubectl,system:masters\n");
     tokens.push_str("controller-manager,controller-manager,controller-manager,system:masters\n");
     for number in 0..USERS {
-        tokens.push_str(&format!("portolan-{number},portolan-{number},portolan-{number},portolans\n"));
+        tokens.push_str(&format!("portolan-{number},portolan-{number},portolan-{number},{PORTOLANS}\n"));
+        tokens.push_str(&format!("stranger-{number},stranger-{number},stranger-{number}\n"));
+        let administrator = format!("administrator-{number}");
+        tokens.push_str(&format!("{administrator},{administrator},{administrator},system:masters\n"));
     }
-    // Writes in full, reads not at all; leases without their bodies.
+    // Writes in full; leases, and what others than the administrators read, without bodies.
     let policy = json!({
         "apiVersion": "audit.k8s.io/v1", "kind": "Policy",
         "omitStages": ["RequestReceived", "ResponseStarted"],
         "rules": [
-            {"level": "None", "verbs": ["get", "list", "watch"]},
             {"level": "None", "users": ["system:apiserver"]},
+            {"level": "None", "verbs": ["get", "list", "watch"], "userGroups": ["system:masters"]},
+            {"level": "Metadata", "verbs": ["get", "list", "watch"]},
             {"level": "Metadata", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
             {"level": "Request", "omitManagedFields": true},
         ],
@@ -314,8 +339,8 @@ fn write_inputs(folder: &Path) -> Result<(), String> {
     fs::write(folder.join("audit-policy.json"), policy.to_string()).map_err(|error| error.to_string())
 }
 
-/// A kubeconfig; JSON is YAML. A user's token is its name.
-fn kubeconfig(url: &str, certificate: Option<&Path>, user: &str) -> Value {
+/// A kubeconfig; JSON is YAML.
+fn kubeconfig(url: &str, certificate: Option<&Path>, user: &str, token: &str) -> Value {
     let mut cluster = json!({"server": url});
     if let Some(certificate) = certificate {
         cluster["certificate-authority"] = json!(certificate);
@@ -324,7 +349,7 @@ fn kubeconfig(url: &str, certificate: Option<&Path>, user: &str) -> Value {
         "apiVersion": "v1", "kind": "Config", "current-context": "suite",
         "contexts": [{"name": "suite", "context": {"cluster": "suite", "user": user}}],
         "clusters": [{"name": "suite", "cluster": cluster}],
-        "users": [{"name": user, "user": {"token": user}}],
+        "users": [{"name": user, "user": {"token": token}}],
     })
 }
 

@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 use super::World;
 use crate::gate::Gate;
 use crate::process::Process;
-use crate::server::tail;
+use crate::server::{Server, tail};
 
 /// How to start a controller. Starting it twice starts the same one: same user, same configuration, same log.
 #[derive(Clone)]
 pub(crate) struct Setup {
     /// Its user in the audit log.
     pub(crate) user: String,
+    server: &'static Server,
     folder: PathBuf,
     kubeconfig: Value,
     configuration: Value,
@@ -25,7 +26,7 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new(world: &World) -> Self {
-        let user = world.server.new_user();
+        let user = world.new_user();
         let state = world.folder.join("mock");
         let configuration = json!({
             "apiVersion": "portolan.dev/v1alpha1",
@@ -36,7 +37,8 @@ impl Setup {
         });
         let kubeconfig = world.server.kubeconfig(&user);
         let folder = world.folder.clone();
-        Self { user, folder, kubeconfig, configuration, arguments: vec!["--no-leader-election".into()] }
+        let arguments = vec!["--no-leader-election".into()];
+        Self { user, server: world.server, folder, kubeconfig, configuration, arguments }
     }
 
     /// With this merged over its configuration (RFC 7386).
@@ -59,20 +61,38 @@ impl Setup {
     }
 
     /// At another server.
-    pub(crate) fn at(mut self, server: &crate::server::Server) -> Self {
+    pub(crate) fn at(mut self, server: &Server) -> Self {
         self.kubeconfig = server.kubeconfig(&self.user);
         self
     }
 
-    /// With leader election.
-    pub(crate) fn with_leader_election(mut self) -> Self {
+    /// As somebody else than a user of the group of Portolans.
+    pub(crate) fn authenticated(mut self, user: &str, kubeconfig: Value) -> Self {
+        self.user = user.to_owned();
+        self.kubeconfig = kubeconfig;
+        self
+    }
+
+    /// Its instance name.
+    pub(crate) fn instance(&self) -> &str {
+        self.configuration["instance"].as_str().unwrap()
+    }
+
+    /// With leader election, under the instance name that it has now.
+    pub(crate) fn with_leader_election(self) -> Self {
+        self.server.grant_lease(self.instance());
+        self.elected_by_own_rights()
+    }
+
+    /// With leader election, which its user may or may not have the right to stand for.
+    pub(crate) fn elected_by_own_rights(mut self) -> Self {
         self.arguments.retain(|argument| argument != "--no-leader-election");
         self
     }
 
     /// A second controller that differs only in its user.
     pub(crate) fn twin(&self, world: &World) -> Self {
-        let user = world.server.new_user();
+        let user = world.new_user();
         Self { kubeconfig: world.server.kubeconfig(&user), user, ..self.clone() }
     }
 
