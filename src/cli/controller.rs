@@ -44,8 +44,11 @@ pub(super) struct ControllerArguments {
 }
 
 pub(super) fn run(arguments: &ControllerArguments) -> anyhow::Result<ExitCode> {
-    super::runtime()?.block_on(control(arguments))?;
-    Ok(ExitCode::SUCCESS)
+    let runtime = super::runtime()?;
+    let ended = runtime.block_on(control(arguments));
+    // A call that blocks its thread for ever must not keep the process.
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
@@ -63,8 +66,9 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
     // Resigned after the last write, which the dispatcher's end is.
     let resign = CancellationToken::new();
     let (published, leadership) = tokio::sync::watch::channel(None);
-    let gate = Gate { leadership, elected: !arguments.no_leader_election, stop: stop.clone(), clock };
-    if gate.elected {
+    let elected = !arguments.no_leader_election;
+    let gate = Gate::new(elected.then_some(leadership), stop.clone(), clock);
+    if elected {
         let client = lease::client(arguments.cluster.config().await?)?;
         let identity = arguments.identity.clone().unwrap_or_else(|| made_up_identity(seed));
         let name = lease_name(&classes.instance);

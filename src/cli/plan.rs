@@ -109,11 +109,7 @@ fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
         if let Some(error) = &preview.error {
             writeln!(out, "  error: {error}")?;
         }
-        if preview.claim == "Claimed"
-            && preview.refusals.is_empty()
-            && preview.steps.is_empty()
-            && preview.error.is_none()
-        {
+        if preview.claim == "Claimed" && preview.refusals.is_empty() && preview.error.is_none() {
             writeln!(out, "  nothing to do")?;
         }
     }
@@ -200,7 +196,7 @@ impl Objects {
         let mut ids: Vec<LoadBalancerId> =
             services.iter().map(|service| load_balancer_of(&service.object, classes)).collect();
         for record in &records {
-            if record.instance == classes.instance && !ids.contains(&record.id) {
+            if record.belongs_to(&classes.instance) && !ids.contains(&record.id) {
                 ids.push(record.id.clone());
             }
         }

@@ -88,14 +88,14 @@ pub fn desire(input: &Input<'_>) -> Result<Desired, Refusal> {
     let source_ranges = ranges::source_ranges(service, input.capabilities, &mut refused);
     affinity(service, input.capabilities, &mut refused);
     sharing(service, &mut refused);
-    Refusal::unless_empty(refused)?;
+    let (served, refused_ports) = ports::judge(service, input.capabilities);
+    if !refused.is_empty() || (served.is_empty() && !input.exists) {
+        refused.extend(refused_ports);
+        return Err(Refusal { reasons: refused });
+    }
 
     let nodes = nodes::eligible(input.nodes, &families, input.settings);
     let usable = endpoints::Usable::new(service, input.slices);
-    let (served, refused_ports) = ports::judge(service, input.capabilities);
-    if served.is_empty() && !input.exists {
-        return Err(Refusal { reasons: refused_ports });
-    }
     let mut listeners: Vec<Listener> =
         served.iter().map(|port| ports::listener(service, port, &nodes, &usable, &families)).collect();
     listeners.sort_by_key(|listener| listener.key);

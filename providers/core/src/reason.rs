@@ -72,6 +72,10 @@ reasons! {
     PortsRefused,
     /// The class is no longer in the configuration. The Service keeps what it has and nothing is changed until the class is back or the Service is deleted.
     ClassNotConfigured,
+    /// A warning only: the class is not the default any more. The Service stays with it until it is deleted or its type or class changes.
+    DefaultClassMoved,
+    /// A warning only: the type annotation is gone. The Service stays with its class until it is deleted or its type or class changes.
+    TypeAnnotationRemoved,
     /// The annotation `portolan.dev/paused` asks to leave everything as it is. Remove it to go on.
     Paused,
     /// Another Portolan of this cluster still cleans up after this Service. Nothing to do but wait.
@@ -142,6 +146,8 @@ impl Reason {
             Self::Accepted
             | Self::PortsRefused
             | Self::ClassNotConfigured
+            | Self::DefaultClassMoved
+            | Self::TypeAnnotationRemoved
             | Self::Paused
             | Self::OtherInstance
             | Self::InvalidSpec
