@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use portolan_core::desire::Settings;
 use portolan_core::ids::Instance;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +59,7 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
 
     let mut supervisor = Supervisor::default();
     let stop = supervisor.stop();
+    let settings = configuration.settings();
     let classes = Arc::new(configuration.classes);
     let providers = Arc::new(Providers::new(classes.instance.clone()));
 
@@ -89,7 +89,7 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
         events: EventWriter::new(client.clone(), clock),
         client,
         classes: classes.clone(),
-        settings: Settings { ignore_exclude_label: configuration.ignore_exclude_label },
+        settings,
         providers,
         clock,
         seed,

@@ -13,7 +13,6 @@ use kube::Client;
 use kube::api::{Api, ListParams};
 use portolan_core::claim::load_balancer_of;
 use portolan_core::class::Classes;
-use portolan_core::desire::Settings;
 use portolan_core::ids::LoadBalancerId;
 use portolan_core::record::Record;
 use portolan_core::snapshot::{self, Versioned};
@@ -73,7 +72,7 @@ pub(super) fn run(arguments: &PlanArguments, out: &mut impl Write) -> anyhow::Re
                 "{count} of kind {kind} read over: plan looks at Service, EndpointSlice, Node, LoadBalancerRecord"
             );
         }
-        let settings = Settings { ignore_exclude_label: configuration.ignore_exclude_label };
+        let settings = configuration.settings();
         let classes = configuration.classes;
         let providers = Providers::new(classes.instance.clone());
         let (index, ids) = objects.index(&classes)?;
@@ -271,3 +270,6 @@ fn as_applied(document: &mut Value) -> anyhow::Result<Service> {
     }
     Ok(service)
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,6 +100,10 @@ reasons! {
     SessionAffinityNotSupported,
     /// The provider does not tell internal from public load balancers.
     SchemeNotSupported,
+    /// A Warning: a cloud's annotation for internal load balancers holds a text that its cloud does not know. It is read as internal, so that nobody becomes public by accident; correct the text.
+    SchemeUnclear,
+    /// A Warning: one annotation asks for an internal load balancer and another for a public one. The most private reading wins; remove the one that is not meant.
+    SchemeConflict,
     /// The provider cannot give an address that is asked for by name.
     RequestedAddressNotSupported,
     /// A requested address cannot be read, or does not fit the Service's families.
@@ -160,6 +164,8 @@ impl Reason {
             | Self::InvalidSourceRange
             | Self::SessionAffinityNotSupported
             | Self::SchemeNotSupported
+            | Self::SchemeUnclear
+            | Self::SchemeConflict
             | Self::RequestedAddressNotSupported
             | Self::InvalidRequestedAddress
             | Self::SharingNotSupported => ConditionType::Accepted,
