@@ -41,6 +41,28 @@ fn the_index_agrees_with_the_server_and_loses_no_wake_up() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let sequences = number("PORTOLAN_MODEL_SEQUENCES").unwrap_or(SEQUENCES);
     let seeds = number("PORTOLAN_MODEL_SEED").map_or(0..sequences, |seed| seed..seed + 1);
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut counts = Counts::default();
+    std::thread::scope(|scope| {
+        let shares: Vec<_> = (0..threads)
+            .map(|share| seeds.clone().skip(share).step_by(threads))
+            .map(|seeds| scope.spawn(|| histories(seeds)))
+            .collect();
+        for share in shares {
+            counts.add(&share.join().expect("a history failed; above is how to replay it"));
+        }
+    });
+    println!("{sequences} sequences: {counts:?}");
+    if seeds.end - seeds.start >= 1000 {
+        let Counts { edits, events, lists, unreadable, passes, writes, conflicts, dropped, overtaken, crashes, owed } =
+            counts;
+        let all = [edits, events, lists, unreadable, passes, writes, conflicts, dropped, overtaken, crashes, owed];
+        let least = all.into_iter().min();
+        assert!(least > Some(sequences / 200), "something hardly ever happens");
+    }
+}
+
+fn histories(seeds: impl Iterator<Item = u64>) -> Counts {
     let mut counts = Counts::default();
     for seed in seeds {
         let _replay = Replay(seed);
@@ -51,14 +73,7 @@ fn the_index_agrees_with_the_server_and_loses_no_wake_up() {
         world.ends_well();
         counts.add(&world.counts);
     }
-    println!("{sequences} sequences: {counts:?}");
-    if sequences >= 1000 {
-        let Counts { edits, events, lists, unreadable, passes, writes, conflicts, dropped, overtaken, crashes, owed } =
-            counts;
-        let all = [edits, events, lists, unreadable, passes, writes, conflicts, dropped, overtaken, crashes, owed];
-        let least = all.into_iter().min();
-        assert!(least > Some(sequences / 200), "something hardly ever happens");
-    }
+    counts
 }
 
 /// Says how to replay the history that fails.
@@ -67,7 +82,7 @@ struct Replay(u64);
 impl Drop for Replay {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("replay with PORTOLAN_MODEL_SEED={}", self.0);
+            eprintln!("replay with PORTOLAN_MODEL_SEED={}", self.0);
         }
     }
 }
