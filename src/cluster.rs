@@ -1,10 +1,14 @@
 //! Everything that speaks to the Kubernetes API.
 
 pub mod clock;
+pub(crate) mod connect;
 pub mod error;
+pub(crate) mod events;
+pub(crate) mod finalizers;
 pub mod lease;
 pub mod project;
 pub mod queue;
 pub mod random;
 pub mod records;
+pub(crate) mod status;
 pub mod watch;

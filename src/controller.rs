@@ -1,3 +1,8 @@
 //! Index, reconcile, and what wires them.
 
+pub(crate) mod dispatcher;
+pub(crate) mod gate;
 pub mod index;
+pub(crate) mod preview;
+pub(crate) mod reconcile;
+pub(crate) mod walk;

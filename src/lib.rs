@@ -1,4 +1,10 @@
-//! Portolan.
+//! Portolan: a Kubernetes `type: LoadBalancer` controller. See ARCHITECTURE.md for the map.
+
 pub mod api;
+pub mod cli;
 pub mod cluster;
+pub mod config;
 pub mod controller;
+mod providers;
+mod supervisor;
+pub mod yaml;

@@ -27,6 +27,9 @@ pub struct LoadBalancerRecordSpec {
     pub instance: String,
     /// The class, as configured when the record was written.
     pub class: String,
+    /// The class's aliases at that time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// How the Service came to that class.
     pub claimed_by: ClaimedByText,
     /// The provider.
@@ -85,6 +88,7 @@ impl From<&Record> for LoadBalancerRecord {
         let spec = LoadBalancerRecordSpec {
             instance: record.instance.as_str().to_owned(),
             class: record.class.to_string(),
+            aliases: record.aliases.clone(),
             claimed_by: match record.claimed_by {
                 ClaimedBy::Class => ClaimedByText::Class,
                 ClaimedBy::Default => ClaimedByText::Default,
@@ -125,6 +129,7 @@ impl TryFrom<LoadBalancerRecord> for Record {
             version: metadata.resource_version.map(ResourceVersion::new),
             instance: Instance::parse(&spec.instance).map_err(|problem| wrong(format!("spec.instance: {problem}")))?,
             class: ClassName::new(spec.class),
+            aliases: spec.aliases,
             claimed_by: match spec.claimed_by {
                 ClaimedByText::Class => ClaimedBy::Class,
                 ClaimedByText::Default => ClaimedBy::Default,
@@ -159,6 +164,7 @@ mod tests {
             version: Some(ResourceVersion::new("17")),
             instance: Instance::parse("blue").unwrap(),
             class: ClassName::new("portolan.dev/mock"),
+            aliases: vec!["an.alias/of-it".to_owned()],
             claimed_by: ClaimedBy::TypeAnnotation,
             provider: ProviderName::new("mock"),
             parameters: json!({"ranges": {"internal": ["10.255.0.0/16"]}, "delay": 3}),

@@ -137,6 +137,11 @@ impl<K: Ord + Clone> Queue<K> {
         self.asleep.first().map(|(until, _)| *until)
     }
 
+    /// How often passes over this key have failed in a row.
+    pub fn failures(&self, key: &K) -> u32 {
+        self.keys.get(key).map_or(0, |entry| entry.failures)
+    }
+
     /// How many keys are worked on now.
     pub fn in_flight(&self) -> usize {
         self.in_flight

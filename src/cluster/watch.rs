@@ -4,6 +4,7 @@
 //! `watchNamespaces` names some: a Service left out here would look deleted, and its record would clean up a load balancer that is
 //! in use. The claim applies the restriction.
 
+use std::convert::Infallible;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,8 @@ use portolan_core::ids::LoadBalancerId;
 use portolan_core::record::Record;
 use portolan_core::time::Time;
 use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::LoadBalancerRecord;
 use crate::cluster::clock::Clock;
@@ -43,6 +46,31 @@ pub fn client(mut config: kube::Config) -> Result<Client, kube::Error> {
     config.read_timeout = Some(READ_TIMEOUT);
     config.default_retry = false;
     Client::try_from(config)
+}
+
+/// Watches all four kinds and hands on what they say, until `stop`.
+pub(crate) async fn run(
+    client: Client,
+    seed: u64,
+    events: mpsc::Sender<Observed>,
+    stop: CancellationToken,
+) -> Result<(), Infallible> {
+    let streams: [BoxStream<'static, Observed>; 4] = [
+        services(client.clone(), seed).boxed(),
+        slices(client.clone(), seed.wrapping_add(1)).boxed(),
+        nodes(client.clone(), seed.wrapping_add(2)).boxed(),
+        records(client, seed.wrapping_add(3)).boxed(),
+    ];
+    let mut all = stream::select_all(streams);
+    let forward = async {
+        while let Some(observed) = all.next().await {
+            if events.send(observed).await.is_err() {
+                return;
+            }
+        }
+    };
+    stop.run_until_cancelled(forward).await;
+    Ok(())
 }
 
 /// All Services.

@@ -35,6 +35,13 @@ pub struct LoadBalancer {
     pub published: Vec<Published>,
 }
 
+impl LoadBalancer {
+    /// No port has anybody to answer: connections will fail, whatever the provider does.
+    pub fn has_no_endpoints(&self) -> bool {
+        !self.listeners.iter().any(|listener| listener.has_endpoints)
+    }
+}
+
 /// A Service behind a load balancer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Member {
@@ -153,6 +160,8 @@ pub struct Listener {
     pub service: Uid,
     /// Where connections go.
     pub targets: Targets,
+    /// Somebody is there to answer. Node targets stay registered without it: taking them away and back costs a cloud minutes.
+    pub has_endpoints: bool,
     /// How a node is found fit.
     pub health_check: HealthCheck,
     /// Seconds for which one client address stays at one endpoint.
@@ -176,16 +185,6 @@ pub enum Targets {
         /// Address and port of each, sorted.
         endpoints: Vec<SocketAddr>,
     },
-}
-
-impl Targets {
-    /// Nobody is there to answer.
-    pub fn is_empty(&self) -> bool {
-        match self {
-            Self::Nodes { nodes, .. } => nodes.is_empty(),
-            Self::Pods { endpoints } => endpoints.is_empty(),
-        }
-    }
 }
 
 /// How a load balancer finds out whether a target takes traffic.

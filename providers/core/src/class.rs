@@ -46,7 +46,14 @@ pub struct Classes {
 impl Classes {
     /// The class that serves this value of `loadBalancerClass`: an exact, case-sensitive match of name or alias.
     pub fn named(&self, value: &str) -> Option<&Arc<Class>> {
-        self.classes.iter().find(|class| class.name.as_str() == value || class.aliases.iter().any(|alias| alias == value))
+        self.classes
+            .iter()
+            .find(|class| class.name.as_str() == value || class.aliases.iter().any(|alias| alias == value))
+    }
+
+    /// Services of this namespace are looked at.
+    pub fn watches(&self, namespace: &str) -> bool {
+        self.watch_namespaces.is_empty() || self.watch_namespaces.iter().any(|watched| watched == namespace)
     }
 
     /// The class that serves Services without a class.

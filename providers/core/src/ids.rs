@@ -108,7 +108,11 @@ impl Instance {
 
     /// The id of the load balancer that serves one Service alone: its UID, or `NAME.UID`.
     pub fn load_balancer_of(&self, uid: &Uid) -> LoadBalancerId {
-        if self.0.is_empty() { LoadBalancerId::new(uid.as_str()) } else { LoadBalancerId::new(format!("{}.{uid}", self.0)) }
+        if self.0.is_empty() {
+            LoadBalancerId::new(uid.as_str())
+        } else {
+            LoadBalancerId::new(format!("{}.{uid}", self.0))
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub mod balancer;
 pub mod capabilities;
 
 pub mod class;
+#[cfg(feature = "testing")]
+pub mod conformance;
 
 pub mod ids;
 pub mod provider;
@@ -33,4 +35,10 @@ pub mod record;
 pub mod refusal;
 pub mod snapshot;
 
+pub mod claim;
+pub mod desire;
+pub mod events;
+#[cfg(any(test, feature = "testing"))]
+pub mod examples;
+pub mod status;
 pub mod time;

@@ -39,10 +39,7 @@ pub trait Provider: Send + Sync + 'static {
 
     /// What exists of each of these, in their order. One that cannot be read fails alone; one that does not exist is the
     /// default state.
-    fn observe_many(
-        &self,
-        ids: &[LoadBalancerId],
-    ) -> impl Future<Output = Vec<Result<Self::State, Error>>> + Send;
+    fn observe_many(&self, ids: &[LoadBalancerId]) -> impl Future<Output = Vec<Result<Self::State, Error>>> + Send;
 
     /// The steps from `observed` to `desired`; `None` asks for removal. Pure. Empty means that nothing is left to do.
     ///

@@ -72,6 +72,8 @@ reasons! {
     PortsRefused,
     /// The class is no longer in the configuration. The Service keeps what it has and nothing is changed until the class is back or the Service is deleted.
     ClassNotConfigured,
+    /// The annotation `portolan.dev/paused` asks to leave everything as it is. Remove it to go on.
+    Paused,
     /// Another Portolan of this cluster still cleans up after this Service. Nothing to do but wait.
     OtherInstance,
     /// The stored object holds values that no API server should have accepted. Edit the named fields.
@@ -133,6 +135,41 @@ reasons! {
     NoWitness,
 }
 
+impl Reason {
+    /// The hop at which something has failed for this reason.
+    pub fn hop(self) -> ConditionType {
+        match self {
+            Self::Accepted
+            | Self::PortsRefused
+            | Self::ClassNotConfigured
+            | Self::Paused
+            | Self::OtherInstance
+            | Self::InvalidSpec
+            | Self::InvalidAnnotation
+            | Self::ProtocolNotSupported
+            | Self::MixedProtocolNotSupported
+            | Self::NodePortRequired
+            | Self::FamilyNotSupported
+            | Self::SourceRangesNotSupported
+            | Self::InvalidSourceRange
+            | Self::SessionAffinityNotSupported
+            | Self::SchemeNotSupported
+            | Self::RequestedAddressNotSupported
+            | Self::InvalidRequestedAddress
+            | Self::SharingNotSupported => ConditionType::Accepted,
+            Self::Assigned
+            | Self::AddressPending
+            | Self::NotRequested
+            | Self::AddressesExhausted
+            | Self::RequestedAddressUnavailable => ConditionType::AddressAssigned,
+            Self::Programmed | Self::Provisioning | Self::ProviderRefused | Self::ProviderFailed | Self::NotOurs => {
+                ConditionType::Programmed
+            }
+            Self::Reachable | Self::NoEndpoints | Self::Unhealthy | Self::NoWitness => ConditionType::Reachable,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
@@ -155,7 +192,9 @@ mod tests {
         for reason in Reason::ALL {
             let code = reason.code();
             assert!(seen.insert(code), "{code} stands twice");
-            assert!(code.starts_with(|c: char| c.is_ascii_uppercase()) && code.chars().all(|c| c.is_ascii_alphanumeric()));
+            assert!(
+                code.starts_with(|c: char| c.is_ascii_uppercase()) && code.chars().all(|c| c.is_ascii_alphanumeric())
+            );
             assert!(reason.description().len() > 10, "{code} has no description");
         }
     }

@@ -21,6 +21,8 @@ pub struct Record {
     pub instance: Instance,
     /// The class, as configured when it was written.
     pub class: ClassName,
+    /// The class's aliases at that time: they tell a Service of a class that has vanished from one that was handed over.
+    pub aliases: Vec<String>,
     /// How the Service came to that class.
     pub claimed_by: ClaimedBy,
     /// The provider.
@@ -48,6 +50,11 @@ impl Record {
     /// The record names this Service.
     pub fn names(&self, uid: &Uid) -> bool {
         self.members.iter().any(|member| &member.uid == uid)
+    }
+
+    /// A Service with this `loadBalancerClass` still means the class of this record.
+    pub fn answers_to(&self, value: &str) -> bool {
+        self.class.as_str() == value || self.aliases.iter().any(|alias| alias == value)
     }
 
     /// Equal in all that is stored; the version may differ.

@@ -43,6 +43,7 @@ fn record(version: Option<&str>) -> Record {
         version: version.map(ResourceVersion::new),
         instance: Instance::default(),
         class: ClassName::new("portolan.dev/mock"),
+        aliases: Vec::new(),
         claimed_by: ClaimedBy::Class,
         provider: ProviderName::new("mock"),
         parameters: json!({}),

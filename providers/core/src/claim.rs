@@ -1,0 +1,231 @@
+//! Whose Service is it? Exactly one of: claimed, not ours, was ours.
+//!
+//! The evidence that a Service was ours is our finalizer and our records, never its class or status: the API server wipes both
+//! in the very write that changes the type.
+
+use std::sync::Arc;
+
+use crate::class::{Class, Classes};
+use crate::ids::{Instance, LoadBalancerId};
+use crate::record::{ClaimedBy, Record};
+use crate::snapshot::{Service, ServiceType};
+
+/// AWS's annotation that hands a Service without a class to the AWS Load Balancer Controller, or with
+/// `claimByTypeAnnotation` to us.
+pub const TYPE_ANNOTATION: &str = "service.beta.kubernetes.io/aws-load-balancer-type";
+
+/// Leaves everything of a live Service as it is: any value but Go's false (`0`, `f`, `F`, `false`, `FALSE`, `False`). Deletion and a
+/// change of type are still cleaned up, because then there is nothing left to leave as it is.
+pub const PAUSED_ANNOTATION: &str = "portolan.dev/paused";
+
+/// The decision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Claim {
+    /// It is ours to serve.
+    Claimed(Claimed),
+    /// It was never ours, or is nobody's: no write of any kind.
+    NotOurs(NotOurs),
+    /// It was ours: remove what we made, then our marks.
+    WasOurs(WasOurs),
+}
+
+/// A Service that is ours to serve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claimed {
+    /// The class, and whether it may be acted on.
+    pub standing: Standing,
+    /// How the Service came to it.
+    pub by: ClaimedBy,
+    /// What a person should know: the Service stays where it is although it would not come here today.
+    pub warnings: Vec<ClaimWarning>,
+}
+
+impl Claimed {
+    /// The standard finalizer goes only onto Services that we claim as default class (KEP-1959 against the code of upstream's
+    /// service controller, which strips it from Services with a class).
+    pub fn wants_standard_finalizer(&self) -> bool {
+        self.by == ClaimedBy::Default
+    }
+}
+
+/// Whether a claimed Service may be acted on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// Serve it.
+    Serve(Arc<Class>),
+    /// Its class has vanished from the configuration: it keeps what it has, and no step runs.
+    ClassNotConfigured {
+        /// The class as the Service or its record names it.
+        class: String,
+    },
+    /// Its annotation asks to leave everything as it is.
+    Paused,
+    /// A record of another instance still names it: wait until that is gone.
+    OtherInstance(Instance),
+}
+
+/// Why a claimed Service would not be claimed today.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimWarning {
+    /// The class is not the default any more.
+    DefaultMoved,
+    /// The type annotation is gone.
+    TypeAnnotationRemoved,
+}
+
+/// Why a Service is none of our business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotOurs {
+    /// Not of type LoadBalancer.
+    NotLoadBalancer,
+    /// No class, and no class of ours is the default.
+    NoClass,
+    /// The class is somebody else's.
+    ForeignClass,
+    /// The class begins with our prefix, but nobody has it. Worth one event.
+    UnknownClass,
+    /// It is being deleted and carries no mark of ours.
+    Deleting,
+    /// Its namespace is not among those that we watch. If we serve it already, it keeps what it has; only its deletion or a
+    /// change of type is still acted on.
+    NamespaceNotWatched,
+}
+
+/// Why a Service has stopped being ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WasOurs {
+    /// It is being deleted.
+    Deleting,
+    /// It is not of type LoadBalancer any more.
+    TypeChanged,
+    /// It names another controller now. Its status and the standard finalizer are that controller's.
+    HandedOver,
+}
+
+/// Decides whose a Service is. `records` are all records, of any instance, that name its UID.
+pub fn claim(service: &Service, records: &[&Record], classes: &Classes) -> Claim {
+    let own = records.iter().find(|record| record.instance == classes.instance).copied();
+    let ours = own.is_some() || has_own_finalizer(service, &classes.instance);
+    let unless_ours = |why, not_ours| if ours { Claim::WasOurs(why) } else { Claim::NotOurs(not_ours) };
+
+    if service.deleting {
+        return unless_ours(WasOurs::Deleting, NotOurs::Deleting);
+    }
+    if service.service_type != ServiceType::LoadBalancer {
+        return unless_ours(WasOurs::TypeChanged, NotOurs::NotLoadBalancer);
+    }
+    if !classes.watches(&service.key.namespace) {
+        return Claim::NotOurs(NotOurs::NamespaceNotWatched);
+    }
+    let Some((standing, by, warnings)) = standing(service, own, classes) else {
+        return unless_ours(
+            WasOurs::HandedOver,
+            match &service.class {
+                None => NotOurs::NoClass,
+                Some(class) if classes.is_unknown(class) => NotOurs::UnknownClass,
+                Some(_) => NotOurs::ForeignClass,
+            },
+        );
+    };
+    let standing = match records.iter().find(|record| record.instance != classes.instance) {
+        Some(foreign) => Standing::OtherInstance(foreign.instance.clone()),
+        None if is_paused(service) => Standing::Paused,
+        None => standing,
+    };
+    Claim::Claimed(Claimed { standing, by, warnings })
+}
+
+/// The class that a live LoadBalancer Service comes to; none if it is not for us.
+fn standing(
+    service: &Service,
+    own: Option<&Record>,
+    classes: &Classes,
+) -> Option<(Standing, ClaimedBy, Vec<ClaimWarning>)> {
+    match &service.class {
+        Some(value) => match classes.named(value) {
+            Some(class) => Some((Standing::Serve(class.clone()), ClaimedBy::Class, Vec::new())),
+            None => own
+                .filter(|record| record.claimed_by == ClaimedBy::Class && record.answers_to(value))
+                .map(|_| (Standing::ClassNotConfigured { class: value.clone() }, ClaimedBy::Class, Vec::new())),
+        },
+        None => sticky(service, own, classes).or_else(|| fresh(service, classes)),
+    }
+}
+
+/// A Service without class that is not ours yet.
+fn fresh(service: &Service, classes: &Classes) -> Option<(Standing, ClaimedBy, Vec<ClaimWarning>)> {
+    match type_annotation(service) {
+        TypeAnnotation::Ours => {
+            let by_annotation = classes.by_type_annotation();
+            by_annotation.map(|class| (Standing::Serve(class.clone()), ClaimedBy::TypeAnnotation, Vec::new()))
+        }
+        TypeAnnotation::Absent | TypeAnnotation::Other => None,
+    }
+    .or_else(|| classes.default_class().map(|class| (Standing::Serve(class.clone()), ClaimedBy::Default, Vec::new())))
+}
+
+/// Once claimed, a Service without class stays with its record's class; only a value that names another controller hands it
+/// over.
+fn sticky(
+    service: &Service,
+    own: Option<&Record>,
+    classes: &Classes,
+) -> Option<(Standing, ClaimedBy, Vec<ClaimWarning>)> {
+    let record = own?;
+    let mut warnings = Vec::new();
+    match record.claimed_by {
+        // The Service named a class, has been through another type, and names none now: that is a fresh start.
+        ClaimedBy::Class => return None,
+        ClaimedBy::Default => {
+            let still = classes.default_class().is_some_and(|class| class.name == record.class);
+            if !still {
+                warnings.push(ClaimWarning::DefaultMoved);
+            }
+        }
+        ClaimedBy::TypeAnnotation => match type_annotation(service) {
+            TypeAnnotation::Ours => {}
+            TypeAnnotation::Absent => warnings.push(ClaimWarning::TypeAnnotationRemoved),
+            TypeAnnotation::Other => return None,
+        },
+    }
+    let standing = match classes.named(record.class.as_str()) {
+        Some(class) => Standing::Serve(class.clone()),
+        None => Standing::ClassNotConfigured { class: record.class.as_str().to_owned() },
+    };
+    Some((standing, record.claimed_by, warnings))
+}
+
+fn is_paused(service: &Service) -> bool {
+    match service.annotations.get(PAUSED_ANNOTATION).map(String::as_str) {
+        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
+        Some(_) => true,
+    }
+}
+
+enum TypeAnnotation {
+    Absent,
+    Ours,
+    Other,
+}
+
+fn type_annotation(service: &Service) -> TypeAnnotation {
+    match service.annotations.get(TYPE_ANNOTATION).map(String::as_str) {
+        None => TypeAnnotation::Absent,
+        Some("external" | "nlb-ip") => TypeAnnotation::Ours,
+        Some(_) => TypeAnnotation::Other,
+    }
+}
+
+/// The Service carries the finalizer of this instance.
+pub fn has_own_finalizer(service: &Service, instance: &Instance) -> bool {
+    let finalizer = instance.finalizer();
+    service.finalizers.contains(&finalizer)
+}
+
+/// The load balancer that a Service is served by as long as it is ours.
+pub fn load_balancer_of(service: &Service, classes: &Classes) -> LoadBalancerId {
+    classes.instance.load_balancer_of(&service.uid)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Addresses: families, addresses asked for by name, addresses already published.
+
+use std::net::IpAddr;
+
+use crate::balancer::{Family, IpMode, Published};
+use crate::capabilities::Capabilities;
+use crate::desire::Warning;
+use crate::reason::Reason;
+use crate::refusal::Refused;
+use crate::snapshot::{FamilyPolicy, Service};
+
+/// Asks for addresses by name: a comma-separated list, at most one a family. It wins over the deprecated
+/// `spec.loadBalancerIP`.
+pub const ADDRESSES_ANNOTATION: &str = "portolan.dev/load-balancer-ips";
+
+/// The families to serve, in the order of `ipFamilies` (KEP-563). The server has resolved the policy into them already; it
+/// decides here only what happens when the provider lacks one.
+pub fn families(
+    service: &Service,
+    capabilities: &Capabilities,
+    refused: &mut Vec<Refused>,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Family> {
+    let (served, lacking): (Vec<Family>, Vec<Family>) =
+        service.families.iter().partition(|family| capabilities.families.contains(family));
+    for family in lacking {
+        let message = format!("this provider has no {family} addresses");
+        match service.family_policy {
+            FamilyPolicy::PreferDualStack if !served.is_empty() => {
+                warnings.push(Warning { reason: Reason::FamilyNotSupported, message });
+            }
+            FamilyPolicy::PreferDualStack | FamilyPolicy::SingleStack | FamilyPolicy::RequireDualStack => {
+                refused.push(Refused::whole(Reason::FamilyNotSupported, message));
+            }
+        }
+    }
+    served
+}
+
+/// The addresses asked for by name. Unreadable ones are refused: another address is never given in their place.
+pub fn requested(
+    service: &Service,
+    capabilities: &Capabilities,
+    families: &[Family],
+    refused: &mut Vec<Refused>,
+    warnings: &mut Vec<Warning>,
+) -> Vec<IpAddr> {
+    let field = service.load_balancer_ip.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    let annotation = service.annotations.get(ADDRESSES_ANNOTATION).map(|text| text.trim());
+    let (place, text) = match (annotation, field) {
+        (Some(text), _) => (format!("annotation {ADDRESSES_ANNOTATION}"), text),
+        (None, Some(text)) => ("spec.loadBalancerIP".to_owned(), text),
+        (None, None) => return Vec::new(),
+    };
+    if !capabilities.requested_addresses {
+        let message = format!("{place}: this provider chooses addresses itself; remove it");
+        // `loadBalancerIP` is "ignored if the provider does not support it" (Service API); our own annotation is not.
+        if annotation.is_some() {
+            refused.push(Refused::whole(Reason::RequestedAddressNotSupported, message));
+        } else {
+            warnings.push(Warning { reason: Reason::RequestedAddressNotSupported, message });
+        }
+        return Vec::new();
+    }
+    let mut requested: Vec<IpAddr> = Vec::new();
+    for item in text.split(',').map(str::trim) {
+        let problem = match item.parse::<IpAddr>() {
+            Err(_) => Some(format!("{item:?} is not an IP address")),
+            Ok(ip) if !families.contains(&Family::of(ip)) => {
+                Some(format!("{ip} is {}, which the Service's ipFamilies do not ask for", Family::of(ip)))
+            }
+            Ok(ip) if requested.iter().any(|other| Family::of(*other) == Family::of(ip)) => {
+                Some(format!("{ip} is the second {} address; ask for one a family", Family::of(ip)))
+            }
+            Ok(ip) => {
+                requested.push(ip);
+                None
+            }
+        };
+        if let Some(problem) = problem {
+            refused.push(Refused::whole(Reason::InvalidRequestedAddress, format!("{place}: {problem}")));
+        }
+    }
+    requested.sort_by_key(|ip| families.iter().position(|family| *family == Family::of(*ip)));
+    requested
+}
+
+/// What the Service's status offers to clients now.
+pub fn published(service: &Service) -> Vec<Published> {
+    let mut published: Vec<Published> = service
+        .ingress
+        .iter()
+        .flat_map(|ingress| {
+            let mode = if ingress.ip_mode.as_deref() == Some("Proxy") { IpMode::Proxy } else { IpMode::Vip };
+            let ip = ingress.ip.as_deref().and_then(|ip| ip.parse().ok()).map(|ip| Published::Ip { ip, mode });
+            let hostname = ingress.hostname.clone().map(|hostname| Published::Hostname { hostname });
+            ip.into_iter().chain(hostname)
+        })
+        .collect();
+    published.sort();
+    published.dedup();
+    published
+}

@@ -1,0 +1,135 @@
+//! Ports: which are served, and through what.
+
+use std::collections::BTreeSet;
+
+use crate::balancer::{Family, HealthCheck, Listener, NodeTarget, Protocol, Targets};
+use crate::capabilities::Capabilities;
+use crate::desire::endpoints::Usable;
+use crate::ids::NodeName;
+use crate::reason::Reason;
+use crate::refusal::Refused;
+use crate::snapshot::{Service, ServicePort, TrafficPolicy};
+
+/// Where kube-proxy says whether its node is fit under policy Cluster (`--healthz-bind-address`, KEP-3836).
+pub const KUBE_PROXY_HEALTH_PORT: u16 = 10256;
+
+/// A port that is served, and how the provider reaches it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served<'a> {
+    /// The port of the Service.
+    pub port: &'a ServicePort,
+    /// Through a node port, or straight to pods.
+    pub through: Through,
+}
+
+/// How a provider reaches a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Through {
+    /// This node port.
+    NodePort(u16),
+    /// The pods' own ports, from the EndpointSlices.
+    Pods,
+}
+
+/// The rule for node ports (KEP-1864): each port is judged by its own `nodePort`, never by `allocateLoadBalancerNodePorts`.
+/// The flag only steers the server's allocator; ports set by hand are honoured without it, ports allocated earlier stay after
+/// it is turned off, and one Service may have both kinds.
+fn through(port: &ServicePort, capabilities: &Capabilities) -> Result<Through, Refused> {
+    match port.node_port {
+        Some(node_port) if capabilities.node_targets => Ok(Through::NodePort(node_port)),
+        Some(_) | None if capabilities.pod_targets => Ok(Through::Pods),
+        Some(_) | None => Err(Refused::port(
+            port.key,
+            Reason::NodePortRequired,
+            "this provider reaches pods through node ports, and this port has none: set allocateLoadBalancerNodePorts: true, \
+             or give the port a nodePort",
+        )),
+    }
+}
+
+/// Sorts the ports of a Service into those that are served and those that are not, each in the order of the spec.
+pub fn judge<'a>(service: &'a Service, capabilities: &Capabilities) -> (Vec<Served<'a>>, Vec<Refused>) {
+    let mut served = Vec::new();
+    let mut refused = Vec::new();
+    let mut protocol_served: Option<Protocol> = None;
+    for port in &service.ports {
+        match protocol(port, capabilities, protocol_served).and_then(|()| through(port, capabilities)) {
+            Ok(through) => {
+                protocol_served.get_or_insert(port.key.protocol);
+                served.push(Served { port, through });
+            }
+            Err(reason) => refused.push(reason),
+        }
+    }
+    (served, refused)
+}
+
+/// Protocols by capability (KEP-1435). Where they cannot be mixed, the first served port decides.
+fn protocol(port: &ServicePort, capabilities: &Capabilities, first: Option<Protocol>) -> Result<(), Refused> {
+    let protocol = port.key.protocol;
+    if !capabilities.protocols.contains(&protocol) {
+        return Err(Refused::port(
+            port.key,
+            Reason::ProtocolNotSupported,
+            format!("this provider has no {protocol} listeners"),
+        ));
+    }
+    match first {
+        Some(first) if first != protocol && !capabilities.mixed_protocols => Err(Refused::port(
+            port.key,
+            Reason::MixedProtocolNotSupported,
+            format!("this provider cannot mix protocols on one load balancer, and a {first} port comes first"),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The listener of a served port.
+pub fn listener(
+    service: &Service,
+    served: &Served<'_>,
+    nodes: &[NodeTarget],
+    usable: &Usable<'_>,
+    families: &[Family],
+) -> Listener {
+    let (targets, health_check) = match served.through {
+        Through::NodePort(node_port) => (
+            Targets::Nodes { node_port, nodes: node_targets(service, served.port, nodes, usable) },
+            node_health(service),
+        ),
+        Through::Pods => {
+            (Targets::Pods { endpoints: usable.sockets(served.port, families) }, HealthCheck::EndpointSlices)
+        }
+    };
+    Listener {
+        key: served.port.key,
+        name: served.port.name.clone(),
+        service: service.uid.clone(),
+        targets,
+        has_endpoints: usable.any(served.port),
+        health_check,
+        session_affinity: service.session_affinity,
+    }
+}
+
+/// Under policy Local a node without a usable endpoint of its own drops the traffic, so it gets none. Under Cluster every node
+/// passes it on, as long as there is anybody at all to pass it to.
+fn node_targets(service: &Service, port: &ServicePort, nodes: &[NodeTarget], usable: &Usable<'_>) -> Vec<NodeName> {
+    let all = nodes.iter().map(|node| &node.name);
+    match service.external_traffic_policy {
+        TrafficPolicy::Cluster => all.cloned().collect(),
+        TrafficPolicy::Local => {
+            let local: BTreeSet<&NodeName> = usable.nodes(port);
+            all.filter(|name| local.contains(name)).cloned().collect()
+        }
+    }
+}
+
+/// KEP-1669 and KEP-3836: the Service's own health port under Local, kube-proxy's under Cluster.
+fn node_health(service: &Service) -> HealthCheck {
+    let own = match service.external_traffic_policy {
+        TrafficPolicy::Local => service.health_check_node_port,
+        TrafficPolicy::Cluster => None,
+    };
+    HealthCheck::Http { port: own.unwrap_or(KUBE_PROXY_HEALTH_PORT), path: "/healthz".to_owned() }
+}

@@ -1,0 +1,45 @@
+//! Source ranges: who may connect.
+
+use ipnet::IpNet;
+
+use crate::balancer::SourceRanges;
+use crate::capabilities::Capabilities;
+use crate::reason::Reason;
+use crate::refusal::Refused;
+use crate::snapshot::Service;
+
+/// Upstream's annotation, which counts only while `spec.loadBalancerSourceRanges` is empty. kube-proxy never reads it.
+pub const RANGES_ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+
+/// The field, else the annotation: items trimmed, host bits masked, duplicates merged. Blank means everybody. As soon as one
+/// range is given, a family without a range is closed.
+pub fn source_ranges(service: &Service, capabilities: &Capabilities, refused: &mut Vec<Refused>) -> SourceRanges {
+    let annotation = service.annotations.get(RANGES_ANNOTATION).map_or("", |text| text.trim());
+    let (place, items): (String, Vec<&str>) = if !service.source_ranges.is_empty() {
+        ("spec.loadBalancerSourceRanges".to_owned(), service.source_ranges.iter().map(String::as_str).collect())
+    } else if !annotation.is_empty() {
+        (format!("annotation {RANGES_ANNOTATION}"), annotation.split(',').collect())
+    } else {
+        return SourceRanges::All;
+    };
+    if !capabilities.source_ranges {
+        refused.push(Refused::whole(
+            Reason::SourceRangesNotSupported,
+            format!("{place}: this provider cannot limit who connects; remove it to serve everybody"),
+        ));
+        return SourceRanges::All;
+    }
+    let mut ranges: Vec<IpNet> = Vec::new();
+    for item in items.into_iter().map(str::trim) {
+        match item.parse::<IpNet>() {
+            Ok(range) => ranges.push(range.trunc()),
+            Err(_) => refused.push(Refused::whole(
+                Reason::InvalidSourceRange,
+                format!("{place}: {item:?} is not a network in CIDR notation, such as 192.0.2.0/24"),
+            )),
+        }
+    }
+    ranges.sort();
+    ranges.dedup();
+    SourceRanges::Only(ranges)
+}

@@ -1,0 +1,354 @@
+use std::net::IpAddr;
+
+use super::*;
+use crate::balancer::{Family, HealthCheck, Protocol, Scheme, SourceRanges, Targets};
+use crate::examples::{capabilities, class, endpoint, node, port, service, slice};
+use crate::ids::NodeName;
+use crate::snapshot::{Endpoint, FamilyPolicy, SlicePort, TrafficPolicy};
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// A test's whole world, with two nodes.
+struct World {
+    service: Service,
+    slices: Vec<Arc<Slice>>,
+    nodes: Vec<Arc<Node>>,
+    capabilities: Capabilities,
+    settings: Settings,
+    exists: bool,
+}
+
+impl World {
+    fn of(service: Service) -> Self {
+        let nodes = vec![Arc::new(node("n1", &[ip("192.0.2.1")])), Arc::new(node("n2", &[ip("192.0.2.2")]))];
+        let slices = Vec::new();
+        Self { service, slices, nodes, capabilities: capabilities(), settings: Settings::default(), exists: false }
+    }
+
+    fn desire(&self) -> Result<Desired, Refusal> {
+        desire(&Input {
+            id: &LoadBalancerId::new("lb"),
+            class: &class("portolan.dev/mock"),
+            capabilities: &self.capabilities,
+            service: &self.service,
+            slices: &self.slices,
+            nodes: &self.nodes,
+            settings: &self.settings,
+            exists: self.exists,
+        })
+    }
+
+    fn balancer(&self) -> LoadBalancer {
+        self.desire().unwrap().load_balancer
+    }
+
+    fn refusals(&self) -> Vec<Reason> {
+        self.desire().unwrap_err().reasons.iter().map(|refused| refused.reason).collect()
+    }
+}
+
+fn node_names(targets: &Targets) -> Vec<&str> {
+    match targets {
+        Targets::Nodes { nodes, .. } => nodes.iter().map(NodeName::as_str).collect(),
+        Targets::Pods { .. } => panic!("pods"),
+    }
+}
+
+fn pods(targets: &Targets) -> Vec<String> {
+    match targets {
+        Targets::Pods { endpoints } => endpoints.iter().map(ToString::to_string).collect(),
+        Targets::Nodes { .. } => panic!("nodes"),
+    }
+}
+
+mod ports {
+    use super::*;
+
+    #[test]
+    fn each_port_is_judged_by_its_own_node_port() {
+        let mut service = service("a");
+        service.ports = vec![port("a", 80, Protocol::Tcp, Some(30080)), port("b", 81, Protocol::Tcp, None)];
+        let balancer = World::of(service).balancer();
+        assert!(matches!(balancer.listeners[0].targets, Targets::Nodes { node_port: 30080, .. }));
+        assert!(matches!(balancer.listeners[1].targets, Targets::Pods { .. }));
+    }
+
+    #[test]
+    fn a_node_target_provider_refuses_a_port_without_node_port_and_serves_the_others() {
+        let mut service = service("a");
+        service.ports = vec![port("a", 80, Protocol::Tcp, Some(30080)), port("b", 81, Protocol::Tcp, None)];
+        let mut world = World::of(service);
+        world.capabilities.pod_targets = false;
+        let desired = world.desire().unwrap();
+        assert_eq!(desired.load_balancer.listeners.len(), 1);
+        let refused = &desired.refused_ports[&world.service.uid];
+        assert_eq!((refused[0].reason, refused[0].port.unwrap().port), (Reason::NodePortRequired, 81));
+    }
+
+    #[test]
+    fn nothing_is_built_when_every_port_is_refused() {
+        let mut world = World::of(service("a"));
+        world.service.ports[0].node_port = None;
+        world.capabilities.pod_targets = false;
+        assert_eq!(world.refusals(), vec![Reason::NodePortRequired]);
+    }
+
+    #[test]
+    fn what_exists_keeps_its_address_and_loses_its_listeners_when_every_port_is_refused() {
+        let mut world = World::of(service("a"));
+        world.service.ports[0].key.protocol = Protocol::Sctp;
+        world.capabilities.protocols.remove(&Protocol::Sctp);
+        world.exists = true;
+        let desired = world.desire().unwrap();
+        assert!(desired.load_balancer.listeners.is_empty());
+        assert_eq!(desired.refused_ports[&world.service.uid][0].reason, Reason::ProtocolNotSupported);
+    }
+
+    #[test]
+    fn a_pod_target_provider_uses_pods_although_there_is_a_node_port() {
+        let mut world = World::of(service("a"));
+        world.capabilities.node_targets = false;
+        assert!(matches!(world.balancer().listeners[0].targets, Targets::Pods { .. }));
+    }
+
+    #[test]
+    fn tcp_and_udp_may_have_one_number() {
+        let mut service = service("a");
+        service.ports = vec![port("u", 53, Protocol::Udp, Some(30053)), port("t", 53, Protocol::Tcp, Some(30053))];
+        let keys: Vec<String> = World::of(service).balancer().listeners.iter().map(|l| l.key.to_string()).collect();
+        assert_eq!(keys, ["53/TCP", "53/UDP"]);
+    }
+
+    #[test]
+    fn where_protocols_cannot_be_mixed_the_first_served_port_decides() {
+        let mut service = service("a");
+        service.ports = vec![
+            port("s", 1, Protocol::Sctp, Some(30001)),
+            port("u", 2, Protocol::Udp, Some(30002)),
+            port("t", 3, Protocol::Tcp, Some(30003)),
+        ];
+        let mut world = World::of(service);
+        world.capabilities.mixed_protocols = false;
+        world.capabilities.protocols.remove(&Protocol::Sctp);
+        let desired = world.desire().unwrap();
+        assert_eq!(desired.load_balancer.listeners[0].key.to_string(), "2/UDP");
+        let refused: Vec<Reason> = desired.refused_ports[&world.service.uid].iter().map(|r| r.reason).collect();
+        assert_eq!(refused, [Reason::ProtocolNotSupported, Reason::MixedProtocolNotSupported]);
+    }
+
+    #[test]
+    fn health_is_kube_proxys_under_cluster_and_the_services_own_under_local() {
+        let mut world = World::of(service("a"));
+        let check = |world: &World| world.balancer().listeners[0].health_check.clone();
+        assert_eq!(check(&world), HealthCheck::Http { port: 10256, path: "/healthz".to_owned() });
+        world.service.external_traffic_policy = TrafficPolicy::Local;
+        world.service.health_check_node_port = Some(32000);
+        assert_eq!(check(&world), HealthCheck::Http { port: 32000, path: "/healthz".to_owned() });
+    }
+}
+
+mod endpoints {
+    use super::*;
+
+    fn pod_world(endpoints: Vec<Endpoint>) -> World {
+        let mut world = World::of(service("a"));
+        world.service.ports[0].node_port = None;
+        world.slices = vec![slice(&world.service, "s1", Family::V4, endpoints)];
+        world
+    }
+
+    #[test]
+    fn slices_are_joined_and_duplicates_removed() {
+        let mut world = pod_world(vec![endpoint(ip("10.0.0.2"), None), endpoint(ip("10.0.0.1"), None)]);
+        world.slices.push(slice(&world.service, "s2", Family::V4, vec![endpoint(ip("10.0.0.1"), None)]));
+        assert_eq!(pods(&world.balancer().listeners[0].targets), ["10.0.0.1:8080", "10.0.0.2:8080"]);
+    }
+
+    #[test]
+    fn a_named_target_port_may_differ_between_slices() {
+        let mut world = pod_world(vec![endpoint(ip("10.0.0.1"), None)]);
+        let mut second = (*slice(&world.service, "s2", Family::V4, vec![endpoint(ip("10.0.0.2"), None)])).clone();
+        second.ports[0].port = 9090;
+        world.slices.push(Arc::new(second));
+        assert_eq!(pods(&world.balancer().listeners[0].targets), ["10.0.0.1:8080", "10.0.0.2:9090"]);
+    }
+
+    #[test]
+    fn a_slice_port_serves_the_port_of_the_same_name_and_protocol_only() {
+        let mut world = pod_world(vec![endpoint(ip("10.0.0.1"), None)]);
+        let mut other = (*world.slices[0]).clone();
+        other.ports = vec![
+            SlicePort { name: "x".to_owned(), protocol: Protocol::Tcp, port: 1 },
+            SlicePort { name: String::new(), protocol: Protocol::Udp, port: 2 },
+        ];
+        world.slices = vec![Arc::new(other)];
+        assert_eq!(pods(&world.balancer().listeners[0].targets), [""; 0]);
+    }
+
+    #[test]
+    fn serving_while_terminating_counts_only_when_nobody_is_ready_and_not_serving_never() {
+        let draining = |address: &str, serving| Endpoint {
+            ready: false,
+            serving,
+            terminating: true,
+            ..endpoint(ip(address), None)
+        };
+        let mut unready = endpoint(ip("10.0.0.9"), None);
+        unready.ready = false;
+        unready.serving = false;
+        let world = pod_world(vec![draining("10.0.0.1", true), draining("10.0.0.2", false), unready]);
+        assert_eq!(pods(&world.balancer().listeners[0].targets), ["10.0.0.1:8080"]);
+        let world = pod_world(vec![draining("10.0.0.1", true), endpoint(ip("10.0.0.3"), None)]);
+        assert_eq!(pods(&world.balancer().listeners[0].targets), ["10.0.0.3:8080"]);
+    }
+
+    #[test]
+    fn under_local_only_nodes_with_a_usable_endpoint_take_traffic() {
+        let mut world = World::of(service("a"));
+        world.service.external_traffic_policy = TrafficPolicy::Local;
+        let mut draining = endpoint(ip("10.0.0.2"), Some("n2"));
+        draining.ready = false;
+        draining.terminating = true;
+        let external = endpoint(ip("10.0.0.3"), None);
+        world.slices = vec![slice(
+            &world.service,
+            "s",
+            Family::V4,
+            vec![endpoint(ip("10.0.0.1"), Some("n1")), draining, external],
+        )];
+        // The fallback to terminating endpoints is decided on each node by itself.
+        assert_eq!(node_names(&world.balancer().listeners[0].targets), ["n1", "n2"]);
+        world.slices = vec![slice(&world.service, "s", Family::V4, vec![endpoint(ip("10.0.0.3"), None)])];
+        assert_eq!(node_names(&world.balancer().listeners[0].targets), [""; 0]);
+    }
+
+    #[test]
+    fn under_cluster_every_node_takes_traffic_also_without_endpoints() {
+        let world = World::of(service("a"));
+        let listener = &world.balancer().listeners[0];
+        assert_eq!(node_names(&listener.targets), ["n1", "n2"]);
+        assert!(!listener.has_endpoints && world.balancer().has_no_endpoints());
+    }
+}
+
+mod nodes {
+    use super::*;
+
+    #[test]
+    fn the_exclude_label_is_read_as_upstream_reads_it() {
+        for (value, excluded) in
+            [("true", true), ("", true), ("junk", true), ("false", false), ("F", false), ("0", false)]
+        {
+            let mut world = World::of(service("a"));
+            world.nodes =
+                vec![Arc::new(Node { exclude_label: Some(value.to_owned()), ..node("n", &[ip("192.0.2.1")]) })];
+            assert_eq!(world.balancer().nodes.is_empty(), excluded, "{value:?}");
+            world.settings.ignore_exclude_label = true;
+            assert_eq!(world.balancer().nodes.len(), 1, "{value:?} ignored");
+        }
+    }
+
+    #[test]
+    fn nodes_on_their_way_out_and_without_an_address_of_the_family_take_none() {
+        let mut world = World::of(service("a"));
+        let good = node("n", &[ip("192.0.2.1")]);
+        world.nodes = vec![
+            Arc::new(Node { leaving: true, ..good.clone() }),
+            Arc::new(Node { deleting: true, ..good.clone() }),
+            Arc::new(node("v6", &[ip("2001:db8::1")])),
+        ];
+        assert!(world.balancer().nodes.is_empty());
+    }
+}
+
+mod addresses {
+    use super::*;
+
+    fn dual(policy: FamilyPolicy) -> World {
+        let mut service = service("a");
+        service.families = vec![Family::V6, Family::V4];
+        service.family_policy = policy;
+        World::of(service)
+    }
+
+    #[test]
+    fn families_keep_the_order_of_the_service() {
+        assert_eq!(dual(FamilyPolicy::PreferDualStack).balancer().families, [Family::V6, Family::V4]);
+    }
+
+    #[test]
+    fn a_lacking_family_is_a_warning_when_dual_stack_is_preferred_and_a_refusal_when_required() {
+        let mut world = dual(FamilyPolicy::PreferDualStack);
+        world.capabilities.families.remove(&Family::V6);
+        let desired = world.desire().unwrap();
+        assert_eq!(desired.load_balancer.families, [Family::V4]);
+        assert_eq!(desired.warnings[0].reason, Reason::FamilyNotSupported);
+        world.service.family_policy = FamilyPolicy::RequireDualStack;
+        assert_eq!(world.refusals(), [Reason::FamilyNotSupported]);
+    }
+
+    #[test]
+    fn our_annotation_wins_over_load_balancer_ip() {
+        let mut world = World::of(service("a"));
+        world.service.load_balancer_ip = Some("203.0.113.1".to_owned());
+        assert_eq!(world.balancer().requested, [ip("203.0.113.1")]);
+        world
+            .service
+            .annotations
+            .insert(crate::desire::addresses::ADDRESSES_ANNOTATION.to_owned(), " 203.0.113.2 ".to_owned());
+        assert_eq!(world.balancer().requested, [ip("203.0.113.2")]);
+    }
+
+    #[test]
+    fn requests_that_cannot_be_understood_are_refused_all_at_once() {
+        let mut world = World::of(service("a"));
+        world.service.annotations.insert(
+            crate::desire::addresses::ADDRESSES_ANNOTATION.to_owned(),
+            "banana,2001:db8::1,203.0.113.2,203.0.113.3".to_owned(),
+        );
+        assert_eq!(world.refusals(), [Reason::InvalidRequestedAddress; 3]);
+    }
+}
+
+#[test]
+fn source_ranges_are_trimmed_masked_and_merged_and_the_field_wins() {
+    let mut world = World::of(service("a"));
+    assert_eq!(world.balancer().source_ranges, SourceRanges::All);
+    world.service.annotations.insert(ranges::RANGES_ANNOTATION.to_owned(), " 10.1.2.3/8 , 10.0.0.0/8 ".to_owned());
+    assert_eq!(world.balancer().source_ranges, SourceRanges::Only(vec!["10.0.0.0/8".parse().unwrap()]));
+    world.service.source_ranges = vec![" 192.0.2.0/24".to_owned()];
+    assert_eq!(world.balancer().source_ranges, SourceRanges::Only(vec!["192.0.2.0/24".parse().unwrap()]));
+    world.capabilities.source_ranges = false;
+    assert_eq!(world.refusals(), [Reason::SourceRangesNotSupported]);
+}
+
+#[test]
+fn the_scheme_is_ours_to_refuse_by_name() {
+    let mut world = World::of(service("a"));
+    world.service.annotations.insert(scheme::SCHEME_ANNOTATION.to_owned(), "internal".to_owned());
+    assert_eq!(world.balancer().scheme, Some(Scheme::Internal));
+    world.capabilities.scheme = false;
+    assert_eq!(world.refusals(), [Reason::SchemeNotSupported]);
+    world.service.annotations.insert(scheme::SCHEME_ANNOTATION.to_owned(), "Internal".to_owned());
+    assert_eq!(world.refusals(), [Reason::InvalidAnnotation]);
+}
+
+#[test]
+fn session_affinity_goes_by_capability() {
+    let mut world = World::of(service("a"));
+    world.service.session_affinity = Some(600);
+    assert_eq!(world.balancer().listeners[0].session_affinity, Some(600));
+    world.capabilities.session_affinity = false;
+    assert_eq!(world.refusals(), [Reason::SessionAffinityNotSupported]);
+}
+
+#[test]
+fn every_reason_is_told_at_once() {
+    let mut world = World::of(service("a"));
+    world.service.defects = vec!["spec.ports[0].port is 70000, not 1 to 65535".to_owned()];
+    world.service.source_ranges = vec!["nonsense".to_owned()];
+    world.service.annotations.insert(SHARE_ANNOTATION.to_owned(), "x".to_owned());
+    assert_eq!(world.refusals(), [Reason::InvalidSpec, Reason::InvalidSourceRange, Reason::SharingNotSupported]);
+}

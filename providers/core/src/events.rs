@@ -1,0 +1,141 @@
+//! Events: what changed, told once. Reasons are upstream's where upstream has one, so that existing dashboards work.
+
+use crate::claim::ClaimWarning;
+use crate::desire::Warning;
+use crate::reason::{ConditionType, Reason};
+use crate::snapshot::{Condition, ConditionStatus, Service};
+use crate::status::Status;
+
+/// `type` of an Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventType {
+    /// Nothing to worry about.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// An Event on a Service, before it has a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Event {
+    /// Normal or Warning.
+    pub event_type: EventType,
+    /// CamelCase.
+    pub reason: &'static str,
+    /// For people: stable, so that a thousand failing passes make one Event.
+    pub message: String,
+    /// What the Service's status said when this was news. Part of the Event's name: the same news after a change in between is
+    /// told again, a repetition after a crash is not.
+    pub since: String,
+}
+
+impl Event {
+    /// News with no earlier state to speak of.
+    pub fn new(event_type: EventType, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { event_type, reason, message: message.into(), since: String::new() }
+    }
+}
+
+/// Removal begins.
+pub fn deleting() -> Event {
+    Event::new(EventType::Normal, "DeletingLoadBalancer", "Deleting load balancer")
+}
+
+/// Nothing is left.
+pub fn deleted() -> Event {
+    Event::new(EventType::Normal, "DeletedLoadBalancer", "Deleted load balancer")
+}
+
+/// The class begins with our prefix but is nobody's.
+pub fn unknown_class(class: &str, known: &[String]) -> Event {
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Event::new(
+        EventType::Warning,
+        "UnknownClass",
+        format!(
+            "loadBalancerClass {class:?} is not configured; configured are: {known}. Nothing is done for this Service"
+        ),
+    )
+}
+
+/// The news in a status that is about to be written.
+pub fn of_status(service: &Service, status: &Status) -> Vec<Event> {
+    let find = |conditions: &[Condition], condition_type: ConditionType| {
+        conditions.iter().find(|condition| condition.condition_type == condition_type.name()).cloned()
+    };
+    let mut events = Vec::new();
+    for condition_type in [ConditionType::Accepted, ConditionType::AddressAssigned, ConditionType::Programmed] {
+        let before = find(&service.conditions, condition_type);
+        let Some(after) = find(&status.conditions, condition_type) else { continue };
+        let same = before.as_ref().is_some_and(|before| {
+            (before.status, &before.reason, &before.message) == (after.status, &after.reason, &after.message)
+        });
+        if same {
+            continue;
+        }
+        let since = before.as_ref().map_or_else(String::new, |before| {
+            format!("{} {} {}", before.status, before.reason, before.last_transition_time)
+        });
+        if let Some(event) = news(condition_type, before.as_ref(), &after) {
+            events.push(Event { since, ..event });
+        }
+    }
+    events
+}
+
+/// What a change of one condition is worth.
+fn news(condition_type: ConditionType, before: Option<&Condition>, after: &Condition) -> Option<Event> {
+    let was_true = before.is_some_and(|before| before.status == ConditionStatus::True);
+    match (condition_type, after.status) {
+        (ConditionType::Programmed, ConditionStatus::False)
+            if after.reason == Reason::Provisioning.code()
+                && before.is_none_or(|before| before.reason != after.reason) =>
+        {
+            Some(Event::new(EventType::Normal, "EnsuringLoadBalancer", "Ensuring load balancer"))
+        }
+        (ConditionType::Programmed, ConditionStatus::True) if !was_true => {
+            Some(Event::new(EventType::Normal, "EnsuredLoadBalancer", "Ensured load balancer"))
+        }
+        (ConditionType::Accepted, ConditionStatus::True) if after.reason == Reason::PortsRefused.code() => {
+            Some(Event::new(EventType::Warning, Reason::PortsRefused.code(), after.message.clone()))
+        }
+        // Waiting is no failure, and a refusal is told once, by the first condition.
+        (_, ConditionStatus::False) if !is_quiet(&after.reason) => Some(Event::new(
+            EventType::Warning,
+            "SyncLoadBalancerFailed",
+            format!("Error syncing load balancer: {}: {}", after.reason, after.message),
+        )),
+        (_, ConditionStatus::True | ConditionStatus::False | ConditionStatus::Unknown) => None,
+    }
+}
+
+fn is_quiet(reason: &str) -> bool {
+    [Reason::NotRequested, Reason::Provisioning, Reason::AddressPending, Reason::Paused, Reason::OtherInstance]
+        .iter()
+        .any(|quiet| quiet.code() == reason)
+}
+
+/// Warnings of a desire, which refuse nothing.
+pub fn of_warning(warning: &Warning) -> Event {
+    Event::new(EventType::Warning, warning.reason.code(), warning.message.clone())
+}
+
+/// Warnings of a claim.
+pub fn of_claim_warning(warning: &ClaimWarning) -> Event {
+    match warning {
+        ClaimWarning::DefaultMoved => Event::new(
+            EventType::Warning,
+            "DefaultClassMoved",
+            "the class that serves this Service is not the default any more; the Service stays with it until it is deleted or \
+             its type or class changes",
+        ),
+        ClaimWarning::TypeAnnotationRemoved => Event::new(
+            EventType::Warning,
+            "TypeAnnotationRemoved",
+            "the type annotation is gone; the Service stays with its class until it is deleted or its type or class changes",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! The status of a Service: ingress and conditions, from what was decided and what exists. Pure; one writer uses it.
+
+use std::net::IpAddr;
+
+use crate::balancer::Published;
+use crate::provider::{Outcome, Verdict};
+use crate::reason::{ConditionType, PORTS_ERROR, Reason};
+use crate::refusal::{Refusal, Refused};
+use crate::snapshot::{Condition, ConditionStatus, Ingress, PortStatus, Service};
+
+/// Upstream's reason for [`PORTS_ERROR`] where protocols cannot be mixed (KEP-1435).
+const UPSTREAM_MIXED_PROTOCOL: &str = "LoadBalancerMixedProtocolNotSupported";
+
+/// Longest message of a condition, in characters. The API's limit is 32,768; an Event's is 1,024.
+const LONGEST_MESSAGE: usize = 1000;
+
+/// What the status of a Service shall say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// `status.loadBalancer.ingress`.
+    pub ingress: Vec<Ingress>,
+    /// `status.conditions`: ours and, untouched, those of others.
+    pub conditions: Vec<Condition>,
+}
+
+/// What a pass found out about a Service.
+#[derive(Clone, Debug)]
+pub struct Findings<'a> {
+    /// Can it be served?
+    pub accepted: Verdict,
+    /// Ports that are not, although the Service is.
+    pub refused_ports: &'a [Refused],
+    /// What the provider says.
+    pub outcome: &'a Outcome,
+}
+
+/// The verdict on a Service that is served by this class.
+pub fn accepted(class: &str, refused_ports: &[Refused]) -> Verdict {
+    if refused_ports.is_empty() {
+        Verdict::yes(Reason::Accepted, format!("served by class {class}"))
+    } else {
+        Verdict::yes(Reason::PortsRefused, format!("served by class {class}, except {}", join(refused_ports)))
+    }
+}
+
+/// The verdict on a Service of which nothing can be served.
+pub fn refused(refusal: &Refusal) -> Verdict {
+    Verdict::no(refusal.reason(), join(&refusal.reasons))
+}
+
+/// The outcome of a load balancer that does not exist and is not asked for.
+pub fn nothing_requested() -> Outcome {
+    let verdict = |status| Verdict {
+        status,
+        reason: Reason::NotRequested,
+        message: "nothing is requested, because nothing of this Service can be served".to_owned(),
+    };
+    Outcome {
+        published: Vec::new(),
+        assigned: verdict(ConditionStatus::False),
+        programmed: verdict(ConditionStatus::False),
+        reachable: verdict(ConditionStatus::Unknown),
+        wait: None,
+    }
+}
+
+/// What the status shall say. `now` is RFC 3339; it becomes the transition time of conditions whose status changes.
+pub fn status(service: &Service, findings: &Findings<'_>, now: &str) -> Status {
+    let outcome = findings.outcome;
+    let mut conditions = service.conditions.clone();
+    for (condition_type, verdict) in [
+        (ConditionType::Accepted, &findings.accepted),
+        (ConditionType::AddressAssigned, &outcome.assigned),
+        (ConditionType::Programmed, &outcome.programmed),
+        (ConditionType::Reachable, &outcome.reachable),
+    ] {
+        set(&mut conditions, condition_type.name(), verdict.status, verdict.reason.code(), &verdict.message, now);
+    }
+    match findings.refused_ports {
+        [] => conditions.retain(|condition| condition.condition_type != PORTS_ERROR),
+        refused => {
+            let mixed = refused.iter().any(|refused| refused.reason == Reason::MixedProtocolNotSupported);
+            let reason = if mixed { UPSTREAM_MIXED_PROTOCOL } else { Reason::PortsRefused.code() };
+            set(&mut conditions, PORTS_ERROR, ConditionStatus::True, reason, &join(refused), now);
+        }
+    }
+    Status { ingress: ingress(service, &outcome.published, findings.refused_ports), conditions }
+}
+
+/// The status with news on these conditions only: everything else stays as it is.
+pub fn only(service: &Service, findings: &[(ConditionType, Verdict)], now: &str) -> Status {
+    let mut conditions = service.conditions.clone();
+    for (condition_type, verdict) in findings {
+        set(&mut conditions, condition_type.name(), verdict.status, verdict.reason.code(), &verdict.message, now);
+    }
+    Status { ingress: service.ingress.clone(), conditions }
+}
+
+/// The conditions of a Service that is not ours any more: those of others. `handed_over`: the standard condition belongs to the
+/// new owner.
+pub fn without_ours(service: &Service, handed_over: bool) -> Vec<Condition> {
+    let is_ours = |name: &str| {
+        ConditionType::ALL.iter().any(|condition| condition.name() == name) || (name == PORTS_ERROR && !handed_over)
+    };
+    service.conditions.iter().filter(|condition| !is_ours(&condition.condition_type)).cloned().collect()
+}
+
+/// The status says it already, once both are written the same way.
+pub fn is_current(service: &Service, status: &Status) -> bool {
+    let normal = |ingress: &[Ingress]| ingress.iter().map(normalised).collect::<Vec<_>>();
+    normal(&service.ingress) == normal(&status.ingress) && service.conditions == status.conditions
+}
+
+/// The server defaults `ipMode` beside an address on every read, and servers before 1.30 drop it.
+fn normalised(ingress: &Ingress) -> Ingress {
+    let ip =
+        ingress.ip.as_deref().map(|text| text.parse::<IpAddr>().map_or_else(|_| text.to_owned(), |ip| ip.to_string()));
+    let mut ports = ingress.ports.clone();
+    ports.sort();
+    Ingress {
+        ip_mode: ingress.ip_mode.clone().or_else(|| ip.as_ref().map(|_| "VIP".to_owned())),
+        ip,
+        hostname: ingress.hostname.clone(),
+        ports,
+    }
+}
+
+/// One entry an address, each with every port of the Service (KEP-1435). `ipMode` stands beside every address and never beside
+/// a name (KEP-1860).
+fn ingress(service: &Service, published: &[Published], refused: &[Refused]) -> Vec<Ingress> {
+    let ports: Vec<PortStatus> = service
+        .ports
+        .iter()
+        .map(|port| PortStatus {
+            port: port.key.port,
+            protocol: port.key.protocol,
+            error: refused
+                .iter()
+                .find(|refused| refused.port == Some(port.key))
+                .map(|refused| error_code(refused.reason)),
+        })
+        .collect();
+    published
+        .iter()
+        .map(|published| match published {
+            Published::Ip { ip, mode } => Ingress {
+                ip: Some(ip.to_string()),
+                hostname: None,
+                ip_mode: Some(mode.to_string()),
+                ports: ports.clone(),
+            },
+            Published::Hostname { hostname } => {
+                Ingress { ip: None, hostname: Some(hostname.clone()), ip_mode: None, ports: ports.clone() }
+            }
+        })
+        .collect()
+}
+
+/// The API has one built-in code; all others carry a domain (KEP-1435).
+fn error_code(reason: Reason) -> String {
+    if reason == Reason::MixedProtocolNotSupported {
+        reason.code().to_owned()
+    } else {
+        format!("portolan.dev/{reason}")
+    }
+}
+
+/// Sets one condition in place. The transition time changes with the status only.
+fn set(
+    conditions: &mut Vec<Condition>,
+    condition_type: &str,
+    status: ConditionStatus,
+    reason: &str,
+    message: &str,
+    now: &str,
+) {
+    let message: String = message.chars().take(LONGEST_MESSAGE).collect();
+    match conditions.iter_mut().find(|condition| condition.condition_type == condition_type) {
+        Some(condition) => {
+            if condition.status != status {
+                condition.status = status;
+                condition.last_transition_time = now.to_owned();
+            }
+            reason.clone_into(&mut condition.reason);
+            condition.message = message;
+        }
+        None => conditions.push(Condition {
+            condition_type: condition_type.to_owned(),
+            status,
+            reason: reason.to_owned(),
+            message,
+            last_transition_time: now.to_owned(),
+            observed_generation: None,
+        }),
+    }
+}
+
+fn join(refused: &[Refused]) -> String {
+    refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests;

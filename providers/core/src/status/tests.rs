@@ -1,0 +1,100 @@
+use super::*;
+use crate::balancer::{IpMode, PortKey, Protocol};
+use crate::examples::{port, service};
+
+const NOW: &str = "2026-01-01T00:00:00Z";
+const LATER: &str = "2026-01-01T00:01:00Z";
+
+fn outcome() -> Outcome {
+    Outcome {
+        published: vec![Published::Ip { ip: "203.0.113.1".parse().unwrap(), mode: IpMode::Vip }],
+        assigned: Verdict::yes(Reason::Assigned, "203.0.113.1"),
+        programmed: Verdict::yes(Reason::Programmed, "all there"),
+        reachable: Verdict::yes(Reason::Reachable, "seen"),
+        wait: None,
+    }
+}
+
+fn status_of(service: &Service, refused: &[Refused], now: &str) -> Status {
+    let findings = Findings { accepted: accepted("c", refused), refused_ports: refused, outcome: &outcome() };
+    status(service, &findings, now)
+}
+
+#[test]
+fn every_ingress_lists_every_port_and_ip_mode() {
+    let mut service = service("a");
+    service.ports.push(port("s", 81, Protocol::Sctp, None));
+    let key = PortKey { port: 81, protocol: Protocol::Sctp };
+    let refused = [Refused::port(key, Reason::ProtocolNotSupported, "no SCTP")];
+    let status = status_of(&service, &refused, NOW);
+    let ingress = &status.ingress[0];
+    assert_eq!((ingress.ip.as_deref(), ingress.ip_mode.as_deref()), (Some("203.0.113.1"), Some("VIP")));
+    assert_eq!(ingress.ports[0].error, None);
+    assert_eq!(ingress.ports[1].error.as_deref(), Some("portolan.dev/ProtocolNotSupported"));
+    let error = status.conditions.iter().find(|c| c.condition_type == PORTS_ERROR).unwrap();
+    assert_eq!((error.status, error.reason.as_str()), (ConditionStatus::True, "PortsRefused"));
+}
+
+#[test]
+fn a_hostname_has_no_ip_mode() {
+    let mut outcome = outcome();
+    outcome.published = vec![Published::Hostname { hostname: "x.example".to_owned() }];
+    let findings = Findings { accepted: accepted("c", &[]), refused_ports: &[], outcome: &outcome };
+    let ingress = status(&service("a"), &findings, NOW).ingress;
+    assert_eq!((ingress[0].ip.as_ref(), ingress[0].ip_mode.as_ref()), (None, None));
+}
+
+#[test]
+fn the_ports_error_goes_when_the_port_is_served_again() {
+    let mut service = service("a");
+    let refused = [Refused::port(service.ports[0].key, Reason::NodePortRequired, "none")];
+    service.conditions = status_of(&service, &refused, NOW).conditions;
+    assert!(service.conditions.iter().any(|c| c.condition_type == PORTS_ERROR));
+    assert!(!status_of(&service, &[], NOW).conditions.iter().any(|c| c.condition_type == PORTS_ERROR));
+}
+
+#[test]
+fn conditions_come_in_order_and_those_of_others_are_kept() {
+    let mut service = service("a");
+    let foreign = Condition {
+        condition_type: "example.com/Mine".to_owned(),
+        status: ConditionStatus::True,
+        reason: "R".to_owned(),
+        message: String::new(),
+        last_transition_time: NOW.to_owned(),
+        observed_generation: Some(3),
+    };
+    service.conditions = vec![foreign.clone()];
+    let status = status_of(&service, &[], LATER);
+    let types: Vec<&str> = status.conditions.iter().map(|c| c.condition_type.as_str()).collect();
+    assert_eq!(types[1..], ConditionType::ALL.map(ConditionType::name));
+    assert_eq!(status.conditions[0], foreign);
+    service.conditions = status.conditions;
+    assert_eq!(without_ours(&service, false), vec![foreign]);
+}
+
+#[test]
+fn the_transition_time_changes_with_the_status_only() {
+    let mut service = service("a");
+    service.conditions = status_of(&service, &[], NOW).conditions;
+    assert_eq!(status_of(&service, &[], LATER).conditions, service.conditions);
+    let refusal = Refusal::one(Refused::whole(Reason::InvalidSpec, "bad"));
+    let findings = Findings { accepted: refused(&refusal), refused_ports: &[], outcome: &outcome() };
+    let conditions = status(&service, &findings, LATER).conditions;
+    assert_eq!(conditions[0].last_transition_time, LATER);
+    assert_eq!(conditions[1].last_transition_time, NOW);
+}
+
+#[test]
+fn a_status_that_differs_only_in_spelling_is_current() {
+    let mut service = service("a");
+    service.ports.push(port("b", 53, Protocol::Udp, None));
+    let status = status_of(&service, &[], NOW);
+    service.conditions = status.conditions.clone();
+    service.ingress = status.ingress.clone();
+    service.ingress[0].ports.reverse();
+    service.ingress[0].ip_mode = None;
+    assert!(is_current(&service, &status));
+    service.ingress[0].ip = Some("203.0.113.2".to_owned());
+    assert!(!is_current(&service, &status));
+}

@@ -1,0 +1,251 @@
+//! From what exists to what is desired, as steps.
+//!
+//! A load balancer usually has one generation. An edit that no generation can follow (another scheme, another requested address) makes a
+//! second one beside it: it is created, gets its addresses and listeners, becomes active, is published; only when clients cannot be
+//! sent to the first one any more is that drained and deleted. The status is the runtime's business, so these plans come in three
+//! parts, each made from what `observed` and `desired.published` show by then.
+
+use std::cmp::Reverse;
+use std::net::IpAddr;
+
+use portolan_core::balancer::{Family, LoadBalancer, Published, Scheme, SourceRanges, Targets};
+use portolan_core::provider::Plan;
+use portolan_core::reason::Reason;
+use portolan_core::refusal::{Refusal, Refused};
+
+use crate::parameters::{Parameters, Publish};
+use crate::state::{Balancer, Drain, Generation, State};
+use crate::step::Step;
+use crate::stored::not_ours;
+
+/// The steps from `observed` to `desired`.
+pub fn plan(parameters: &Parameters, desired: Option<&LoadBalancer>, observed: &State) -> Result<Plan<Step>, Refusal> {
+    let steps = match (desired, observed) {
+        (None, State::Absent | State::Foreign { .. }) => Vec::new(),
+        (None, State::Ours(balancer)) => balancer.generations.iter().flat_map(removal).collect(),
+        (Some(desired), State::Foreign { instance }) => {
+            let message = not_ours(&desired.id, instance.as_deref());
+            return Err(Refusal::one(Refused::whole(Reason::NotOurs, message)));
+        }
+        (Some(desired), State::Absent) => towards(parameters, &canonical(desired), None),
+        (Some(desired), State::Ours(balancer)) => towards(parameters, &canonical(desired), Some(balancer)),
+    };
+    Ok(Plan { steps })
+}
+
+/// Lists whose order means nothing are sorted, so that their order cannot leak into the plan.
+pub(crate) fn canonical(desired: &LoadBalancer) -> LoadBalancer {
+    let mut desired = desired.clone();
+    desired.requested.sort_unstable();
+    desired.published.sort_unstable();
+    desired.nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    match &mut desired.source_ranges {
+        SourceRanges::All => {}
+        SourceRanges::Only(networks) => {
+            networks.sort_unstable();
+            networks.dedup();
+        }
+    }
+    desired.listeners.sort_by_key(|listener| listener.key);
+    for listener in &mut desired.listeners {
+        match &mut listener.targets {
+            Targets::Nodes { node_port: _, nodes } => nodes.sort_unstable(),
+            Targets::Pods { endpoints } => endpoints.sort_unstable(),
+        }
+    }
+    desired
+}
+
+/// The scheme that a generation must have. Where nobody said, a requested address says it, and else it is public.
+pub(crate) fn scheme(parameters: &Parameters, desired: &LoadBalancer) -> Scheme {
+    let requested = || desired.requested.iter().find_map(|address| parameters.ranges.scheme_of(*address));
+    desired.scheme.or_else(requested).unwrap_or(Scheme::Public)
+}
+
+/// The generation that is to serve: of those that can follow `desired` the one that clients know already, else the oldest.
+pub(crate) fn target<'a>(
+    parameters: &Parameters,
+    desired: &LoadBalancer,
+    balancer: &'a Balancer,
+) -> Option<&'a Generation> {
+    let scheme = scheme(parameters, desired);
+    let follows = |generation: &&Generation| {
+        let elsewhere =
+            |requested: &IpAddr| generation.addresses.get(&Family::of(*requested)).is_some_and(|own| own != requested);
+        !generation.is_leaving() && generation.scheme == scheme && !desired.requested.iter().any(elsewhere)
+    };
+    let known = |generation: &&Generation| {
+        let entries = desired.published.iter().filter(|entry| generation.answers_to(entry)).count();
+        (entries, Reverse(generation.number))
+    };
+    balancer.generations.iter().filter(follows).max_by_key(known)
+}
+
+/// What clients are told once this generation serves, in the order of the families: all of it or nothing. While an address is missing
+/// they keep whatever of it they have been told already, wanted still or not, because something is better than nothing.
+pub(crate) fn publishable(parameters: &Parameters, desired: &LoadBalancer, generation: &Generation) -> Vec<Published> {
+    let complete = desired.families.iter().all(|family| generation.addresses.contains_key(family));
+    let all: Vec<_> = match parameters.publish {
+        Publish::Ip => {
+            let surplus = generation.addresses.keys().filter(|family| !complete && !desired.families.contains(family));
+            let address = |family| generation.addresses.get(family).copied();
+            let entry = |ip| Published::Ip { ip, mode: parameters.ip_mode };
+            desired.families.iter().chain(surplus).filter_map(address).map(entry).collect()
+        }
+        Publish::Hostname => vec![Published::Hostname { hostname: generation.hostname.clone() }],
+    };
+    all.into_iter().filter(|entry| complete || is_told(desired, entry)).collect()
+}
+
+/// Clients have been told of this; how packets arrive does not matter for that.
+fn is_told(desired: &LoadBalancer, entry: &Published) -> bool {
+    match entry {
+        Published::Ip { ip, mode: _ } => is_told_address(desired, *ip),
+        Published::Hostname { .. } => desired.published.contains(entry),
+    }
+}
+
+fn is_told_address(desired: &LoadBalancer, address: IpAddr) -> bool {
+    desired.published.iter().any(|told| matches!(told, Published::Ip { ip, mode: _ } if *ip == address))
+}
+
+fn removal(generation: &Generation) -> impl Iterator<Item = Step> {
+    let number = generation.number;
+    let addresses = generation.addresses.values().chain(generation.unclaimed.values());
+    let release = |address: &IpAddr| Step::ReleaseAddress { generation: number, address: *address };
+    addresses.map(release).chain([Step::DeleteBalancer { generation: number }]).collect::<Vec<_>>().into_iter()
+}
+
+fn towards(parameters: &Parameters, desired: &LoadBalancer, balancer: Option<&Balancer>) -> Vec<Step> {
+    let none: &[Generation] = &[];
+    let generations = balancer.map_or(none, |balancer| balancer.generations.as_slice());
+    let target = balancer.and_then(|balancer| target(parameters, desired, balancer));
+    let last = generations.iter().map(|generation| generation.number).max().unwrap_or(0);
+    let number = target.map_or_else(|| last.saturating_add(1), |target| target.number);
+
+    let mut steps = Vec::new();
+    if target.is_none() {
+        steps.push(Step::CreateBalancer { generation: number, scheme: scheme(parameters, desired) });
+    }
+    // Before the first listener is there to be reached, so that nobody is let in whom the ranges keep out.
+    settings(desired, balancer, &mut steps);
+    // The predecessor serves until its successor is published, so it follows the endpoints too.
+    for generation in generations.iter().filter(|other| other.number != number && !other.is_leaving()) {
+        listeners(desired, generation.number, Some(generation), &mut steps);
+    }
+    addresses(
+        desired,
+        number,
+        target,
+        predecessor(desired, generations, number, scheme(parameters, desired)),
+        &mut steps,
+    );
+    listeners(desired, number, target, &mut steps);
+    if let Some(target) = target {
+        surplus_addresses(desired, target, &mut steps);
+        leaving(parameters, desired, target, generations, &mut steps);
+    }
+    steps
+}
+
+fn settings(desired: &LoadBalancer, balancer: Option<&Balancer>, steps: &mut Vec<Step>) {
+    let (members, ranges, nodes) = balancer.map_or((&[][..], &SourceRanges::All, &[][..]), |balancer| {
+        (balancer.members.as_slice(), &balancer.source_ranges, balancer.nodes.as_slice())
+    });
+    if members != desired.members {
+        steps.push(Step::SetMembers { members: desired.members.clone() });
+    }
+    if ranges != &desired.source_ranges {
+        steps.push(Step::SetSourceRanges { source_ranges: desired.source_ranges.clone() });
+    }
+    if nodes != desired.nodes {
+        steps.push(Step::SetNodes { nodes: desired.nodes.clone() });
+    }
+}
+
+/// Whose addresses the target keeps where it can: those that clients know, of the same scheme. An address once given survives every
+/// edit that does not ask for another one.
+fn predecessor<'a>(
+    desired: &LoadBalancer,
+    generations: &'a [Generation],
+    number: u32,
+    scheme: Scheme,
+) -> Option<&'a Generation> {
+    let serves =
+        |other: &&Generation| other.number != number && other.scheme == scheme && other.is_among(&desired.published);
+    generations.iter().rfind(serves)
+}
+
+fn addresses(
+    desired: &LoadBalancer,
+    number: u32,
+    target: Option<&Generation>,
+    predecessor: Option<&Generation>,
+    steps: &mut Vec<Step>,
+) {
+    for family in [Family::V4, Family::V6].into_iter().filter(|family| desired.families.contains(family)) {
+        if target.is_some_and(|target| target.addresses.contains_key(&family)) {
+            continue;
+        }
+        let asked = desired.requested.iter().find(|address| Family::of(**address) == family);
+        let kept = || predecessor.and_then(|predecessor| predecessor.addresses.get(&family));
+        steps.push(Step::AssignAddress { generation: number, family, requested: asked.or_else(kept).copied() });
+    }
+}
+
+fn listeners(desired: &LoadBalancer, number: u32, generation: Option<&Generation>, steps: &mut Vec<Step>) {
+    let existing = generation.map_or(&[][..], |generation| generation.listeners.as_slice());
+    for listener in &desired.listeners {
+        if !existing.contains(listener) {
+            steps.push(Step::PutListener { generation: number, listener: listener.clone() });
+        }
+    }
+    for listener in existing {
+        if !desired.listeners.iter().any(|wanted| wanted.key == listener.key) {
+            steps.push(Step::DeleteListener { generation: number, listener: listener.key });
+        }
+    }
+}
+
+/// Addresses of families that are no longer wanted. One that clients still know could reach somebody else's load balancer if it were
+/// given away, so it waits until the status has let go of it.
+fn surplus_addresses(desired: &LoadBalancer, target: &Generation, steps: &mut Vec<Step>) {
+    for (family, address) in target.addresses.iter().chain(&target.unclaimed) {
+        if !desired.families.contains(family) && !is_told_address(desired, *address) {
+            steps.push(Step::ReleaseAddress { generation: target.number, address: *address });
+        }
+    }
+}
+
+/// Sees off the other generations, once no client can be sent to them: the target takes traffic, is published, and nothing that is
+/// published is theirs alone.
+fn leaving(
+    parameters: &Parameters,
+    desired: &LoadBalancer,
+    target: &Generation,
+    generations: &[Generation],
+    steps: &mut Vec<Step>,
+) {
+    if !is_published(parameters, desired, target) {
+        return;
+    }
+    for other in generations.iter().filter(|other| other.number != target.number) {
+        if desired.published.iter().any(|entry| other.answers_to(entry) && !target.answers_to(entry)) {
+            continue;
+        }
+        if !other.is_leaving() {
+            steps.push(Step::DrainBalancer { generation: other.number });
+        }
+        if other.drain == Drain::Drained || (!other.is_leaving() && parameters.drain_for.is_zero()) {
+            steps.extend(removal(other));
+        }
+    }
+}
+
+/// Clients are told of this generation, and it serves them.
+fn is_published(parameters: &Parameters, desired: &LoadBalancer, target: &Generation) -> bool {
+    let complete = desired.families.iter().all(|family| target.addresses.contains_key(family));
+    target.is_active()
+        && complete
+        && publishable(parameters, desired, target).iter().all(|entry| is_told(desired, entry))
+}

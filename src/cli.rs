@@ -1,0 +1,136 @@
+//! The command line. One file a subcommand.
+
+mod check_config;
+mod controller;
+mod crds;
+mod mock;
+mod plan;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use portolan_core::class::Class;
+
+use crate::config::{self, Configuration};
+use crate::providers::check_parameters;
+
+/// Gives every Kubernetes Service of type LoadBalancer an address.
+#[derive(Debug, Parser)]
+#[command(name = "portolan", version, about)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Which log lines to write to standard error: a level, or tracing's `target=level,...`.
+    #[arg(long, global = true, env = "PORTOLAN_LOG", default_value = "info")]
+    log: String,
+    /// How log lines look.
+    #[arg(long, global = true, env = "PORTOLAN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the controller against a cluster.
+    Controller(controller::ControllerArguments),
+    /// Show what would be done for every Service, and write nothing.
+    Plan(plan::PlanArguments),
+    /// Print our CustomResourceDefinitions as YAML, for `kubectl apply --server-side -f -`.
+    Crds,
+    /// Check a configuration file as a whole and print every error in it.
+    CheckConfig(check_config::Args),
+    /// Print the state of the mock provider, or arm and end faults in it.
+    Mock(mock::MockArgs),
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Arguments {
+    /// Runs the subcommand. Errors go to standard error, with what to do next.
+    pub fn run(self) -> ExitCode {
+        if let Err(error) = self.start_log() {
+            return fail(&error);
+        }
+        let mut out = std::io::stdout().lock();
+        let result = match self.command {
+            Command::Controller(arguments) => controller::run(&arguments),
+            Command::Plan(arguments) => plan::run(&arguments, &mut out),
+            Command::Crds => crds::run(&mut out),
+            Command::CheckConfig(arguments) => {
+                check_config::run(&arguments, &check_parameters, &mut out).map(ExitCode::from).map_err(Into::into)
+            }
+            Command::Mock(arguments) => mock::run(arguments, &mut out).map(|()| ExitCode::SUCCESS),
+        };
+        match result {
+            Ok(code) => code,
+            // A reader such as `head` has seen enough: that is no error.
+            Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        }
+    }
+
+    fn start_log(&self) -> anyhow::Result<()> {
+        let filter = tracing_subscriber::EnvFilter::try_new(&self.log)
+            .map_err(|error| anyhow::anyhow!("--log {:?}: {error}; write a level such as info or debug", self.log))?;
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+        match self.log_format {
+            LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+            LogFormat::Json => log.json().init(),
+        }
+        Ok(())
+    }
+}
+
+/// The configuration, from a file or without one, with what only the machine knows filled in: records hold a class's parameters,
+/// and must mean the same to the next process.
+fn configuration(file: Option<&Path>) -> anyhow::Result<Configuration> {
+    let mut configuration = match file {
+        Some(file) => config::load(file, &check_parameters)?,
+        None => Configuration::default(),
+    };
+    for class in &mut configuration.classes.classes {
+        if class.provider.as_str() == "mock" && class.parameters.get("state").is_none() {
+            let folder = mock::state_folder()?;
+            let mut located = Class::clone(class);
+            if let Some(parameters) = located.parameters.as_object_mut() {
+                parameters.insert("state".to_owned(), folder.to_string_lossy().into());
+            }
+            *class = Arc::new(located);
+        }
+    }
+    Ok(configuration)
+}
+
+/// A runtime for the subcommands that speak to a cluster.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("portolan: {error:#}");
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

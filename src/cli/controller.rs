@@ -1,0 +1,116 @@
+//! `portolan controller`: all wiring, in one readable function.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use portolan_core::desire::Settings;
+use portolan_core::ids::Instance;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::clock::Clock;
+use crate::cluster::events::EventWriter;
+use crate::cluster::lease::{self, Elector, Place, Timing};
+use crate::cluster::records::{self, ClusterRecords};
+use crate::cluster::{connect, watch};
+use crate::controller::dispatcher::Dispatcher;
+use crate::controller::gate::Gate;
+use crate::controller::reconcile::Reconciler;
+use crate::providers::Providers;
+use crate::supervisor::Supervisor;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ControllerArguments {
+    #[command(flatten)]
+    cluster: connect::ClusterArguments,
+    /// The configuration file; without one, the class portolan.dev/mock alone.
+    #[arg(long, value_name = "FILE", env = "PORTOLAN_CONFIG")]
+    config: Option<PathBuf>,
+    /// Act without being elected. Two such controllers do no harm, but the work twice.
+    #[arg(long)]
+    no_leader_election: bool,
+    /// The namespace of the leader election Lease.
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "kube-system")]
+    lease_namespace: String,
+    /// Who we are in the Lease. The same identity takes its own Lease back at once; by default it is made up anew.
+    #[arg(long, env = "POD_NAME")]
+    identity: Option<String>,
+    /// How many load balancers are worked on at the same time.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: u16,
+}
+
+pub(super) fn run(arguments: &ControllerArguments) -> anyhow::Result<ExitCode> {
+    super::runtime()?.block_on(control(arguments))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
+    let configuration = super::configuration(arguments.config.as_deref())?;
+    let clock = Clock::start();
+    let seed = clock.wall().as_nanosecond() as u64;
+    let client = arguments.cluster.client().await?;
+    records::check_crds(&client).await?;
+
+    let mut supervisor = Supervisor::default();
+    let stop = supervisor.stop();
+    let classes = Arc::new(configuration.classes);
+    let providers = Arc::new(Providers::new(classes.instance.clone()));
+
+    // Resigned after the last write, which the dispatcher's end is.
+    let resign = CancellationToken::new();
+    let (published, leadership) = tokio::sync::watch::channel(None);
+    let gate = Gate { leadership, elected: !arguments.no_leader_election, stop: stop.clone(), clock };
+    if gate.elected {
+        let client = lease::client(arguments.cluster.config().await?)?;
+        let identity = arguments.identity.clone().unwrap_or_else(|| made_up_identity(seed));
+        let name = lease_name(&classes.instance);
+        tracing::info!(lease = name, namespace = arguments.lease_namespace, identity, "standing for election");
+        let place = Place { namespace: arguments.lease_namespace.clone(), name };
+        let elector = Elector::new(identity, Timing::default(), seed);
+        let election = lease::run(client, place, elector, clock, published, resign.clone());
+        supervisor.spawn("elector", election.map(Ok::<(), Infallible>));
+    }
+
+    // The watches wait while the index is busy: nothing is dropped, and nothing piles up.
+    let (events, observed) = mpsc::channel(1024);
+    let watches = arguments.cluster.config().await?;
+    supervisor.spawn("watches", watch::run(watch::client(watches)?, seed, events, stop.clone()));
+
+    let reconciler = Reconciler {
+        records: ClusterRecords::new(client.clone()),
+        events: EventWriter::new(client.clone(), clock),
+        client,
+        classes: classes.clone(),
+        settings: Settings { ignore_exclude_label: configuration.ignore_exclude_label },
+        providers,
+        clock,
+        seed,
+    };
+    let dispatcher = Dispatcher::new(reconciler, gate, usize::from(arguments.workers), configuration.resync);
+    let resignation = resign.drop_guard();
+    supervisor.spawn("dispatcher", async move {
+        let ended = dispatcher.run(observed).await;
+        drop(resignation);
+        ended
+    });
+
+    let names: Vec<String> = classes.classes.iter().map(|class| class.name.to_string()).collect();
+    tracing::info!(classes = names.join(","), instance = classes.instance.as_str(), "controller started");
+    Ok(supervisor.run().await?)
+}
+
+/// One Lease an instance.
+fn lease_name(instance: &Instance) -> String {
+    if instance.as_str().is_empty() { "portolan".to_owned() } else { format!("portolan-{}", instance.as_str()) }
+}
+
+/// Unlike any other process's, also after a restart on the same machine.
+fn made_up_identity(seed: u64) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    format!("{}_{:08x}_{seed:016x}", if host.is_empty() { "portolan" } else { host }, std::process::id())
+}

@@ -1,0 +1,277 @@
+//! `portolan plan`: claim, refusals and steps for every Service, from files or from a live cluster. Writes nothing.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Client;
+use kube::api::{Api, ListParams};
+use portolan_core::claim::load_balancer_of;
+use portolan_core::class::Classes;
+use portolan_core::desire::Settings;
+use portolan_core::ids::LoadBalancerId;
+use portolan_core::record::Record;
+use portolan_core::snapshot::{self, Versioned};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::api::LoadBalancerRecord;
+use crate::cluster::{connect, project};
+use crate::controller::index::{Dirty, Event, Index, Object, Observed};
+use crate::controller::preview::{PlannedStep, Preview, preview};
+use crate::providers::Providers;
+use crate::yaml;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PlanArguments {
+    /// Manifests to plan for instead of a live cluster: YAML or JSON with Services, and with the EndpointSlices, Nodes and
+    /// LoadBalancerRecords that bear on them; `-` reads standard input.
+    #[arg(short, long = "filename", value_name = "FILES", num_args = 1..)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    cluster: connect::ClusterArguments,
+    /// The configuration file; without one, the class portolan.dev/mock alone.
+    #[arg(long, value_name = "FILE", env = "PORTOLAN_CONFIG")]
+    config: Option<PathBuf>,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// The objects to plan for.
+#[derive(Debug, Default)]
+struct Objects {
+    services: Vec<Service>,
+    slices: Vec<EndpointSlice>,
+    nodes: Vec<Node>,
+    records: Vec<LoadBalancerRecord>,
+    /// Kinds that were read over, and how often.
+    ignored: std::collections::BTreeMap<String, usize>,
+}
+
+pub(super) fn run(arguments: &PlanArguments, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let configuration = super::configuration(arguments.config.as_deref())?;
+    let previews = super::runtime()?.block_on(async {
+        let objects = if arguments.files.is_empty() {
+            Objects::from_cluster(&arguments.cluster.client().await?).await?
+        } else {
+            Objects::from_files(&arguments.files)?
+        };
+        for (kind, count) in &objects.ignored {
+            tracing::warn!(
+                "{count} of kind {kind} read over: plan looks at Service, EndpointSlice, Node, LoadBalancerRecord"
+            );
+        }
+        let settings = Settings { ignore_exclude_label: configuration.ignore_exclude_label };
+        let classes = configuration.classes;
+        let providers = Providers::new(classes.instance.clone());
+        let (index, ids) = objects.index(&classes)?;
+        let mut previews = Vec::new();
+        for id in ids {
+            previews.push(preview(&index.snapshot(&id), &classes, &settings, &providers).await);
+        }
+        anyhow::Ok(previews)
+    })?;
+    match arguments.output {
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&previews)?)?,
+        Format::Text => print(&previews, out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
+    for preview in previews {
+        let name = preview.service.as_ref().map_or_else(|| preview.id.to_string(), ToString::to_string);
+        writeln!(out, "{name}: {} ({})", preview.claim, preview.why)?;
+        for refused in &preview.refusals {
+            writeln!(out, "  refused {}: {refused}", refused.reason)?;
+        }
+        for warning in &preview.warnings {
+            writeln!(out, "  warning {}: {}", warning.reason, warning.message)?;
+        }
+        for write in &preview.writes {
+            writeln!(out, "  kubernetes: {write}")?;
+        }
+        for step in &preview.steps {
+            writeln!(out, "  step {}: {}", step.name, step.summary)?;
+        }
+        if let Some(error) = &preview.error {
+            writeln!(out, "  error: {error}")?;
+        }
+        if preview.claim == "Claimed"
+            && preview.refusals.is_empty()
+            && preview.steps.is_empty()
+            && preview.error.is_none()
+        {
+            writeln!(out, "  nothing to do")?;
+        }
+    }
+    let count = |claim| previews.iter().filter(|preview| preview.claim == claim).count();
+    let steps: usize = previews.iter().map(|preview| preview.steps.len()).sum();
+    let allocated = |step: &PlannedStep| step.step.pointer("/listener/targets/nodes/nodePort") == Some(&json!(0));
+    if previews.iter().flat_map(|preview| &preview.steps).any(allocated) {
+        writeln!(out, "node port 0 stands for one that the server will allocate")?;
+    }
+    writeln!(
+        out,
+        "{} claimed, {} not ours, {} to clean up, {steps} steps",
+        count("Claimed"),
+        count("NotOurs"),
+        count("WasOurs")
+    )
+}
+
+impl Objects {
+    async fn from_cluster(client: &Client) -> anyhow::Result<Self> {
+        async fn list<K>(client: &Client, what: &str) -> anyhow::Result<Vec<K>>
+        where
+            K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+        {
+            let list = Api::<K>::all(client.clone()).list(&ListParams::default()).await;
+            Ok(list.with_context(|| format!("cannot list {what}"))?.items)
+        }
+        let records = match Api::<LoadBalancerRecord>::all(client.clone()).list(&ListParams::default()).await {
+            Ok(list) => list.items,
+            // Without our CRD nothing has ever been recorded: a plan for a first installation.
+            Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
+            Err(error) => return Err(error).context("cannot list LoadBalancerRecords"),
+        };
+        Ok(Self {
+            services: list(client, "Services").await?,
+            slices: list(client, "EndpointSlices").await?,
+            nodes: list(client, "Nodes").await?,
+            records,
+            ignored: Default::default(),
+        })
+    }
+
+    fn from_files(files: &[PathBuf]) -> anyhow::Result<Self> {
+        let mut objects = Self::default();
+        for file in files {
+            let text = read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let documents = yaml::documents(&text).map_err(|error| anyhow::anyhow!("{}:{error}", file.display()))?;
+            for document in documents {
+                objects.add(document).with_context(|| format!("{}", file.display()))?;
+            }
+        }
+        Ok(objects)
+    }
+
+    fn add(&mut self, mut document: Value) -> anyhow::Result<()> {
+        let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match kind.as_str() {
+            "Service" => self.services.push(as_applied(&mut document)?),
+            "EndpointSlice" => self.slices.push(in_namespace(&mut document)?),
+            "Node" => self.nodes.push(typed(document)?),
+            "LoadBalancerRecord" => self.records.push(typed(document)?),
+            "" => anyhow::bail!("a document has no kind; write kind and apiVersion as kubectl wants them"),
+            _ if kind.ends_with("List") => {
+                if let Some(Value::Array(items)) = document.get_mut("items").map(Value::take) {
+                    for item in items {
+                        self.add(item)?;
+                    }
+                }
+            }
+            _ => *self.ignored.entry(kind).or_default() += 1,
+        }
+        Ok(())
+    }
+
+    /// An index that holds these objects, and the load balancers to look at: those of the Services, then those of which only the
+    /// record is left.
+    fn index(self, classes: &Classes) -> anyhow::Result<(Index, Vec<LoadBalancerId>)> {
+        let services: Vec<_> = self.services.into_iter().map(as_stored).collect();
+        let slices = self.slices.into_iter().filter_map(project::slice).map(Arc::new);
+        let nodes = self.nodes.into_iter().map(project::node).map(Arc::new);
+        let records = self.records.into_iter().map(|record| Record::try_from(record).map(Arc::new));
+        let records: Vec<_> = records.collect::<Result<_, _>>()?;
+
+        let mut ids: Vec<LoadBalancerId> =
+            services.iter().map(|service| load_balancer_of(&service.object, classes)).collect();
+        for record in &records {
+            if record.instance == classes.instance && !ids.contains(&record.id) {
+                ids.push(record.id.clone());
+            }
+        }
+        let mut index = Index::new(classes.clone());
+        list(&mut index, services, Observed::Service);
+        list(&mut index, slices, Observed::Slice);
+        list(&mut index, nodes, Observed::Node);
+        list(&mut index, records, Observed::Record);
+        Ok((index, ids))
+    }
+}
+
+/// Shows one kind to an index as a watch would.
+fn list<T: Object>(index: &mut Index, objects: impl IntoIterator<Item = T>, observed: impl Fn(Event<T>) -> Observed) {
+    let listed = objects.into_iter().map(Event::InitApply);
+    for event in std::iter::once(Event::Init).chain(listed).chain([Event::InitDone]) {
+        index.observe(observed(event), &mut Dirty::new());
+    }
+}
+
+fn read(file: &Path) -> std::io::Result<String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file)
+}
+
+fn typed<K: DeserializeOwned>(document: Value) -> anyhow::Result<K> {
+    let name = format!(
+        "{} {}",
+        document.get("kind").and_then(Value::as_str).unwrap_or("object"),
+        document.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("without a name")
+    );
+    serde_path_to_error::deserialize(document).map_err(|error| anyhow::anyhow!("{name}: {error}"))
+}
+
+/// The node ports that the server will allocate to a Service that was never applied stand as 0: what only the server knows is not
+/// guessed.
+fn as_stored(service: Service) -> Versioned<snapshot::Service> {
+    let allocates = service.spec.as_ref().and_then(|spec| spec.allocate_load_balancer_node_ports) != Some(false);
+    let Versioned { version, object } = project::service(service);
+    if !allocates || !object.uid.as_str().starts_with(NOT_APPLIED) {
+        return Versioned { version, object };
+    }
+    let mut object = Arc::unwrap_or_clone(object);
+    for port in &mut object.ports {
+        port.node_port.get_or_insert(0);
+    }
+    Versioned { version, object: object.into() }
+}
+
+/// What the server fills in when a namespace is missing.
+fn in_namespace<K: DeserializeOwned>(document: &mut Value) -> anyhow::Result<K> {
+    if let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.entry("namespace").or_insert_with(|| json!("default"));
+    }
+    typed(document.take())
+}
+
+/// The UID of a Service that no server has stored yet begins with this.
+const NOT_APPLIED: &str = "not-applied.";
+
+/// A Service of a manifest. One that was never applied has no UID; one that the server has given keeps its own.
+fn as_applied(document: &mut Value) -> anyhow::Result<Service> {
+    let mut service: Service = in_namespace(document)?;
+    let metadata = &mut service.metadata;
+    if metadata.uid.is_none() {
+        let key = [metadata.namespace.as_deref(), metadata.name.as_deref()].map(Option::unwrap_or_default);
+        metadata.uid = Some(format!("{NOT_APPLIED}{}", key.join(".")));
+    }
+    Ok(service)
+}

@@ -1,0 +1,184 @@
+//! The configuration file: which classes there are, and what else an admin decides.
+//!
+//! ```yaml
+//! apiVersion: portolan.dev/v1alpha1
+//! kind: Configuration
+//! instance: ""                      # part of finalizer and record names; several Portolans in one cluster
+//! classes:
+//! - name: portolan.dev/mock
+//!   provider: mock
+//!   default: true                   # serves Services without a class
+//!   aliases: [example.com/lab]      # other values of loadBalancerClass that mean the same
+//!   claimByTypeAnnotation: false    # aws only
+//!   parameters: {}                  # the provider's own
+//! otherClasses: [portolan.dev/lab]  # another Portolan's; no UnknownClass event
+//! internalAnnotations: all          # or a list of clouds
+//! nodes: {ignoreExcludeLabel: false}
+//! watchNamespaces: []               # empty: all
+//! resync: 10h
+//! ```
+//!
+//! A file is read in two passes. The first finds out whether it is YAML and stops at the first place where it is not; the
+//! second checks every rule and reports everything at once, each with line, column and path, in the order of the file.
+
+mod duration;
+mod fields;
+mod findings;
+mod load;
+mod names;
+mod near_miss;
+mod rules;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portolan_core::class::{Class, Classes, ParameterProblem};
+use portolan_core::ids::{ClassName, ProviderName};
+use serde_json::{Map, Value};
+
+use crate::yaml;
+pub use duration::write as write_duration;
+pub use findings::{ConfigErrors, Problem};
+pub use load::{LoadError, MAX_SIZE, load};
+
+/// `apiVersion` of the file.
+pub const API_VERSION: &str = "portolan.dev/v1alpha1";
+
+/// `kind` of the file.
+pub const KIND: &str = "Configuration";
+
+/// Asks a provider, by its name, what is wrong with these parameters. `None`: this binary has no such provider.
+pub type ProviderCheck<'a> = dyn Fn(&str, &Value) -> Option<Vec<ParameterProblem>> + 'a;
+
+/// A configuration that has passed every check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Configuration {
+    /// The classes, and what else decides whose a Service is.
+    pub classes: Classes,
+    /// Which clouds' annotations for internal load balancers are read.
+    pub internal_annotations: InternalAnnotations,
+    /// Whether nodes labelled `node.kubernetes.io/exclude-from-external-load-balancers` take traffic all the same.
+    pub ignore_exclude_label: bool,
+    /// How often every Service is looked at although nothing has changed; a minute to a year.
+    pub resync: Duration,
+}
+
+impl Configuration {
+    /// Reads and checks a file's text; `Err` holds everything that is wrong with it.
+    pub fn parse(text: &str, known_providers: &ProviderCheck<'_>) -> Result<Self, ConfigErrors> {
+        match yaml::parse_tree(text) {
+            Ok(tree) => rules::check(&tree, known_providers),
+            Err(error) => Err(ConfigErrors::not_yaml(&error)),
+        }
+    }
+}
+
+impl Default for Configuration {
+    /// What holds without a file: the mock class alone, and no default class.
+    fn default() -> Self {
+        let mock = Class {
+            name: ClassName::new("portolan.dev/mock"),
+            aliases: Vec::new(),
+            provider: ProviderName::new("mock"),
+            default: false,
+            claim_by_type_annotation: false,
+            parameters: Value::Object(Map::new()),
+        };
+        Self {
+            classes: Classes { classes: vec![Arc::new(mock)], ..Classes::default() },
+            internal_annotations: InternalAnnotations::All,
+            ignore_exclude_label: false,
+            resync: DEFAULT_RESYNC,
+        }
+    }
+}
+
+const DEFAULT_RESYNC: Duration = Duration::from_secs(10 * 60 * 60);
+
+/// Which clouds' annotations for internal load balancers are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum InternalAnnotations {
+    /// Those of every cloud that Kubernetes documents.
+    #[default]
+    All,
+    /// Only those of these clouds, each once, in the order of the file; empty for none.
+    Only(Vec<Cloud>),
+}
+
+impl InternalAnnotations {
+    /// Whether this cloud's annotations are read.
+    pub fn includes(&self, cloud: Cloud) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(clouds) => clouds.contains(&cloud),
+        }
+    }
+}
+
+impl fmt::Display for InternalAnnotations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Only(clouds) if clouds.is_empty() => f.write_str("none"),
+            Self::Only(clouds) => f.write_str(&clouds.iter().map(|cloud| cloud.name()).collect::<Vec<_>>().join(", ")),
+        }
+    }
+}
+
+/// A cloud with an annotation of its own for internal load balancers
+/// (<https://kubernetes.io/docs/concepts/services-networking/service/#internal-load-balancer>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cloud {
+    /// Google Cloud.
+    Gcp,
+    /// Amazon Web Services.
+    Aws,
+    /// Microsoft Azure.
+    Azure,
+    /// IBM Cloud.
+    Ibm,
+    /// OpenStack.
+    Openstack,
+    /// Baidu Cloud.
+    Baidu,
+    /// Tencent Cloud.
+    Tencent,
+    /// Alibaba Cloud.
+    Alibaba,
+    /// Oracle Cloud Infrastructure.
+    Oci,
+}
+
+impl Cloud {
+    /// All of them, in the order of the Kubernetes documentation.
+    pub const ALL: [Self; 9] = [
+        Self::Gcp,
+        Self::Aws,
+        Self::Azure,
+        Self::Ibm,
+        Self::Openstack,
+        Self::Baidu,
+        Self::Tencent,
+        Self::Alibaba,
+        Self::Oci,
+    ];
+
+    /// As the configuration file names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gcp => "gcp",
+            Self::Aws => "aws",
+            Self::Azure => "azure",
+            Self::Ibm => "ibm",
+            Self::Openstack => "openstack",
+            Self::Baidu => "baidu",
+            Self::Tencent => "tencent",
+            Self::Alibaba => "alibaba",
+            Self::Oci => "oci",
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,151 @@
+//! The dispatcher: the one task that owns index and queue.
+//!
+//! ```text
+//!  watches --events--> +------------+ --snapshot--> worker (a pass, at most N at once)
+//!  provider changes -> | dispatcher |                  |
+//!  leadership -------> | index+queue| <---- passed ----+
+//!  timer ------------> +------------+
+//! ```
+//!
+//! Because one task owns both, a key that starts always gets the snapshot of that moment, and what a pass has written is in
+//! the index before its key can start again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::SelectAll;
+use portolan_core::ids::LoadBalancerId;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+
+use crate::cluster::queue::{Input, Output, Pace, Queue};
+use crate::controller::gate::Gate;
+use crate::controller::index::{Dirty, Index, Observed};
+use crate::controller::reconcile::{Passed, Reconciler};
+use crate::providers;
+
+/// How long passes may go on after a signal. A step that was begun is better ended than cut.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why the dispatcher cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DispatcherError {
+    /// A pass has panicked.
+    #[error("a pass has panicked; this is a defect, please report it with the log: {0}")]
+    PassPanicked(JoinError),
+    /// All watches have ended.
+    #[error("the watches have ended")]
+    WatchesEnded,
+}
+
+/// Owns index and queue; starts passes.
+pub(crate) struct Dispatcher {
+    reconciler: Arc<Reconciler>,
+    gate: Gate,
+    index: Index,
+    queue: Queue<LoadBalancerId>,
+    passes: JoinSet<(LoadBalancerId, Passed)>,
+}
+
+impl Dispatcher {
+    /// A dispatcher that works on `workers` load balancers at once and looks at each again after `resync`.
+    pub(crate) fn new(reconciler: Reconciler, gate: Gate, workers: usize, resync: Duration) -> Self {
+        let pace = Pace { in_flight: workers, resync, ..Pace::default() };
+        let seed = reconciler.seed;
+        Self {
+            index: Index::new(reconciler.classes.as_ref().clone()),
+            queue: Queue::new(pace, seed),
+            passes: JoinSet::new(),
+            reconciler: Arc::new(reconciler),
+            gate,
+        }
+    }
+
+    /// Runs until the gate's stop.
+    pub(crate) async fn run(mut self, mut events: mpsc::Receiver<Observed>) -> Result<(), DispatcherError> {
+        let mut changes: SelectAll<_> = self
+            .reconciler
+            .classes
+            .classes
+            .iter()
+            .filter_map(|class| match self.reconciler.providers.of_class(class) {
+                Ok(provider) => Some(providers::changes(&provider)),
+                Err(error) => {
+                    tracing::error!(class = %class.name, %error, "this class cannot be served");
+                    None
+                }
+            })
+            .collect();
+        let mut leadership = self.gate.leadership.clone();
+        loop {
+            let clock = self.gate.clock;
+            let deadline = self.queue.deadline();
+            // Biased: what has happened is taken in before anything new is started.
+            tokio::select! {
+                biased;
+                () = self.gate.stop.cancelled() => return self.drain().await,
+                Some(passed) = self.passes.join_next() => self.passed(passed)?,
+                event = events.recv() => self.observed(event.ok_or(DispatcherError::WatchesEnded)?),
+                Some(id) = changes.next(), if !changes.is_empty() => self.step(Input::Enqueued(id)),
+                Ok(()) = leadership.changed() => self.pause(),
+                () = clock.sleep_until(deadline) => self.step(Input::Tick),
+            }
+        }
+    }
+
+    fn observed(&mut self, event: Observed) {
+        let was_synced = self.index.synced();
+        let mut dirty = Dirty::new();
+        self.index.observe(event, &mut dirty);
+        for id in dirty {
+            self.step(Input::Enqueued(id));
+        }
+        if !was_synced && self.index.synced() {
+            tracing::info!("all kinds are listed; work begins");
+            self.pause();
+        }
+    }
+
+    /// Nothing starts before everything is listed, nor without leadership.
+    fn pause(&mut self) {
+        let may_act = self.index.synced() && self.gate.check().is_ok();
+        self.step(Input::Paused(!may_act));
+    }
+
+    fn passed(&mut self, passed: Result<(LoadBalancerId, Passed), JoinError>) -> Result<(), DispatcherError> {
+        let (id, Passed { verdict, written }) = passed.map_err(DispatcherError::PassPanicked)?;
+        let mut dirty = Dirty::new();
+        for written in written {
+            self.index.written(&id, written, &mut dirty);
+        }
+        for other in dirty {
+            self.step(Input::Enqueued(other));
+        }
+        self.step(Input::Finished(id, verdict));
+        Ok(())
+    }
+
+    fn step(&mut self, input: Input<LoadBalancerId>) {
+        let mut outputs = Vec::new();
+        self.queue.step(self.gate.clock.now(), input, &mut outputs);
+        for Output::Start(id) in outputs {
+            let failures = self.queue.failures(&id);
+            let snapshot = self.index.snapshot(&id);
+            let (reconciler, gate) = (self.reconciler.clone(), self.gate.clone());
+            self.passes.spawn(async move {
+                let passed = reconciler.pass(&snapshot, failures, &gate).await;
+                (id, passed)
+            });
+        }
+    }
+
+    /// Lets the passes end that are at work. The gate keeps them from beginning another step.
+    async fn drain(mut self) -> Result<(), DispatcherError> {
+        let rest = async { while self.passes.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, rest).await.is_err() {
+            tracing::warn!("some passes are cut off; the next controller takes up where they were");
+        }
+        Ok(())
+    }
+}

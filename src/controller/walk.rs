@@ -1,0 +1,136 @@
+//! Walking a plan: observe, plan, one step after the other, until nothing is left to do.
+//!
+//! The runtime does this, not the provider: before each step it checks that it may still act, after each it remembers what the
+//! step taught.
+
+use std::time::Duration;
+
+use portolan_core::balancer::LoadBalancer;
+use portolan_core::ids::LoadBalancerId;
+use portolan_core::provider::{Applied, Call, Error, ErrorKind, Provider, Step, Wait};
+use portolan_core::reason::Reason;
+use portolan_core::record::{Record, Records, RecordsError};
+use portolan_core::refusal::Refusal;
+
+use crate::controller::gate::{Gate, Stopped};
+
+/// How often a plan is made anew within one pass. One round applies, the next finds nothing to do; a plan that is not empty
+/// after this many does not converge.
+const ROUNDS: u32 = 4;
+
+/// The longest that one external call may take.
+const CALL_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Where a walk has ended.
+#[derive(Debug)]
+pub(crate) struct Walked<S> {
+    /// What exists now; none if that could not be found out.
+    pub state: Option<S>,
+    /// Why it ended.
+    pub end: End,
+}
+
+/// Why a walk has ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Nothing is left to do.
+    Settled,
+    /// Something outside must come first.
+    Waiting(Wait),
+    /// A call failed.
+    Failed(Error),
+    /// The provider will not do this.
+    Refused(Refusal),
+    /// The record could not be kept up to date.
+    RecordLost(RecordsError),
+    /// We may not act any more.
+    Stopped(Stopped),
+}
+
+/// Walks from what exists to `desired`; `None` removes it. `record` is kept up to date with what steps teach.
+pub(crate) async fn walk<P: Provider>(
+    provider: &P,
+    desired: Option<&LoadBalancer>,
+    record: &mut Record,
+    records: &impl Records,
+    gate: &Gate,
+) -> Walked<P::State> {
+    let mut state = None;
+    for _ in 0..ROUNDS {
+        let observed = match observe(provider, &record.id).await {
+            Ok(observed) => state.insert(observed).clone(),
+            Err(error) => return Walked { state: None, end: End::Failed(error) },
+        };
+        let plan = match provider.plan(desired, &observed) {
+            Ok(plan) if plan.is_empty() => return Walked { state, end: End::Settled },
+            Ok(plan) => plan,
+            Err(refusal) => return Walked { state, end: End::Refused(refusal) },
+        };
+        for step in &plan.steps {
+            if let Some(end) = carry_out(provider, step, record, records, gate).await {
+                // What the steps before have done shows in the status, so it is looked at once more.
+                let state = observe(provider, &record.id).await.ok();
+                return Walked { state, end };
+            }
+        }
+    }
+    let id = &record.id;
+    let error = Error::retry(
+        Reason::ProviderFailed,
+        "the provider keeps asking for steps after they were carried out; please report this with the controller's log",
+    );
+    tracing::error!(balancer = %id, "the plan is not empty after {ROUNDS} rounds");
+    Walked { state, end: End::Failed(error) }
+}
+
+/// What exists of one load balancer.
+pub(crate) async fn observe<P: Provider>(provider: &P, id: &LoadBalancerId) -> Result<P::State, Error> {
+    let observed = within_deadline("observe", provider.observe_many(std::slice::from_ref(id))).await?;
+    observed.into_iter().next().unwrap_or_else(|| {
+        Err(Error::retry(Reason::ProviderFailed, "the provider gave no answer about this load balancer"))
+    })
+}
+
+/// Carries out one step; returns why the walk must end here, if it must.
+async fn carry_out<P: Provider>(
+    provider: &P,
+    step: &P::Step,
+    record: &mut Record,
+    records: &impl Records,
+    gate: &Gate,
+) -> Option<End> {
+    if let Err(stopped) = gate.check() {
+        return Some(End::Stopped(stopped));
+    }
+    let call = Call { id: record.id.clone(), members: record.members.clone(), external: record.external.clone() };
+    let applied = within_deadline(step.name(), provider.apply(step, &call)).await.and_then(|result| result);
+    let Applied { learned, wait } = match applied {
+        Ok(applied) => applied,
+        Err(error) => {
+            tracing::warn!(balancer = %record.id, step = step.name(), %error, "step failed");
+            return Some(match error.kind {
+                ErrorKind::Wait(at_most) => End::Waiting(Wait { on: error.message, at_most }),
+                ErrorKind::Terminal | ErrorKind::Retry => End::Failed(error),
+            });
+        }
+    };
+    tracing::info!(balancer = %record.id, step = step.name(), "{step}");
+    if learned.iter().any(|(key, value)| record.external.get(key) != Some(value)) {
+        let mut taught = record.clone();
+        taught.external.extend(learned);
+        match records.replace(&taught).await {
+            Ok(stored) => *record = stored,
+            Err(error) => return Some(End::RecordLost(error)),
+        }
+    }
+    wait.map(End::Waiting)
+}
+
+async fn within_deadline<T>(what: &str, call: impl Future<Output = T>) -> Result<T, Error> {
+    tokio::time::timeout(CALL_DEADLINE, call).await.map_err(|_| {
+        Error::retry(
+            Reason::ProviderFailed,
+            format!("{what}: the provider did not answer within {} s", CALL_DEADLINE.as_secs()),
+        )
+    })
+}

@@ -1,0 +1,110 @@
+//! The set of providers, as an enum: wiring them is this file's whole job.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use futures::Stream;
+use portolan_core::class::{Class, ParameterProblem};
+use portolan_core::ids::{Instance, LoadBalancerId, ProviderName};
+use portolan_core::provider::{Error, Provider};
+use portolan_core::reason::Reason;
+use portolan_core::record::Record;
+use portolan_mock::{Mock, Store, SystemClock};
+use serde_json::Value;
+
+/// A provider with the parameters of a class.
+#[derive(Clone)]
+pub(crate) enum AnyProvider {
+    /// The scripted one.
+    Mock(Mock),
+}
+
+/// Does the same with whichever provider it is.
+macro_rules! with_provider {
+    ($any:expr, $provider:ident => $body:expr) => {
+        match $any {
+            $crate::providers::AnyProvider::Mock($provider) => $body,
+        }
+    };
+}
+pub(crate) use with_provider;
+
+/// What is wrong with the parameters of a class; `None` if there is no such provider in this build.
+pub(crate) fn check_parameters(provider: &str, parameters: &Value) -> Option<Vec<ParameterProblem>> {
+    match provider {
+        "mock" => Some(portolan_mock::Parameters::parse(parameters).err().unwrap_or_default()),
+        _ => None,
+    }
+}
+
+/// The parameter that says where a provider keeps what it makes. Another place is another world: what was made in the old one
+/// must be removed there.
+pub(crate) fn place<'a>(provider: &ProviderName, parameters: &'a Value) -> Option<&'a Value> {
+    match provider.as_str() {
+        "mock" => parameters.get("state"),
+        _ => None,
+    }
+}
+
+/// All providers in use, each made once for its parameters.
+pub(crate) struct Providers {
+    instance: Instance,
+    made: Mutex<HashMap<(ProviderName, String), AnyProvider>>,
+}
+
+impl Providers {
+    pub(crate) fn new(instance: Instance) -> Self {
+        Self { instance, made: Mutex::default() }
+    }
+
+    /// The provider of a class.
+    pub(crate) fn of_class(&self, class: &Class) -> Result<AnyProvider, Error> {
+        self.get(&class.provider, &class.parameters)
+    }
+
+    /// The provider that made what a record stands for, with the parameters of that time.
+    pub(crate) fn of_record(&self, record: &Record) -> Result<AnyProvider, Error> {
+        self.get(&record.provider, &record.parameters)
+    }
+
+    fn get(&self, name: &ProviderName, parameters: &Value) -> Result<AnyProvider, Error> {
+        let key = (name.clone(), parameters.to_string());
+        if let Some(made) = self.made.lock().ok().and_then(|made| made.get(&key).cloned()) {
+            return Ok(made);
+        }
+        let provider = self.make(name, parameters)?;
+        if let Ok(mut made) = self.made.lock() {
+            return Ok(made.entry(key).or_insert(provider).clone());
+        }
+        Ok(provider)
+    }
+
+    fn make(&self, name: &ProviderName, parameters: &Value) -> Result<AnyProvider, Error> {
+        match name.as_str() {
+            "mock" => {
+                let parameters = portolan_mock::Parameters::parse(parameters).map_err(|problems| {
+                    let problems: Vec<String> = problems
+                        .into_iter()
+                        .map(|problem| format!("{}: {}", problem.pointer, problem.message))
+                        .collect();
+                    Error::terminal(Reason::ProviderRefused, format!("parameters of mock: {}", problems.join("; ")))
+                })?;
+                let Some(folder) = parameters.state.clone() else {
+                    return Err(Error::terminal(Reason::ProviderRefused, "parameters of mock: state names no folder"));
+                };
+                let store = Store::folder(folder);
+                Ok(AnyProvider::Mock(Mock::new(parameters, store, self.instance.clone(), Arc::new(SystemClock))))
+            }
+            other => Err(Error::terminal(
+                Reason::ProviderRefused,
+                format!("this build has no provider {other:?}; run one that has, or it cannot be served or cleaned up"),
+            )),
+        }
+    }
+}
+
+/// What changes outside, at one provider.
+pub(crate) fn changes(provider: &AnyProvider) -> Pin<Box<dyn Stream<Item = LoadBalancerId> + Send>> {
+    with_provider!(provider, provider => Box::pin(provider.changes()))
+}

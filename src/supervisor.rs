@@ -1,0 +1,81 @@
+//! Every task of the process lives here. A task that ends by itself is an error of the process, never silence.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long tasks may take to end after a signal: Kubernetes kills after 30 s, an operator's patience is shorter.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Why the process ends other than by a signal.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SupervisorError {
+    /// A task that runs for ever has ended.
+    #[error("task {0} ended by itself; this is a defect, please report it with the log before this line")]
+    TaskEnded(&'static str),
+    /// A task has failed.
+    #[error("task {task} failed: {reason}")]
+    TaskFailed {
+        /// Its name.
+        task: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The process cannot listen for signals.
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// Owns the tasks of the process.
+#[derive(Debug, Default)]
+pub(crate) struct Supervisor {
+    tasks: JoinSet<(&'static str, Result<(), String>)>,
+    stop: CancellationToken,
+}
+
+impl Supervisor {
+    /// Cancelled when the process shall end.
+    pub(crate) fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Starts a task. It must run until [`stop`](Self::stop) is cancelled.
+    pub(crate) fn spawn<E: std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move { (name, task.await.map_err(|error| error.to_string())) });
+    }
+
+    /// Runs until a signal (SIGTERM, SIGINT) or the first task that ends, then stops the others.
+    pub(crate) async fn run(mut self) -> Result<(), SupervisorError> {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+            .map_err(SupervisorError::Signals)?;
+        let ended = tokio::select! {
+            _ = terminate.recv() => { tracing::info!("SIGTERM: stopping"); Ok(()) }
+            interrupted = tokio::signal::ctrl_c() => match interrupted {
+                Ok(()) => { tracing::info!("interrupted: stopping"); Ok(()) }
+                Err(error) => Err(SupervisorError::Signals(error)),
+            },
+            Some(ended) = self.tasks.join_next() => Err(Self::error_of(ended)),
+        };
+        self.stop.cancel();
+        let drain = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, drain).await.is_err() {
+            tracing::warn!("some tasks did not stop within {} s; they are cut off", GRACE.as_secs());
+            self.tasks.abort_all();
+        }
+        ended
+    }
+
+    fn error_of(ended: Result<(&'static str, Result<(), String>), tokio::task::JoinError>) -> SupervisorError {
+        match ended {
+            Ok((task, Ok(()))) => SupervisorError::TaskEnded(task),
+            Ok((task, Err(reason))) => SupervisorError::TaskFailed { task, reason },
+            Err(panic) => SupervisorError::TaskFailed { task: "unknown", reason: panic.to_string() },
+        }
+    }
+}

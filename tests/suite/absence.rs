@@ -1,0 +1,172 @@
+//! What happens while no controller runs is made good by the next one, from the records.
+
+use serde_json::json;
+
+use crate::case::real;
+use crate::harness::{SOON, World, addresses, eventually, finalizers};
+
+/// A served Service, and no controller any more. The setup starts one again.
+fn served_then_alone(world: &World) -> crate::harness::Setup {
+    let setup = world.setup();
+    let controller = setup.start();
+    world.create("web", json!({}));
+    world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+    controller.kill();
+    setup
+}
+
+#[test]
+fn a_service_deleted_by_force_is_cleaned_up_from_its_record() {
+    real(|world| {
+        let setup = served_then_alone(world);
+        world.edit("web", json!({"metadata": {"finalizers": null}}));
+        world.delete("web");
+        assert!(world.service("web").is_none());
+        assert_eq!((world.records().len(), world.mock().balancers().len()), (1, 1));
+        let _controller = setup.start();
+        world.nothing_left();
+    });
+}
+
+#[test]
+fn a_service_deleted_by_force_and_made_again_gets_a_new_load_balancer() {
+    real(|world| {
+        let setup = served_then_alone(world);
+        world.edit("web", json!({"metadata": {"finalizers": null}}));
+        world.delete("web");
+        let successor = world.create_without_endpoints("web", json!({}));
+        let _controller = setup.start();
+        world.addressed("web");
+        let expected = [format!("{}.{}", world.instance, successor["metadata"]["uid"].as_str().unwrap())];
+        eventually("only the successor has a load balancer and a record", SOON, || {
+            let ids: Vec<String> = world.mock().balancers().keys().cloned().collect();
+            let records: Vec<String> =
+                world.records().iter().map(|one| one["metadata"]["name"].as_str().unwrap().to_owned()).collect();
+            if ids == expected && records == expected { Ok(()) } else { Err(format!("{ids:?} {records:?}")) }
+        });
+    });
+}
+
+#[test]
+fn a_stripped_finalizer_comes_back_and_nothing_else_changes() {
+    real(|world| {
+        let setup = served_then_alone(world);
+        let before = world.service("web").unwrap();
+        world.edit("web", json!({"metadata": {"finalizers": null}}));
+        let _controller = setup.start();
+        let after = world.becomes("web", "the finalizer is back", |service| !finalizers(service).is_empty());
+        assert_eq!(after["status"], before["status"]);
+        assert_eq!(world.records().len(), 1);
+    });
+}
+
+#[test]
+fn a_namespace_deleted_meanwhile_is_released() {
+    real(|world| {
+        world.server.needs_controller_manager();
+        let setup = served_then_alone(world);
+        let namespace = format!("/api/v1/namespaces/{}", world.namespace);
+        world.api.delete(&namespace);
+        eventually("the namespace waits for the Service", SOON, || match world.service("web") {
+            Some(service) if service["metadata"]["deletionTimestamp"].is_string() => Ok(()),
+            other => Err(format!("{other:#?}")),
+        });
+        let controller = setup.start();
+        world.nothing_left();
+        eventually("the namespace is gone", SOON, || {
+            world.api.get(&namespace).map_or(Ok(()), |left| Err(format!("{left:#}")))
+        });
+        controller.is_well();
+    });
+}
+
+#[test]
+fn a_namespace_deleted_by_force_is_cleaned_up_from_the_records() {
+    real(|world| {
+        world.server.needs_controller_manager();
+        let setup = served_then_alone(world);
+        let namespace = format!("/api/v1/namespaces/{}", world.namespace);
+        world.edit("web", json!({"metadata": {"finalizers": null}}));
+        world.api.delete(&namespace);
+        eventually("the namespace is gone", SOON, || {
+            world.api.get(&namespace).map_or(Ok(()), |left| Err(format!("{left:#}")))
+        });
+        assert_eq!((world.records().len(), world.mock().balancers().len()), (1, 1));
+        let controller = setup.start();
+        world.nothing_left();
+        controller.is_well();
+    });
+}
+
+#[test]
+fn a_type_changed_meanwhile_is_noticed() {
+    real(|world| {
+        let setup = served_then_alone(world);
+        // The server wipes class and status in this very write; only finalizer and record still say whose it was.
+        let service = world.edit("web", json!({"spec": {"type": "ClusterIP", "loadBalancerClass": null}}));
+        assert!(addresses(&service).is_empty());
+        let _controller = setup.start();
+        world.becomes("web", "our finalizer is gone", |service| finalizers(service).is_empty());
+        assert!(world.records().is_empty() && world.mock().balancers().is_empty());
+    });
+}
+
+#[test]
+fn a_type_changed_and_a_finalizer_stripped_meanwhile_are_noticed_by_the_record() {
+    real(|world| {
+        let setup = served_then_alone(world);
+        world.edit(
+            "web",
+            json!({"metadata": {"finalizers": null}, "spec": {"type": "ClusterIP", "loadBalancerClass": null}}),
+        );
+        let _controller = setup.start();
+        world.nothing_left();
+    });
+}
+
+#[test]
+fn a_service_handed_to_another_class_through_another_type_is_let_go() {
+    real(|world| {
+        let setup = served_then_alone(world);
+        world.edit("web", json!({"spec": {"type": "ClusterIP", "loadBalancerClass": null}}));
+        world.edit("web", json!({"spec": {"type": "LoadBalancer", "loadBalancerClass": "example.com/lb"}}));
+        let theirs = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}});
+        world.api.patch(&format!("{}/status", world.path("web")), &theirs);
+        let _controller = setup.start();
+        world.nothing_left();
+        let service = world.becomes("web", "our finalizer is gone", |service| finalizers(service).is_empty());
+        assert_eq!(addresses(&service), ["192.0.2.7"], "the status is the new owner's");
+    });
+}
+
+#[test]
+fn a_lost_record_is_written_again_and_the_address_stays() {
+    real(|world| {
+        let setup = served_then_alone(world);
+        let before = addresses(&world.service("web").unwrap());
+        let name = world.records()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+        world.api.delete(&format!("/apis/portolan.dev/v1alpha1/loadbalancerrecords/{name}"));
+        let _controller = setup.start();
+        eventually("the record is back", SOON, || {
+            if world.records().len() == 1 { Ok(()) } else { Err("no record".into()) }
+        });
+        assert_eq!(addresses(&world.service("web").unwrap()), before);
+    });
+}
+
+#[test]
+fn edits_made_meanwhile_are_served() {
+    real(|world| {
+        let setup = served_then_alone(world);
+        let before = addresses(&world.service("web").unwrap());
+        world.edit(
+            "web",
+            json!({"spec": {"ports": [{"name": "http", "port": 8000, "targetPort": 8080, "protocol": "TCP"}]}}),
+        );
+        let _controller = setup.start();
+        let service = world.becomes("web", "the new port is listed", |service| {
+            service["status"]["loadBalancer"]["ingress"][0]["ports"][0]["port"] == 8000
+        });
+        assert_eq!(addresses(&service), before);
+    });
+}

@@ -1,0 +1,40 @@
+//! Needs: etcd, kube-apiserver, kube-controller-manager and kubectl in the folder that KUBEBUILDER_ASSETS names (`tests/run`
+//! sets it; `tests/tools` obtains them). Without it every case of this suite says `SKIPPED` and is counted as skipped.
+//!
+//! Black-box cases of the `portolan` binary on a real API server: one server for all, each case with its own namespace, its own
+//! instance of Portolan, its own mock state and its own user in the audit log, so that they run side by side.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`server`] | the control plane: start, users, kubeconfigs |
+//! | [`harness`] | what a case works with: namespace, controller, kubectl, audit log, comparison |
+//! | [`gate`] | a proxy before the API server that counts requests and misbehaves at the chosen one |
+//! | the others | the cases; a name is a rule |
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::needless_pass_by_value,
+    reason = "this whole crate is tests: they fail by panicking, run on the wall clock, and write JSON where they pass it"
+)]
+
+mod api;
+mod case;
+mod gate;
+mod harness;
+mod process;
+mod server;
+
+mod absence;
+mod classes;
+mod crash;
+mod harness_cases;
+mod hostile;
+mod lifecycle;
+mod providers;
+mod rivals;
+mod silence;
+mod storm;

@@ -1,0 +1,366 @@
+//! A Kubernetes control plane without nodes: etcd and kube-apiserver, started once for all cases, and
+//! kube-controller-manager where a case needs it.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::harness::eventually;
+use crate::process::Process;
+
+/// How long a server may take to get ready. It needs 3 s on an idle machine with two cores.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// Users `portolan-0`, `portolan-1`, ...: each controller that a case starts has its own, so that the audit log tells them apart.
+const USERS: usize = 2000;
+
+/// A running control plane.
+pub(crate) struct Server {
+    /// Everything it writes.
+    pub(crate) folder: PathBuf,
+    /// Where the binaries are.
+    assets: PathBuf,
+    /// `https://127.0.0.1:PORT`.
+    url: String,
+    /// `http://127.0.0.1:PORT` of its etcd, for objects that no API server would store.
+    pub(crate) etcd: String,
+    /// The cluster's administrator.
+    pub(crate) admin: Api,
+    /// The users given out so far.
+    users: AtomicUsize,
+    controller_manager: OnceLock<Process>,
+    processes: Mutex<Vec<Process>>,
+}
+
+impl Server {
+    /// The server that all cases share, with our CRDs and two nodes; `None` without KUBEBUILDER_ASSETS.
+    pub(crate) fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Server>> = OnceLock::new();
+        SHARED
+            .get_or_init(|| {
+                let server = Self::start("shared")?;
+                server.apply_crds();
+                server.make_nodes();
+                Some(server)
+            })
+            .as_ref()
+    }
+
+    /// A server of its own, empty; `None` without KUBEBUILDER_ASSETS.
+    pub(crate) fn start(name: &str) -> Option<Self> {
+        let assets = PathBuf::from(std::env::var_os("KUBEBUILDER_ASSETS")?);
+        let folder = own_folder().join(name);
+        // Somebody else may take a port between the moment we find it free and the moment the server binds it.
+        for attempt in 0..3 {
+            let _ = fs::remove_dir_all(&folder);
+            fs::create_dir_all(&folder).expect("the target folder can be written");
+            match Self::try_start(&assets, &folder) {
+                Ok(server) => return Some(server),
+                Err(error) => eprintln!("control plane, attempt {attempt}: {error}"),
+            }
+        }
+        panic!("the control plane does not start; its logs are in {}", folder.display());
+    }
+
+    fn try_start(assets: &Path, folder: &Path) -> Result<Self, String> {
+        write_inputs(folder)?;
+        let [etcd_port, peer_port, port] = free_ports();
+        let etcd_url = format!("http://127.0.0.1:{etcd_port}");
+        let peer_url = format!("http://127.0.0.1:{peer_port}");
+        let etcd = spawn(
+            folder,
+            &assets.join("etcd"),
+            &[
+                "--unsafe-no-fsync",
+                "--log-level=warn",
+                &format!("--data-dir={}", folder.join("etcd").display()),
+                &format!("--listen-client-urls={etcd_url}"),
+                &format!("--advertise-client-urls={etcd_url}"),
+                &format!("--listen-peer-urls={peer_url}"),
+                &format!("--initial-advertise-peer-urls={peer_url}"),
+                &format!("--initial-cluster=default={peer_url}"),
+            ],
+        )?;
+        let file = |name: &str| folder.join(name).display().to_string();
+        let apiserver = spawn(
+            folder,
+            &assets.join("kube-apiserver"),
+            &[
+                &format!("--etcd-servers={etcd_url}"),
+                "--bind-address=127.0.0.1",
+                &format!("--secure-port={port}"),
+                &format!("--cert-dir={}", file("certificates")),
+                "--service-cluster-ip-range=10.0.0.0/12,fd00:10::/108",
+                "--service-node-port-range=20000-60000",
+                "--service-account-issuer=https://kubernetes.default.svc",
+                &format!("--service-account-key-file={}", file("service-accounts.pem")),
+                &format!("--service-account-signing-key-file={}", file("service-accounts.pem")),
+                &format!("--token-auth-file={}", file("tokens.csv")),
+                "--authorization-mode=RBAC",
+                &format!("--audit-policy-file={}", file("audit-policy.json")),
+                &format!("--audit-log-path={}", file("audit.log")),
+                "--disable-admission-plugins=ServiceAccount",
+                "--endpoint-reconciler-type=none",
+                // 200 controllers on two cores are not what fairness was made for: a 429 is a case's to provoke.
+                "--enable-priority-and-fairness=false",
+            ],
+        )?;
+        let url = format!("https://127.0.0.1:{port}");
+        let certificate = folder.join("certificates/apiserver.crt");
+        let deadline = Instant::now() + READY_WITHIN;
+        let mut admin = None;
+        loop {
+            for (name, process) in [("etcd", &etcd), ("kube-apiserver", &apiserver)] {
+                if let Some(status) = process.exit() {
+                    return Err(format!(
+                        "{name} ended with {status}; its log ends with\n{}",
+                        tail(&folder.join(format!("{name}.log")))
+                    ));
+                }
+            }
+            // The certificate is written before the port opens.
+            if admin.is_none() && certificate.exists() {
+                admin = Some(Api::new(&kubeconfig(&url, Some(&certificate), "admin")));
+            }
+            if let Some(admin) = &admin
+                && admin.request(http::Method::GET, "/readyz", None).is_ok()
+            {
+                break;
+            }
+            if Instant::now() > deadline {
+                return Err(format!("not ready after {READY_WITHIN:?}"));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let server = Self {
+            folder: folder.to_owned(),
+            assets: assets.to_owned(),
+            url,
+            etcd: etcd_url,
+            admin: admin.ok_or("no certificate")?,
+            users: AtomicUsize::new(0),
+            controller_manager: OnceLock::new(),
+            processes: Mutex::new(vec![etcd, apiserver]),
+        };
+        server.grant();
+        Ok(server)
+    }
+
+    /// A user name that nobody else uses; it has the rights of a Portolan.
+    pub(crate) fn new_user(&self) -> String {
+        let number = self.users.fetch_add(1, Ordering::Relaxed);
+        assert!(number < USERS, "raise USERS");
+        format!("portolan-{number}")
+    }
+
+    /// The kubeconfig of a user.
+    pub(crate) fn kubeconfig(&self, user: &str) -> Value {
+        kubeconfig(&self.url, Some(&self.folder.join("certificates/apiserver.crt")), user)
+    }
+
+    /// The kubeconfig of a user that goes through a proxy without TLS.
+    pub(crate) fn kubeconfig_through(&self, proxy: &str, user: &str) -> Value {
+        kubeconfig(proxy, None, user)
+    }
+
+    /// kubectl with these arguments, as the user `kubectl`; its output, or the error it printed.
+    pub(crate) fn kubectl(&self, arguments: &[&str], input: Option<&str>) -> Result<String, String> {
+        let kubeconfig = self.folder.join("kubectl.kubeconfig");
+        if !kubeconfig.exists() {
+            // Written beside and moved, since cases run in parallel.
+            let partial = self.folder.join(format!("kubectl.kubeconfig.{:?}", std::thread::current().id()));
+            fs::write(&partial, self.kubeconfig("kubectl").to_string()).unwrap();
+            fs::rename(&partial, &kubeconfig).unwrap();
+        }
+        let mut command = Command::new(self.assets.join("kubectl"));
+        command
+            .arg("--kubeconfig")
+            .arg(kubeconfig)
+            .arg("--cache-dir")
+            .arg(self.folder.join("kubectl-cache"))
+            .args(arguments);
+        if let Some(input) = input {
+            let file = self.folder.join(format!("kubectl-input.{:?}", std::thread::current().id()));
+            fs::write(&file, input).unwrap();
+            command.arg("-f").arg(file);
+        }
+        let output = command.output().expect("kubectl starts");
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+
+    /// Starts kube-controller-manager, once, with what deletes the objects of a deleted namespace.
+    pub(crate) fn needs_controller_manager(&self) {
+        self.controller_manager.get_or_init(|| {
+            let kubeconfig = self.folder.join("controller-manager.kubeconfig");
+            fs::write(&kubeconfig, self.kubeconfig("controller-manager").to_string()).unwrap();
+            let [port] = free_ports();
+            spawn(
+                &self.folder,
+                &self.assets.join("kube-controller-manager"),
+                &[
+                    &format!("--kubeconfig={}", kubeconfig.display()),
+                    "--controllers=namespace-controller,garbage-collector-controller",
+                    "--leader-elect=false",
+                    "--bind-address=127.0.0.1",
+                    &format!("--secure-port={port}"),
+                    &format!("--cert-dir={}", self.folder.join("controller-manager").display()),
+                ],
+            )
+            .expect("kube-controller-manager starts")
+        });
+    }
+
+    /// What the README tells users to do: `portolan crds | kubectl apply --server-side -f -`.
+    pub(crate) fn apply_crds(&self) {
+        let crds = Command::new(env!("CARGO_BIN_EXE_portolan")).arg("crds").output().expect("portolan starts");
+        assert!(crds.status.success(), "portolan crds: {}", String::from_utf8_lossy(&crds.stderr));
+        let crds = String::from_utf8(crds.stdout).expect("UTF-8");
+        self.kubectl(&["apply", "--server-side"], Some(&crds)).unwrap_or_else(|error| panic!("{error}"));
+        self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], None)
+            .unwrap_or_else(|error| panic!("{error}"));
+        // Established or not, the server takes two more seconds to fill the cache of a new kind, and answers 429 until then.
+        // A list at version 0 is answered from that cache.
+        let list = "/apis/portolan.dev/v1alpha1/loadbalancerrecords?resourceVersion=0";
+        eventually("the new kind is served", READY_WITHIN, || {
+            self.admin.request(http::Method::GET, list, None).map(|_| ()).map_err(|refused| refused.to_string())
+        });
+    }
+
+    /// Two nodes, both families; nobody runs on them.
+    fn make_nodes(&self) {
+        for number in 1..=2 {
+            let name = format!("node-{number}");
+            let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
+            self.admin.create("/api/v1/nodes", &node);
+            let addresses = json!([
+                {"type": "InternalIP", "address": format!("198.51.100.{number}")},
+                {"type": "InternalIP", "address": format!("2001:db8:51::{number}")},
+                {"type": "Hostname", "address": name},
+            ]);
+            let status =
+                json!({"status": {"addresses": addresses, "conditions": [{"type": "Ready", "status": "True"}]}});
+            self.admin.patch(&format!("/api/v1/nodes/{name}/status"), &status);
+        }
+    }
+
+    /// What a Portolan may do, and nothing else: a request beyond it is answered 403 and fails the case.
+    fn grant(&self) {
+        let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
+        let read = ["get", "list", "watch"];
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "portolan"},
+            "rules": [
+                rule("", &["services", "nodes", "namespaces"], &read),
+                rule("", &["services", "services/status"], &["patch", "update"]),
+                rule("discovery.k8s.io", &["endpointslices"], &read),
+                rule("", &["events"], &["get", "list", "create", "patch", "update"]),
+                rule("events.k8s.io", &["events"], &["get", "list", "create", "patch", "update"]),
+                rule("coordination.k8s.io", &["leases"], &["get", "create", "update", "patch"]),
+                rule("apiextensions.k8s.io", &["customresourcedefinitions"], &["get", "list"]),
+                rule("portolan.dev", &["*"], &["get", "list", "watch", "create", "update", "patch", "delete"]),
+            ],
+        });
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "portolan"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "portolan"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "portolans"}],
+        });
+        self.admin.create("/apis/rbac.authorization.k8s.io/v1/clusterroles", &role);
+        self.admin.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.processes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().rev().for_each(Process::kill);
+    }
+}
+
+/// Key, users and audit policy.
+fn write_inputs(folder: &Path) -> Result<(), String> {
+    let key = folder.join("service-accounts.pem");
+    let made = Command::new("openssl").args(["genrsa", "-out"]).arg(&key).arg("2048").output();
+    if !made.is_ok_and(|output| output.status.success()) {
+        return Err("openssl is needed to make a service-account key".into());
+    }
+    let mut tokens = String::from("admin,admin,admin,system:masters\nkubectl,kubectl,kubectl,system:masters\n");
+    tokens.push_str("controller-manager,controller-manager,controller-manager,system:masters\n");
+    for number in 0..USERS {
+        tokens.push_str(&format!("portolan-{number},portolan-{number},portolan-{number},portolans\n"));
+    }
+    // Writes in full, reads not at all; leases without their bodies.
+    let policy = json!({
+        "apiVersion": "audit.k8s.io/v1", "kind": "Policy",
+        "omitStages": ["RequestReceived", "ResponseStarted"],
+        "rules": [
+            {"level": "None", "verbs": ["get", "list", "watch"]},
+            {"level": "None", "users": ["system:apiserver"]},
+            {"level": "Metadata", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
+            {"level": "Request", "omitManagedFields": true},
+        ],
+    });
+    fs::write(folder.join("tokens.csv"), tokens).map_err(|error| error.to_string())?;
+    fs::write(folder.join("audit-policy.json"), policy.to_string()).map_err(|error| error.to_string())
+}
+
+/// A kubeconfig; JSON is YAML. A user's token is its name.
+fn kubeconfig(url: &str, certificate: Option<&Path>, user: &str) -> Value {
+    let mut cluster = json!({"server": url});
+    if let Some(certificate) = certificate {
+        cluster["certificate-authority"] = json!(certificate);
+    }
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "suite",
+        "contexts": [{"name": "suite", "context": {"cluster": "suite", "user": user}}],
+        "clusters": [{"name": "suite", "cluster": cluster}],
+        "users": [{"name": user, "user": {"token": user}}],
+    })
+}
+
+/// Starts a binary with its output in `NAME.log`.
+fn spawn(folder: &Path, binary: &Path, arguments: &[&str]) -> Result<Process, String> {
+    let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let log = fs::File::create(folder.join(format!("{name}.log"))).map_err(|error| error.to_string())?;
+    let mut command = Command::new(binary);
+    command.args(arguments).stdout(log.try_clone().map_err(|error| error.to_string())?).stderr(log);
+    Process::spawn(&mut command).map_err(|error| format!("{}: {error}", binary.display()))
+}
+
+/// Ports that are free now, all different.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("bound").port())
+}
+
+/// The folder of this test process. Those of earlier processes that have ended are removed; the last one's stays for a look.
+fn own_folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("suite");
+        for entry in fs::read_dir(&parent).into_iter().flatten().flatten() {
+            let alive = Path::new("/proc").join(entry.file_name()).exists();
+            if !alive {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        parent.join(std::process::id().to_string())
+    })
+}
+
+/// The last lines of a log.
+pub(crate) fn tail(file: &Path) -> String {
+    let text = fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
