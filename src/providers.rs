@@ -38,6 +38,15 @@ pub(crate) fn check_parameters(provider: &str, parameters: &Value) -> Option<Vec
     }
 }
 
+/// The parameter that says where a provider keeps what it makes. Another place is another world: what was made in the old one
+/// must be removed there.
+pub(crate) fn place<'a>(provider: &ProviderName, parameters: &'a Value) -> Option<&'a Value> {
+    match provider.as_str() {
+        "mock" => parameters.get("state"),
+        _ => None,
+    }
+}
+
 /// All providers in use, each made once for its parameters.
 pub(crate) struct Providers {
     instance: Instance,

@@ -50,6 +50,9 @@ pub(crate) async fn release(
     let ours = instance.finalizer();
     let is_kept = |finalizer: &&String| **finalizer != ours && !(standard && *finalizer == STANDARD_FINALIZER);
     let finalizers: Vec<&String> = service.object.finalizers.iter().filter(is_kept).collect();
+    if finalizers.len() == service.object.finalizers.len() && conditions == service.object.conditions {
+        return Ok(());
+    }
     let mut patch = json!({"metadata": {"resourceVersion": service.version, "finalizers": finalizers}});
     if conditions != service.object.conditions
         && let Some(patch) = patch.as_object_mut()

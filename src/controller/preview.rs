@@ -110,6 +110,7 @@ pub(crate) async fn preview(
                 Standing::ClassNotConfigured { class } => {
                     preview.why = format!("class {class} is not configured any more: everything stays as it is");
                 }
+                Standing::Paused => preview.why = "paused: everything stays as it is".to_owned(),
                 Standing::OtherInstance(instance) => {
                     preview.why = format!("instance {:?} still cleans up: waiting", instance.as_str());
                 }

@@ -3,17 +3,20 @@
 //! Order of the marks: finalizer, record, effects; and back: effects, record, finalizer. A crash between any two writes leaves
 //! enough behind for the next pass to end in the same place.
 
+mod removal;
+mod report;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use portolan_core::claim::{Claim, Claimed, NotOurs, Standing, WasOurs, claim, load_balancer_of};
+use portolan_core::claim::{Claim, Claimed, NotOurs, PAUSED_ANNOTATION, Standing, claim, load_balancer_of};
 use portolan_core::class::{Class, Classes};
 use portolan_core::desire::{self, Desired, Settings, desire};
-use portolan_core::events::{self, Event, EventType};
-use portolan_core::provider::{Error, ErrorKind, Outcome, Provider, Verdict as Finding};
+use portolan_core::events::{self, Event};
+use portolan_core::provider::{Provider, Verdict as Finding};
 use portolan_core::reason::{ConditionType, Reason};
-use portolan_core::record::{ClaimedBy, Record, Records, RecordsError};
+use portolan_core::record::{Record, Records, RecordsError};
 use portolan_core::refusal::Refusal;
 use portolan_core::snapshot::{Service, Snapshot, Versioned};
 use portolan_core::status::{self, Findings, Status};
@@ -26,8 +29,8 @@ use crate::cluster::records::ClusterRecords;
 use crate::cluster::{finalizers, status as status_writer};
 use crate::controller::gate::{Gate, Stopped};
 use crate::controller::index::Written;
-use crate::controller::walk::{End, Walked, walk};
-use crate::providers::{Providers, with_provider};
+use crate::controller::walk::walk;
+use crate::providers::{self, Providers, with_provider};
 
 /// How long to wait for the watch to show what somebody else wrote. Its event ends the wait; this is for an event that never
 /// comes.
@@ -149,6 +152,10 @@ impl Pass<'_> {
                 );
                 return self.only_accepted(&service, Finding::no(Reason::ClassNotConfigured, message)).await;
             }
+            Standing::Paused => {
+                let message = format!("everything stays as it is while the annotation {PAUSED_ANNOTATION} is there");
+                return self.only_accepted(&service, Finding::no(Reason::Paused, message)).await;
+            }
             Standing::OtherInstance(instance) => {
                 let message =
                     format!("instance {:?} of Portolan still cleans up after this Service", instance.as_str());
@@ -172,7 +179,10 @@ impl Pass<'_> {
     /// The record stands for something that this class did not make.
     fn has_moved(&self, record: &Record, class: &Class) -> bool {
         let now = self.reconciler.classes.named(record.class.as_str());
-        record.provider != class.provider || now.is_none_or(|now| now.name != class.name)
+        record.provider != class.provider
+            || now.is_none_or(|now| now.name != class.name)
+            || providers::place(&record.provider, &record.parameters)
+                != providers::place(&class.provider, &class.parameters)
     }
 
     /// Serves a Service: desire, marks, plan, status.
@@ -300,179 +310,12 @@ impl Pass<'_> {
         }
     }
 
-    /// Writes the status that a walk has led to.
-    async fn report<P: Provider>(
-        &mut self,
-        provider: &P,
-        service: &Versioned<Service>,
-        class: &Class,
-        desired: &Desired,
-        walked: Walked<P::State>,
-    ) -> Result<Verdict, Interrupted> {
-        let refused_ports = desired.refused_ports.get(&service.object.uid).map(Vec::as_slice).unwrap_or_default();
-        let mut accepted = if desired.load_balancer.listeners.is_empty() {
-            status::refused(&Refusal { reasons: refused_ports.to_vec() })
-        } else {
-            status::accepted(class.name.as_str(), refused_ports)
-        };
-        let Some(state) = walked.state else {
-            return match walked.end {
-                End::Failed(error) => self.failed_unseen(service, accepted, &error).await,
-                End::Settled | End::Waiting(_) | End::Refused(_) => Ok(Verdict::Retry),
-                End::RecordLost(error) => Err(error.into()),
-                End::Stopped(stopped) => Err(stopped.into()),
-            };
-        };
-        let mut outcome = provider.outcome(Some(&desired.load_balancer), &state);
-        let verdict = match walked.end {
-            End::Settled => match &outcome.wait {
-                None => Verdict::Done,
-                Some(wait) => Verdict::WaitAtMost(wait.at_most),
-            },
-            End::Waiting(wait) => {
-                outcome.programmed = Finding::no(Reason::Provisioning, wait.on);
-                Verdict::WaitAtMost(wait.at_most)
-            }
-            End::Failed(error) if self.is_passing(&error, service) => return Ok(Verdict::Retry),
-            End::Failed(error) => {
-                blame(&mut outcome, &error);
-                match error.kind {
-                    ErrorKind::Terminal => Verdict::Done,
-                    ErrorKind::Retry => Verdict::Retry,
-                    ErrorKind::Wait(at_most) => Verdict::WaitAtMost(at_most),
-                }
-            }
-            End::Refused(refusal) => {
-                let reason = refusal.reason();
-                if reason.hop() == ConditionType::Accepted {
-                    accepted = status::refused(&refusal);
-                } else {
-                    blame(&mut outcome, &Error::terminal(reason, refusal.to_string()));
-                }
-                Verdict::Done
-            }
-            End::RecordLost(error) => return Err(error.into()),
-            End::Stopped(stopped) => return Err(stopped.into()),
-        };
-        let findings = Findings { accepted, refused_ports, outcome: &outcome };
-        let status = status::status(&service.object, &findings, &self.reconciler.now());
-        let published_now = status.ingress != service.object.ingress;
-        self.write_status(service, &status).await?;
-        // What is published decides what a replace may take away, so a change of it is looked at once more.
-        Ok(if published_now && verdict == Verdict::Done { Verdict::Again } else { verdict })
-    }
-
-    /// The first failure of a Service that works is not yet news: a provider's hiccup must not rewrite every status.
-    fn is_passing(&self, error: &Error, service: &Versioned<Service>) -> bool {
-        let works = service.object.conditions.iter().any(|condition| {
-            condition.condition_type == ConditionType::Programmed.name()
-                && condition.reason == Reason::Programmed.code()
-        });
-        error.kind == ErrorKind::Retry && self.attempt == 0 && works
-    }
-
-    /// A failure before anything could be seen: the status keeps what it says of the load balancer.
-    async fn failed_unseen(
-        &mut self,
-        service: &Versioned<Service>,
-        accepted: Finding,
-        error: &Error,
-    ) -> Result<Verdict, Interrupted> {
-        if !self.is_passing(error, service) {
-            let programmed = Finding::no(error.reason, error.message.clone());
-            let findings = [(ConditionType::Accepted, accepted), (ConditionType::Programmed, programmed)];
-            let status = status::only(&service.object, &findings, &self.reconciler.now());
-            self.write_status(service, &status).await?;
-        }
-        Ok(match error.kind {
-            ErrorKind::Terminal => Verdict::Done,
-            ErrorKind::Retry => Verdict::Retry,
-            ErrorKind::Wait(at_most) => Verdict::WaitAtMost(at_most),
-        })
-    }
-
     /// Says that a Service is not acted on, and changes nothing else.
     async fn only_accepted(&mut self, service: &Versioned<Service>, accepted: Finding) -> Result<Verdict, Interrupted> {
         let findings = [(ConditionType::Accepted, accepted)];
         let status = status::only(&service.object, &findings, &self.reconciler.now());
         self.write_status(service, &status).await?;
         Ok(Verdict::Done)
-    }
-
-    /// A Service that was ours: effects, record, marks.
-    async fn clean_up(
-        &mut self,
-        service: &Versioned<Service>,
-        own: Option<&Record>,
-        why: WasOurs,
-    ) -> Result<Verdict, Interrupted> {
-        // The finalizer goes only when no record is left, and that is asked of the server: the cache may lag behind a write of
-        // an earlier pass.
-        let stored = match own {
-            Some(record) => Some(record.clone()),
-            None => self.reconciler.records.get(&self.snapshot.id).await?,
-        };
-        if let Some(record) = &stored {
-            let verdict = self.remove(record, Some(service)).await?;
-            if verdict != Verdict::Forgotten {
-                return Ok(verdict);
-            }
-        }
-        self.gate.check()?;
-        let Reconciler { client, classes, .. } = self.reconciler;
-        let by_default = stored.is_none_or(|record| record.claimed_by == ClaimedBy::Default);
-        let standard = match why {
-            // Upstream's finalizer on a Service with a class was never ours.
-            WasOurs::Deleting => by_default && service.object.class.is_none(),
-            WasOurs::TypeChanged => by_default,
-            WasOurs::HandedOver => false,
-        };
-        let conditions = status::without_ours(&service.object, why == WasOurs::HandedOver);
-        finalizers::release(client, service, &classes.instance, standard, &conditions).await?;
-        Ok(Verdict::Forgotten)
-    }
-
-    /// Removes a load balancer and then its record. `Forgotten` when both are gone.
-    async fn remove(&mut self, record: &Record, service: Option<&Versioned<Service>>) -> Result<Verdict, Interrupted> {
-        let since = record.version.as_ref().map(ToString::to_string).unwrap_or_default();
-        if let Some(service) = service {
-            self.tell(service, &[Event { since: since.clone(), ..events::deleting() }]).await;
-        }
-        let mut record = record.clone();
-        let end = match self.reconciler.providers.of_record(&record) {
-            Err(error) => End::Failed(error),
-            Ok(provider) => with_provider!(provider, provider => {
-                walk(&provider, None, &mut record, &self.reconciler.records, self.gate).await.end
-            }),
-        };
-        let failure = match end {
-            End::Settled => None,
-            End::Waiting(wait) => return Ok(Verdict::WaitAtMost(wait.at_most)),
-            End::Failed(error) => Some(error.to_string()),
-            End::Refused(refusal) => Some(refusal.to_string()),
-            End::RecordLost(error) => return Err(error.into()),
-            End::Stopped(stopped) => return Err(stopped.into()),
-        };
-        if let Some(failure) = failure {
-            if let (Some(service), true) = (service, self.attempt > 0) {
-                let message = format!("Error deleting load balancer: {failure}");
-                self.tell(
-                    service,
-                    &[Event { since, ..Event::new(EventType::Warning, "DeleteLoadBalancerFailed", message) }],
-                )
-                .await;
-            }
-            return Err(Interrupted::Failed(failure));
-        }
-        self.gate.check()?;
-        self.reconciler.records.delete(&record).await?;
-        if let Some(version) = record.version {
-            self.written.push(Written::RecordDeleted(record.id, version));
-        }
-        if let Some(service) = service {
-            self.tell(service, &[Event { since, ..events::deleted() }]).await;
-        }
-        Ok(Verdict::Forgotten)
     }
 
     /// Writes the status and tells its news; nothing if it is no news.
@@ -491,18 +334,6 @@ impl Pass<'_> {
 
     async fn tell(&self, service: &Versioned<Service>, events: &[Event]) {
         self.reconciler.events.tell(&service.object, events).await;
-    }
-}
-
-/// Puts a failure where it belongs: on the condition that names the failing hop.
-fn blame(outcome: &mut Outcome, error: &Error) {
-    let finding = Finding::no(error.reason, error.message.clone());
-    match error.reason.hop() {
-        ConditionType::AddressAssigned => {
-            outcome.assigned = finding;
-            outcome.programmed = Finding::no(Reason::AddressPending, "waits for an address");
-        }
-        ConditionType::Accepted | ConditionType::Programmed | ConditionType::Reachable => outcome.programmed = finding,
     }
 }
 

@@ -237,3 +237,29 @@ fn a_moved_default_moves_nobody() {
         world.gone("bare");
     });
 }
+
+#[test]
+fn a_paused_service_is_left_as_it_is_and_says_so() {
+    real(|world| {
+        let _controller = world.setup().start();
+        world.create("web", json!({}));
+        let before = addresses(&world.addressed("web"));
+        let state = world.mock().balancers();
+        world.edit("web", json!({"metadata": {"annotations": {"portolan.dev/paused": "true"}}}));
+        world.condition("web", "portolan.dev/Accepted", "False", "Paused");
+        world.edit(
+            "web",
+            json!({"spec": {"ports": [{"name": "http", "port": 81, "targetPort": 8080, "protocol": "TCP"}]}}),
+        );
+        has_looked_at_everything(world);
+        let paused = world.mock().balancers();
+        assert!(state.iter().all(|(id, balancer)| paused.get(id) == Some(balancer)), "{paused:#?}");
+        world.edit("web", json!({"metadata": {"annotations": {"portolan.dev/paused": null}}}));
+        let on = world.condition("web", "portolan.dev/Accepted", "True", "Accepted");
+        assert_eq!(addresses(&on), before);
+        eventually("port 81 is served", SOON, || {
+            let state = format!("{:#}", world.mock().state());
+            if state.contains("\"port\": 81") { Ok(()) } else { Err(state) }
+        });
+    });
+}

@@ -260,3 +260,39 @@ fn what_is_not_ours_at_the_provider_is_never_touched() {
         controller.is_well();
     });
 }
+
+#[test]
+fn an_edit_that_cannot_be_served_keeps_address_and_load_balancer_as_they_were() {
+    real(|world| {
+        let _controller = world.setup().start();
+        world.create("web", json!({}));
+        let before = world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        let state = world.mock().balancers();
+        world.edit("web", json!({"metadata": {"annotations": {"portolan.dev/scheme": "bogus"}}}));
+        let refused = world.condition("web", "portolan.dev/Accepted", "False", "InvalidAnnotation");
+        assert_eq!(addresses(&refused), addresses(&before));
+        assert_eq!(world.mock().balancers(), state);
+        world.edit("web", json!({"metadata": {"annotations": {"portolan.dev/scheme": null}}}));
+        let healed = world.condition("web", "portolan.dev/Accepted", "True", "Accepted");
+        assert_eq!(addresses(&healed), addresses(&before));
+    });
+}
+
+#[test]
+fn a_class_that_moves_to_another_state_folder_leaves_nothing_in_the_old_one() {
+    real(|world| {
+        let controller = world.setup().start();
+        world.create("web", json!({}));
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        drop(controller);
+        let elsewhere = world.folder.join("elsewhere");
+        let _controller = world.setup().class(parameters(json!({"state": elsewhere}))).start();
+        eventually("nothing is left in the old folder", SOON, || match world.mock().balancers() {
+            left if left.is_empty() => Ok(()),
+            left => Err(format!("{left:#?}")),
+        });
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        world.delete("web");
+        world.gone("web");
+    });
+}

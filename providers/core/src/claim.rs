@@ -14,7 +14,8 @@ use crate::snapshot::{Service, ServiceType};
 /// `claimByTypeAnnotation` to us.
 pub const TYPE_ANNOTATION: &str = "service.beta.kubernetes.io/aws-load-balancer-type";
 
-/// Leaves everything of a Service as it is.
+/// Leaves everything of a live Service as it is: any value but Go's false (`0`, `f`, `F`, `false`, `FALSE`, `False`). Deletion and a
+/// change of type are still cleaned up, because then there is nothing left to leave as it is.
 pub const PAUSED_ANNOTATION: &str = "portolan.dev/paused";
 
 /// The decision.
@@ -57,6 +58,8 @@ pub enum Standing {
         /// The class as the Service or its record names it.
         class: String,
     },
+    /// Its annotation asks to leave everything as it is.
+    Paused,
     /// A record of another instance still names it: wait until that is gone.
     OtherInstance(Instance),
 }
@@ -126,6 +129,7 @@ pub fn claim(service: &Service, records: &[&Record], classes: &Classes) -> Claim
     };
     let standing = match records.iter().find(|record| record.instance != classes.instance) {
         Some(foreign) => Standing::OtherInstance(foreign.instance.clone()),
+        None if is_paused(service) => Standing::Paused,
         None => standing,
     };
     Claim::Claimed(Claimed { standing, by, warnings })
@@ -189,6 +193,13 @@ fn sticky(
         None => Standing::ClassNotConfigured { class: record.class.as_str().to_owned() },
     };
     Some((standing, record.claimed_by, warnings))
+}
+
+fn is_paused(service: &Service) -> bool {
+    match service.annotations.get(PAUSED_ANNOTATION).map(String::as_str) {
+        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
+        Some(_) => true,
+    }
 }
 
 enum TypeAnnotation {

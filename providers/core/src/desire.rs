@@ -86,6 +86,7 @@ pub fn desire(input: &Input<'_>) -> Result<Desired, Refusal> {
     let requested = addresses::requested(service, input.capabilities, &families, &mut refused, &mut warnings);
     let scheme = scheme::scheme(service, input.capabilities, &mut refused);
     let source_ranges = ranges::source_ranges(service, input.capabilities, &mut refused);
+    affinity(service, input.capabilities, &mut refused);
     sharing(service, &mut refused);
     Refusal::unless_empty(refused)?;
 
@@ -124,6 +125,16 @@ pub fn desire(input: &Input<'_>) -> Result<Desired, Refusal> {
 /// A Service as a member of its load balancer.
 pub fn member(service: &Service) -> Member {
     Member { uid: service.uid.clone(), namespace: service.key.namespace.clone(), name: service.key.name.clone() }
+}
+
+/// Session affinity by capability: spreading a client over endpoints is not what was asked for.
+fn affinity(service: &Service, capabilities: &Capabilities, refused: &mut Vec<Refused>) {
+    if service.session_affinity.is_some() && !capabilities.session_affinity {
+        refused.push(Refused::whole(
+            Reason::SessionAffinityNotSupported,
+            "spec.sessionAffinity: this provider cannot keep a client at one endpoint; set it to None",
+        ));
+    }
 }
 
 /// The annotation that asks to share a load balancer.

@@ -110,7 +110,9 @@ fn news(condition_type: ConditionType, before: Option<&Condition>, after: &Condi
 }
 
 fn is_quiet(reason: &str) -> bool {
-    [Reason::NotRequested, Reason::Provisioning, Reason::AddressPending].iter().any(|quiet| quiet.code() == reason)
+    [Reason::NotRequested, Reason::Provisioning, Reason::AddressPending, Reason::Paused, Reason::OtherInstance]
+        .iter()
+        .any(|quiet| quiet.code() == reason)
 }
 
 /// Warnings of a desire, which refuse nothing.

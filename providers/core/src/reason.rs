@@ -72,6 +72,8 @@ reasons! {
     PortsRefused,
     /// The class is no longer in the configuration. The Service keeps what it has and nothing is changed until the class is back or the Service is deleted.
     ClassNotConfigured,
+    /// The annotation `portolan.dev/paused` asks to leave everything as it is. Remove it to go on.
+    Paused,
     /// Another Portolan of this cluster still cleans up after this Service. Nothing to do but wait.
     OtherInstance,
     /// The stored object holds values that no API server should have accepted. Edit the named fields.
@@ -140,6 +142,7 @@ impl Reason {
             Self::Accepted
             | Self::PortsRefused
             | Self::ClassNotConfigured
+            | Self::Paused
             | Self::OtherInstance
             | Self::InvalidSpec
             | Self::InvalidAnnotation

@@ -168,6 +168,20 @@ fn a_record_of_another_instance_is_waited_for() {
 }
 
 #[test]
+fn a_paused_service_is_left_as_it_is_until_it_is_deleted() {
+    for (value, paused) in [("true", true), ("", true), ("yes", true), ("false", false), ("0", false)] {
+        let mut service = with_class(MOCK);
+        service.annotations.insert(PAUSED_ANNOTATION.to_owned(), value.to_owned());
+        let is_paused =
+            matches!(claim(&service, &[], &mock_only()), Claim::Claimed(Claimed { standing: Standing::Paused, .. }));
+        assert_eq!(is_paused, paused, "{value:?}");
+        service.deleting = true;
+        service.finalizers = vec![FINALIZER.to_owned()];
+        assert_eq!(claim(&service, &[], &mock_only()), Claim::WasOurs(WasOurs::Deleting));
+    }
+}
+
+#[test]
 fn the_finalizer_of_another_instance_is_no_mark_of_ours() {
     let service = Service { finalizers: vec![format!("{FINALIZER}.blue")], deleting: true, ..with_class(MOCK) };
     assert_eq!(claim(&service, &[], &mock_only()), Claim::NotOurs(NotOurs::Deleting));

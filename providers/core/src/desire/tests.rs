@@ -336,6 +336,15 @@ fn the_scheme_is_ours_to_refuse_by_name() {
 }
 
 #[test]
+fn session_affinity_goes_by_capability() {
+    let mut world = World::of(service("a"));
+    world.service.session_affinity = Some(600);
+    assert_eq!(world.balancer().listeners[0].session_affinity, Some(600));
+    world.capabilities.session_affinity = false;
+    assert_eq!(world.refusals(), [Reason::SessionAffinityNotSupported]);
+}
+
+#[test]
 fn every_reason_is_told_at_once() {
     let mut world = World::of(service("a"));
     world.service.defects = vec!["spec.ports[0].port is 70000, not 1 to 65535".to_owned()];
