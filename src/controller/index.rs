@@ -67,6 +67,8 @@ pub struct Index {
     slices_of: BTreeMap<ServiceKey, Vec<Arc<Slice>>>,
     /// The records, of any instance, that name a UID.
     naming: BTreeMap<Uid, BTreeSet<LoadBalancerId>>,
+    /// How many lists of records were complete when each load balancer's last snapshot was taken.
+    passes: HashMap<LoadBalancerId, u64>,
     /// All Nodes as a snapshot holds them, until one changes.
     all_nodes: OnceLock<Arc<Vec<Arc<Node>>>>,
     synced: bool,
@@ -85,6 +87,7 @@ impl Index {
             alone: HashMap::new(),
             slices_of: BTreeMap::new(),
             naming: BTreeMap::new(),
+            passes: HashMap::new(),
             all_nodes: OnceLock::new(),
             synced: false,
         }
@@ -123,40 +126,54 @@ impl Index {
         }
         if self.synced {
             dirty.append(&mut concerned);
-        } else if self.services.listed() && self.slices.listed() && self.nodes.listed() && self.records.listed() {
+        } else if [self.services.lists(), self.slices.lists(), self.nodes.lists(), self.records.lists()]
+            .iter()
+            .all(|lists| *lists > 0)
+        {
             self.synced = true;
             dirty.append(&mut self.all());
         }
     }
 
-    /// Takes in a write that a pass over `by` has made, so that no later snapshot shows it undone. It concerns all but `by`.
+    /// Takes in a write that a pass over `by` has made, so that no later snapshot shows it undone. It concerns all but `by`; and `by`
+    /// too if the index knows better by now.
     pub fn written(&mut self, by: &LoadBalancerId, written: Written, dirty: &mut Dirty) {
         let mut concerned = Dirty::new();
-        let mut surprising = false;
-        match written {
+        let agreed = match written {
             Written::Service(service) => {
+                let (key, object) = (service.object.key.clone(), Arc::clone(&service.object));
+                let held = self.services.get(&key).filter(|held| held.object.uid == object.uid);
                 // We never create Services. One that the index does not hold was deleted meanwhile.
-                let held = self.services.get(&service.object.key);
-                if held.is_some_and(|held| held.object.uid == service.object.uid)
-                    && let Some(change) = self.services.written(service)
-                {
-                    surprising = is_foreign_edit(&change);
+                let change = held.is_some().then(|| self.services.written(service)).flatten();
+                let foreign = change.as_ref().is_some_and(is_foreign_edit);
+                if let Some(change) = change {
                     self.service_changed(change, &mut concerned);
                 }
+                !foreign && self.services.get(&key).is_some_and(|held| held.object == object)
             }
             Written::Record(record) => {
-                if let Some(change) = self.records.written(record) {
+                // A list that was completed since the pass began may have shown both the write and that somebody has undone it: then
+                // nothing would ever remove the record here again. If it is there, the watch brings it.
+                let outlived = self.passes.get(by) != Some(&self.records.lists());
+                if (!outlived || self.records.get(&record.id).is_some())
+                    && let Some(change) = self.records.written(Arc::clone(&record))
+                {
                     self.record_changed(change, &mut concerned);
                 }
+                self.records.get(&record.id).is_some_and(|held| held.same_content(&record))
             }
             Written::RecordDeleted(id, version) => {
+                self.passes.remove(by); // most likely the last that is heard of it
                 if let Some(change) = self.records.deleted(&id, &version) {
                     self.record_changed(change, &mut concerned);
                 }
+                self.records.get(&id).is_none()
             }
-        }
-        if !surprising {
+        };
+        if agreed {
             concerned.remove(by);
+        } else {
+            concerned.insert(by.clone());
         }
         if self.synced {
             dirty.append(&mut concerned);
@@ -171,8 +188,18 @@ impl Index {
         services.chain(records).collect()
     }
 
-    /// What a pass over this load balancer reads.
-    pub fn snapshot(&self, id: &LoadBalancerId) -> Snapshot {
+    /// What a pass over this load balancer reads. The pass hands its writes to [`Self::written`].
+    pub fn snapshot(&mut self, id: &LoadBalancerId) -> Snapshot {
+        let snapshot = self.view(id);
+        if snapshot.services.is_empty() && snapshot.record.is_none() {
+            self.passes.remove(id); // nothing is left of it
+        } else {
+            self.passes.insert(id.clone(), self.records.lists());
+        }
+        snapshot
+    }
+
+    fn view(&self, id: &LoadBalancerId) -> Snapshot {
         let record = self.records.get(id).filter(|record| self.is_ours(record)).cloned();
         let members = record.iter().flat_map(|record| &record.members);
         let services: BTreeMap<_, _> = std::iter::once(id.clone())
@@ -323,5 +350,7 @@ fn is_foreign_edit(change: &Change<Versioned<Service>>) -> bool {
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod objects;
 #[cfg(test)]
 mod tests;

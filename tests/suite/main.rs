@@ -31,6 +31,7 @@ mod rights;
 mod server;
 
 mod absence;
+mod at_rest;
 mod classes;
 mod crash;
 mod harness_cases;
@@ -39,5 +40,4 @@ mod lifecycle;
 mod privilege;
 mod providers;
 mod rivals;
-mod silence;
 mod storm;

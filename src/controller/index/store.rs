@@ -54,7 +54,7 @@ pub(super) struct Store<T: Object> {
     seen: u64,
     /// While a list goes on: the names in it, and the highest version.
     listing: Option<(BTreeSet<T::Name>, u64)>,
-    listed: bool,
+    lists: u64,
 }
 
 #[derive(Debug)]
@@ -66,7 +66,7 @@ struct Item<T> {
 
 impl<T: Object> Default for Store<T> {
     fn default() -> Self {
-        Self { items: BTreeMap::new(), tombstones: BTreeMap::new(), seen: 0, listing: None, listed: false }
+        Self { items: BTreeMap::new(), tombstones: BTreeMap::new(), seen: 0, listing: None, lists: 0 }
     }
 }
 
@@ -79,9 +79,9 @@ impl<T: Object> Store<T> {
         self.items.values().map(|item| &item.object)
     }
 
-    /// A first list is complete.
-    pub(super) fn listed(&self) -> bool {
-        self.listed
+    /// How many lists were completed.
+    pub(super) fn lists(&self) -> u64 {
+        self.lists
     }
 
     /// Takes in what the watch says. Returns what differs now; a change of nothing but the version is not among it.
@@ -180,7 +180,7 @@ impl<T: Object> Store<T> {
     /// them back, and the change makes a pass ask the server meanwhile.
     fn finish_list(&mut self) -> Vec<Change<T>> {
         let Some((names, highest)) = self.listing.take() else { return Vec::new() };
-        self.listed = true;
+        self.lists += 1;
         self.seen = highest;
         self.tombstones.retain(|name, deleted| names.contains(name) || *deleted > highest);
         let (kept, gone) = mem::take(&mut self.items).into_iter().partition(|(name, _)| names.contains(name));
