@@ -63,7 +63,6 @@ fn a_stripped_finalizer_comes_back_and_nothing_else_changes() {
 #[test]
 fn a_namespace_deleted_meanwhile_is_released() {
     real(|world| {
-        world.server.needs_controller_manager();
         let setup = served_then_alone(world);
         let namespace = format!("/api/v1/namespaces/{}", world.namespace);
         world.api.delete(&namespace);
@@ -83,7 +82,6 @@ fn a_namespace_deleted_meanwhile_is_released() {
 #[test]
 fn a_namespace_deleted_by_force_is_cleaned_up_from_the_records() {
     real(|world| {
-        world.server.needs_controller_manager();
         let setup = served_then_alone(world);
         let namespace = format!("/api/v1/namespaces/{}", world.namespace);
         world.edit("web", json!({"metadata": {"finalizers": null}}));

@@ -8,10 +8,19 @@ use std::time::Instant;
 use crate::harness::World;
 use crate::server::Server;
 
-/// Runs the case in a [`World`] of its own.
+/// Runs the case in a [`World`] of its own, beside Kubernetes' own controllers and a cloud's.
 pub(crate) fn real(case: impl FnOnce(&World)) {
+    run(Server::shared(), case);
+}
+
+/// Runs the case in a [`World`] of its own on a server where Portolans are the only controllers.
+pub(crate) fn without_neighbours(case: impl FnOnce(&World)) {
+    run(Server::without_neighbours(), case);
+}
+
+fn run(server: Option<&'static Server>, case: impl FnOnce(&World)) {
     let name = type_name_of_val(&case).trim_start_matches("suite::").trim_end_matches("::{{closure}}").to_owned();
-    let Some(server) = Server::shared() else {
+    let Some(server) = server else {
         say(&format!("SKIPPED: needs KUBEBUILDER_ASSETS (tests/run sets it): {name}"));
         record("skipped", &name, 0.0);
         return;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::case::real;
+use crate::case::{real, without_neighbours};
 use crate::harness::{Controller, SOON, World, addresses, condition, eventually, finalizers};
 
 const STANDARD_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
@@ -83,7 +83,7 @@ fn an_alias_means_its_class() {
 
 #[test]
 fn a_service_without_a_class_is_served_by_the_default_class_only() {
-    real(|world| {
+    without_neighbours(|world| {
         let without = world.another("no_default");
         let controller = without.setup().start();
         without.create("web", json!({"spec": {"loadBalancerClass": null}}));
@@ -149,7 +149,7 @@ fn the_status_of_a_foreign_class_survives() {
 
 #[test]
 fn services_of_other_types_are_left_alone() {
-    real(|world| {
+    without_neighbours(|world| {
         let controller = world.setup().class(json!({"default": true})).start();
         world.create("cluster-ip", json!({"spec": {"type": "ClusterIP", "loadBalancerClass": null}}));
         world.create("node-port", json!({"spec": {"type": "NodePort", "loadBalancerClass": null}}));
@@ -222,7 +222,7 @@ fn a_class_that_leaves_the_configuration_keeps_its_services_as_they_are_and_clea
 
 #[test]
 fn a_moved_default_moves_nobody() {
-    real(|world| {
+    without_neighbours(|world| {
         let setup = world.setup();
         let controller = setup.clone().class(json!({"default": true})).start();
         world.create("bare", json!({"spec": {"loadBalancerClass": null}}));

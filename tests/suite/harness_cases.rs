@@ -180,7 +180,6 @@ fn a_child_process_dies_with_its_last_handle() {
 #[test]
 fn the_controller_manager_deletes_the_objects_of_a_deleted_namespace() {
     real(|world| {
-        world.server.needs_controller_manager();
         world.create("web", json!({}));
         let namespace = format!("/api/v1/namespaces/{}", world.namespace);
         world.api.delete(&namespace);

@@ -1,8 +1,10 @@
-//! Needs: etcd, kube-apiserver, kube-controller-manager and kubectl in the folder that KUBEBUILDER_ASSETS names (`tests/run`
-//! sets it; `tests/tools` obtains them). Without it every case of this suite says `SKIPPED` and is counted as skipped.
+//! Needs: etcd, kube-apiserver, kube-controller-manager, cloud-controller-manager and kubectl in the folder that
+//! KUBEBUILDER_ASSETS names (`tests/run` sets it; `tests/tools` obtains them). Without it every case of this suite says `SKIPPED`
+//! and is counted as skipped.
 //!
-//! Black-box cases of the `portolan` binary on a real API server: one server for all, each case with its own namespace, its own
-//! instance of Portolan, its own mock state and its own user in the audit log, so that they run side by side.
+//! Black-box cases of the `portolan` binary on a real API server: one server for almost all, each case with its own namespace,
+//! its own instance of Portolan, its own mock state and its own user in the audit log, so that they run side by side; and beside
+//! the controllers of Kubernetes and of a cloud.
 //!
 //! | Module | Holds |
 //! |---|---|
@@ -37,6 +39,7 @@ mod crash;
 mod harness_cases;
 mod hostile;
 mod lifecycle;
+mod neighbours;
 mod privilege;
 mod providers;
 mod rivals;

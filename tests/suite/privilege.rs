@@ -1,16 +1,15 @@
 //! Least privilege: what `deploy/rbac.yaml` gives is enough for all that a controller does, and none of it is too much.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::case::{real, say};
+use crate::case::{say, without_neighbours};
 use crate::harness::{SOON, Setup, World, addresses, condition, eventually, finalizers};
 use crate::rights::{self, Right};
-use crate::server::Server;
 
 /// How many reduced controllers run side by side.
 const AT_ONCE: usize = 4;
@@ -18,22 +17,9 @@ const AT_ONCE: usize = 4;
 /// Rights that a controller has asked for in vain, as `VERB RESOURCE`.
 type Refused = BTreeSet<String>;
 
-/// The case's part of a server of their own, since Nodes are everybody's.
-fn elsewhere(world: &World) -> World {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    let server = SERVER.get_or_init(|| {
-        let server = Server::start("privilege").unwrap();
-        server.apply_crds();
-        server.make_nodes();
-        server
-    });
-    World::new(server, &world.namespace)
-}
-
 #[test]
 fn the_service_account_of_the_deploy_file_does_everything_and_has_no_right_that_it_does_not_use() {
-    real(|world| {
-        let world = &elsewhere(world);
+    without_neighbours(|world| {
         // As a user would: kubectl apply, then a Pod with a token of the service account.
         let file = std::fs::read_to_string(rights::FILE).unwrap();
         world.server.kubectl(&["apply"], Some(&file)).unwrap_or_else(|error| panic!("{error}"));
@@ -55,8 +41,7 @@ fn the_service_account_of_the_deploy_file_does_everything_and_has_no_right_that_
 
 #[test]
 fn each_verb_of_the_deploy_file_is_missed_when_it_is_taken_away() {
-    real(|world| {
-        let world = &elsewhere(world);
+    without_neighbours(|world| {
         let all: Vec<Right> = rights::deployed_roles().iter().flat_map(rights::rights).collect();
         let left = Mutex::new(all.clone());
         thread::scope(|scope| {

@@ -1,5 +1,5 @@
-//! A Kubernetes control plane without nodes: etcd and kube-apiserver, started once for all cases, and
-//! kube-controller-manager where a case needs it.
+//! A Kubernetes control plane without nodes: etcd and kube-apiserver, and for most cases the controllers that live in every
+//! cluster of a cloud.
 
 use std::fs;
 use std::net::TcpListener;
@@ -25,6 +25,12 @@ const USERS: usize = 2000;
 /// The group of all users `portolan-N`.
 const PORTOLANS: &str = "portolans";
 
+/// The user of kube-controller-manager.
+pub(crate) const CONTROLLER_MANAGER: &str = "controller-manager";
+
+/// The user of the cloud-controller-manager.
+pub(crate) const CLOUD_CONTROLLER_MANAGER: &str = "cloud-controller-manager";
+
 /// A running control plane.
 pub(crate) struct Server {
     /// Everything it writes.
@@ -39,17 +45,31 @@ pub(crate) struct Server {
     pub(crate) admin: Api,
     /// The users given out so far.
     users: AtomicUsize,
-    controller_manager: OnceLock<Process>,
     processes: Mutex<Vec<Process>>,
 }
 
 impl Server {
-    /// The server that all cases share, with our CRDs and two nodes; `None` without KUBEBUILDER_ASSETS.
+    /// The server that the cases share, with our CRDs, two nodes, and neighbours; `None` without KUBEBUILDER_ASSETS.
     pub(crate) fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Server>> = OnceLock::new();
         SHARED
             .get_or_init(|| {
                 let server = Self::start("shared")?;
+                server.apply_crds();
+                server.make_nodes();
+                server.start_neighbours();
+                Some(server)
+            })
+            .as_ref()
+    }
+
+    /// The server of the cases that want no neighbours: they make a class of ours the default, which in a cluster with a cloud
+    /// controller it must not be, or they make Nodes.
+    pub(crate) fn without_neighbours() -> Option<&'static Self> {
+        static LONELY: OnceLock<Option<Server>> = OnceLock::new();
+        LONELY
+            .get_or_init(|| {
+                let server = Self::start("without-neighbours")?;
                 server.apply_crds();
                 server.make_nodes();
                 Some(server)
@@ -150,7 +170,6 @@ impl Server {
             etcd: etcd_url,
             admin: admin.ok_or("no certificate")?,
             users: AtomicUsize::new(0),
-            controller_manager: OnceLock::new(),
             processes: Mutex::new(vec![etcd, apiserver]),
         };
         server.grant();
@@ -222,26 +241,31 @@ impl Server {
         }
     }
 
-    /// Starts kube-controller-manager, once, with what deletes the objects of a deleted namespace.
-    pub(crate) fn needs_controller_manager(&self) {
-        self.controller_manager.get_or_init(|| {
-            let kubeconfig = self.folder.join("controller-manager.kubeconfig");
-            fs::write(&kubeconfig, self.kubeconfig("controller-manager").to_string()).unwrap();
-            let [port] = free_ports();
-            spawn(
-                &self.folder,
-                &self.assets.join("kube-controller-manager"),
-                &[
-                    &format!("--kubeconfig={}", kubeconfig.display()),
-                    "--controllers=namespace-controller,garbage-collector-controller",
-                    "--leader-elect=false",
-                    "--bind-address=127.0.0.1",
-                    &format!("--secure-port={port}"),
-                    &format!("--cert-dir={}", self.folder.join("controller-manager").display()),
-                ],
-            )
-            .expect("kube-controller-manager starts")
-        });
+    /// Starts those who live in every cluster of a cloud beside us, and does not wait for them: what makes EndpointSlices, collects
+    /// garbage and empties deleted namespaces; and upstream's service controller, whose Services are those without a class. (Of the
+    /// cloud's controllers no other: they would delete Nodes that no machine stands behind.)
+    fn start_neighbours(&self) {
+        let controllers = "endpointslice-controller,garbage-collector-controller,namespace-controller";
+        self.start_neighbour("kube-controller-manager", CONTROLLER_MANAGER, controllers, &[]);
+        let cloud = ["--cloud-provider=fake", "--configure-cloud-routes=false"];
+        self.start_neighbour("cloud-controller-manager", CLOUD_CONTROLLER_MANAGER, "service-lb-controller", &cloud);
+    }
+
+    fn start_neighbour(&self, binary: &str, user: &str, controllers: &str, arguments: &[&str]) {
+        let kubeconfig = self.folder.join(format!("{user}.kubeconfig"));
+        fs::write(&kubeconfig, self.kubeconfig(user).to_string()).unwrap();
+        let [port] = free_ports();
+        let common = [
+            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--controllers={controllers}"),
+            "--leader-elect=false".to_owned(),
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--secure-port={port}"),
+            format!("--cert-dir={}", self.folder.join(user).display()),
+        ];
+        let arguments: Vec<&str> = common.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
+        let process = spawn(&self.folder, &self.assets.join(binary), &arguments).expect("a neighbour starts");
+        self.processes.lock().unwrap().push(process);
     }
 
     /// What the README tells users to do: `portolan crds | kubectl apply --server-side -f -`.
@@ -261,7 +285,7 @@ impl Server {
     }
 
     /// Two nodes, both families; nobody runs on them.
-    pub(crate) fn make_nodes(&self) {
+    fn make_nodes(&self) {
         for number in 1..=2 {
             let name = format!("node-{number}");
             let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
@@ -316,7 +340,9 @@ fn write_inputs(folder: &Path) -> Result<(), String> {
         return Err("openssl is needed to make a service-account key".into());
     }
     let mut tokens = String::from("admin,admin,admin,system:masters\nkubectl,kubectl,kubectl,system:masters\n");
-    tokens.push_str("controller-manager,controller-manager,controller-manager,system:masters\n");
+    for neighbour in [CONTROLLER_MANAGER, CLOUD_CONTROLLER_MANAGER] {
+        tokens.push_str(&format!("{neighbour},{neighbour},{neighbour},system:masters\n"));
+    }
     for number in 0..USERS {
         tokens.push_str(&format!("portolan-{number},portolan-{number},portolan-{number},{PORTOLANS}\n"));
         tokens.push_str(&format!("stranger-{number},stranger-{number},stranger-{number}\n"));
