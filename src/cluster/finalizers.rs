@@ -7,22 +7,51 @@ use k8s_openapi::api::core::v1::Service as KubeService;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use portolan_core::ids::{Instance, STANDARD_FINALIZER};
+use portolan_core::record::{ClaimedBy, Record};
 use portolan_core::snapshot::{Condition, Service, Versioned};
 use serde_json::json;
 
 use crate::cluster::error::{CallError, Failure, call};
 use crate::cluster::project;
 
+/// What is to become of the standard finalizer on a claimed Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standard {
+    /// It is claimed as default class: it has it.
+    Set,
+    /// It was claimed as default class when we set it, and is not any more: it goes, or nobody would ever take it off.
+    Take,
+    /// It is none of ours.
+    Leave,
+}
+
+impl Standard {
+    /// For a Service that is claimed so now, and was when its record was written.
+    pub(crate) fn of(now: ClaimedBy, before: Option<&Record>) -> Self {
+        match now {
+            ClaimedBy::Default => Self::Set,
+            ClaimedBy::Class | ClaimedBy::TypeAnnotation => match before {
+                Some(record) if record.claimed_by == ClaimedBy::Default => Self::Take,
+                Some(_) | None => Self::Leave,
+            },
+        }
+    }
+}
+
 /// The finalizers that a claimed Service shall have; `None` if it has them. Never for a Service that is being deleted: the
 /// server refuses to add one then.
-pub(crate) fn wanted(service: &Service, instance: &Instance, standard: bool) -> Option<Vec<String>> {
+pub(crate) fn wanted(service: &Service, instance: &Instance, standard: Standard) -> Option<Vec<String>> {
     let mut finalizers = service.finalizers.clone();
-    for finalizer in std::iter::once(instance.finalizer()).chain(standard.then(|| STANDARD_FINALIZER.to_owned())) {
+    if standard == Standard::Take {
+        finalizers.retain(|finalizer| finalizer != STANDARD_FINALIZER);
+    }
+    let standard = (standard == Standard::Set).then(|| STANDARD_FINALIZER.to_owned());
+    for finalizer in std::iter::once(instance.finalizer()).chain(standard) {
         if !finalizers.contains(&finalizer) {
             finalizers.push(finalizer);
         }
     }
-    (finalizers.len() != service.finalizers.len()).then_some(finalizers)
+    (finalizers != service.finalizers).then_some(finalizers)
 }
 
 /// Puts our finalizer onto a claimed Service, if it is not there. The Service as it is then.
@@ -30,7 +59,7 @@ pub(crate) async fn ensure(
     client: &Client,
     service: &Versioned<Service>,
     instance: &Instance,
-    standard: bool,
+    standard: Standard,
 ) -> Result<Option<Versioned<Service>>, CallError> {
     let Some(finalizers) = wanted(&service.object, instance, standard) else { return Ok(None) };
     let patch = json!({"metadata": {"resourceVersion": service.version, "finalizers": finalizers}});
@@ -80,7 +109,7 @@ pub(super) async fn patch_status(
 
 #[cfg(test)]
 mod tests {
-    use portolan_core::examples::service;
+    use portolan_core::examples::{record, service};
 
     use super::*;
 
@@ -88,14 +117,24 @@ mod tests {
     fn own_finalizer_is_added_behind_those_of_others() {
         let mut service = service("a");
         service.finalizers = vec!["x.example/f".to_owned()];
-        let wanted = wanted(&service, &Instance::default(), false);
+        let wanted = wanted(&service, &Instance::default(), Standard::Leave);
         assert_eq!(wanted, Some(vec!["x.example/f".to_owned(), "portolan.dev/load-balancer".to_owned()]));
+    }
+
+    #[test]
+    fn the_standard_finalizer_goes_when_a_service_is_not_claimed_as_default_any_more() {
+        let mut service = service("a");
+        let was_default = Record { claimed_by: ClaimedBy::Default, ..record(&service, "portolan.dev/mock") };
+        service.finalizers = vec!["portolan.dev/load-balancer".to_owned(), STANDARD_FINALIZER.to_owned()];
+        let take = Standard::of(ClaimedBy::Class, Some(&was_default));
+        assert_eq!(wanted(&service, &Instance::default(), take), Some(vec!["portolan.dev/load-balancer".to_owned()]));
+        assert_eq!(wanted(&service, &Instance::default(), Standard::of(ClaimedBy::Class, None)), None);
     }
 
     #[test]
     fn a_service_that_has_them_is_not_written() {
         let mut service = service("a");
         service.finalizers = vec![STANDARD_FINALIZER.to_owned(), "portolan.dev/load-balancer".to_owned()];
-        assert_eq!(wanted(&service, &Instance::default(), true), None);
+        assert_eq!(wanted(&service, &Instance::default(), Standard::Set), None);
     }
 }

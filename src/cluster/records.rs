@@ -58,6 +58,12 @@ impl Records for ClusterRecords {
         let parameters = DeleteParams { preconditions: Some(precondition(record)?), ..DeleteParams::default() };
         let request = self.api.delete(record.id.as_str(), &parameters);
         match call(format!("delete record {}", record.id), request).await {
+            Ok(answer) if answer.as_ref().right().is_some_and(|status| !status.is_success()) => {
+                Err(RecordsError::Unavailable(format!(
+                    "cannot delete record {}: the answer says neither yes nor no",
+                    record.id
+                )))
+            }
             Ok(answer) => answer.left().filter(has_finalizer).map_or(Ok(()), |object| {
                 let finalizers = object.metadata.finalizers.unwrap_or_default().join(", ");
                 Err(RecordsError::Unavailable(format!(

@@ -26,7 +26,7 @@ pub(crate) enum Decision {
     /// The Service is ours and nothing is changed; its status says why.
     Keep(Versioned<Service>, Finding),
     /// What another class of ours has made goes first, with the parameters of that time.
-    Move(Versioned<Service>, Arc<Record>, Arc<Class>),
+    Move(Versioned<Service>, Arc<Record>, Claimed, Arc<Class>),
     /// The Service is served by this class.
     Serve(Versioned<Service>, Option<Arc<Record>>, Claimed, Arc<Class>),
 }
@@ -63,16 +63,78 @@ pub(crate) fn decide(snapshot: &Snapshot, classes: &Classes) -> Decision {
         }
     };
     match own {
-        Some(record) if has_moved(&record, &class, classes) => Decision::Move(service, record, class),
+        Some(record) if has_moved(&service.object, &record, &class, classes) => {
+            Decision::Move(service, record, claimed, class)
+        }
         own => Decision::Serve(service, own, claimed, class),
     }
 }
 
-/// The record stands for something that this class did not make, or made elsewhere.
-fn has_moved(record: &Record, class: &Class, classes: &Classes) -> bool {
-    let now = classes.named(record.class.as_str());
-    record.provider != class.provider
-        || now.is_none_or(|now| now.name != class.name)
+/// The record stands for something that this class did not make, or made elsewhere. A class that has only been renamed, while its
+/// alias stays, has made it.
+fn has_moved(service: &Service, record: &Record, class: &Class, classes: &Classes) -> bool {
+    let renamed = || service.class.as_deref().is_some_and(|value| record.answers_to(value));
+    let other_class = match classes.named(record.class.as_str()) {
+        Some(now) => now.name != class.name,
+        None => !renamed(),
+    };
+    other_class
+        || record.provider != class.provider
         || providers::place(&record.provider, &record.parameters)
             != providers::place(&class.provider, &class.parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use portolan_core::examples::{class, record, service};
+    use portolan_core::ids::{LoadBalancerId, ProviderName, ResourceVersion};
+    use serde_json::json;
+
+    use super::*;
+
+    fn class_in(name: &str, alias: &str, state: &str) -> Class {
+        Class { aliases: vec![alias.to_owned()], parameters: json!({"state": state}), ..class(name) }
+    }
+
+    /// What is decided for a Service of class `value` that has a record of `before`, while `now` is configured.
+    fn decided(value: &str, before: &Class, now: Class) -> Decision {
+        let service = Service { class: Some(value.to_owned()), ..service("a") };
+        let record = Record {
+            aliases: before.aliases.clone(),
+            provider: before.provider.clone(),
+            parameters: before.parameters.clone(),
+            ..record(&service, before.name.as_str())
+        };
+        let classes = Classes { classes: vec![Arc::new(now)], ..Classes::default() };
+        let snapshot = Snapshot {
+            id: LoadBalancerId::new(service.uid.as_str()),
+            services: [(
+                service.key.clone(),
+                Versioned { version: ResourceVersion::new("1"), object: Arc::new(service) },
+            )]
+            .into(),
+            slices: Default::default(),
+            nodes: Default::default(),
+            record: Some(Arc::new(record)),
+            other_records: Vec::new(),
+        };
+        decide(&snapshot, &classes)
+    }
+
+    #[test]
+    fn a_class_that_is_renamed_while_its_alias_stays_keeps_its_load_balancers() {
+        let before = class_in("portolan.dev/old", "x.io/lb", "/a");
+        let decision = decided("x.io/lb", &before, class_in("portolan.dev/new", "x.io/lb", "/a"));
+        assert!(matches!(decision, Decision::Serve(_, Some(_), _, _)), "{decision:?}");
+    }
+
+    #[test]
+    fn another_provider_or_another_place_is_a_move() {
+        let before = class_in("portolan.dev/a", "x.io/lb", "/a");
+        let elsewhere = decided("x.io/lb", &before, class_in("portolan.dev/a", "x.io/lb", "/b"));
+        assert!(matches!(elsewhere, Decision::Move(..)), "{elsewhere:?}");
+        let other = Class { provider: ProviderName::new("aws"), ..class_in("portolan.dev/a", "x.io/lb", "/a") };
+        let other = decided("x.io/lb", &before, other);
+        assert!(matches!(other, Decision::Move(..)), "{other:?}");
+    }
 }

@@ -12,7 +12,7 @@ use portolan_core::snapshot::{Service, Snapshot};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cluster::finalizers;
+use crate::cluster::finalizers::{self, Standard};
 use crate::controller::decision::{Decision, decide};
 use crate::controller::walk::observe;
 use crate::providers::{Providers, with_provider};
@@ -93,7 +93,7 @@ pub(crate) async fn preview(
             preview.about(&service.object, "Claimed", finding.message.clone());
             preview.refusals.push(Refused::whole(finding.reason, finding.message));
         }
-        Decision::Move(service, record, class) => {
+        Decision::Move(service, record, _, class) => {
             let why = format!("class {}, after what class {} has made is removed", class.name, record.class);
             preview.about(&service.object, "Claimed", why);
             preview.class = Some(class.name.to_string());
@@ -103,8 +103,9 @@ pub(crate) async fn preview(
             preview.about(&service.object, "Claimed", format!("class {}", class.name));
             preview.class = Some(class.name.to_string());
             preview.warnings = claimed.warnings.iter().map(ClaimWarning::warning).collect();
-            if finalizers::wanted(&service.object, &classes.instance, claimed.wants_standard_finalizer()).is_some() {
-                preview.writes.push("add finalizer");
+            let standard = Standard::of(claimed.by, record.as_deref());
+            if finalizers::wanted(&service.object, &classes.instance, standard).is_some() {
+                preview.writes.push("edit finalizers");
             }
             if record.is_none() {
                 preview.writes.push("create record");

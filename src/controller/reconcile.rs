@@ -15,7 +15,7 @@ use portolan_core::class::{Class, Classes};
 use portolan_core::desire::{self, Desired, Settings, Warning, desire};
 use portolan_core::events::{self, Event};
 use portolan_core::provider::{Provider, Verdict as Finding};
-use portolan_core::reason::ConditionType;
+use portolan_core::reason::{ConditionType, Reason};
 use portolan_core::record::{Record, Records, RecordsError};
 use portolan_core::refusal::Refusal;
 use portolan_core::snapshot::{Service, Snapshot, Versioned};
@@ -24,9 +24,10 @@ use portolan_core::status::{self, Findings, Status};
 use crate::cluster::clock::Clock;
 use crate::cluster::error::{CallError, Failure};
 use crate::cluster::events::EventWriter;
+use crate::cluster::finalizers::{self, Standard};
 use crate::cluster::queue::Verdict;
 use crate::cluster::records::ClusterRecords;
-use crate::cluster::{finalizers, status as status_writer};
+use crate::cluster::status as status_writer;
 use crate::controller::decision::{Decision, decide};
 use crate::controller::gate::{Gate, Stopped};
 use crate::controller::index::Written;
@@ -125,18 +126,53 @@ impl Pass<'_> {
             Decision::RemoveOrphan(record) => self.remove(&record, None).await,
             Decision::CleanUp(service, record, why) => self.clean_up(&service, record.as_deref(), why).await,
             Decision::Keep(service, finding) => self.only(&service, &[(ConditionType::Accepted, finding)]).await,
-            Decision::Move(service, record, _) => match self.remove(&record, Some(&service)).await? {
-                Verdict::Forgotten => Ok(Verdict::Again),
-                verdict @ (Verdict::Done | Verdict::Again | Verdict::Retry | Verdict::WaitAtMost(_)) => Ok(verdict),
-            },
+            Decision::Move(service, record, claimed, _) => {
+                let moved = self.give_up(&service, &record, &claimed).await;
+                self.told(&service, moved).await
+            }
             Decision::Serve(service, record, claimed, class) => match self.reconciler.providers.of_class(&class) {
                 Ok(provider) => {
-                    with_provider!(provider, provider => self.serve(&provider, service, record, &claimed, &class).await)
+                    let served = with_provider!(provider, provider => {
+                        self.serve(&provider, service.clone(), record, &claimed, &class).await
+                    });
+                    self.told(&service, served).await
                 }
                 Err(error) => {
                     self.only(&service, &[(ConditionType::Accepted, Finding::no(error.reason, error.message))]).await
                 }
             },
+        }
+    }
+
+    /// A failure to read or write our own marks is told on the Service from the second one on: nobody looks for it in a log.
+    async fn told(
+        &mut self,
+        service: &Versioned<Service>,
+        result: Result<Verdict, Interrupted>,
+    ) -> Result<Verdict, Interrupted> {
+        if let Err(Interrupted::Failed(reason, _)) = &result
+            && self.attempt > 0
+        {
+            let programmed = Finding::no(Reason::RecordFailed, reason.clone());
+            // Should even this not be possible, the pass is repeated anyway.
+            if let Err(error) = self.only(service, &[(ConditionType::Programmed, programmed)]).await {
+                tracing::debug!(service = %service.object.key, ?error, "the failure is not on the Service's status");
+            }
+        }
+        result
+    }
+
+    /// What another class of ours has made is removed, and what only that class marks goes before.
+    async fn give_up(
+        &mut self,
+        service: &Versioned<Service>,
+        record: &Record,
+        claimed: &Claimed,
+    ) -> Result<Verdict, Interrupted> {
+        let service = self.mark(service.clone(), Standard::of(claimed.by, Some(record))).await?;
+        match self.remove(record, Some(&service)).await? {
+            Verdict::Forgotten => Ok(Verdict::Again),
+            verdict @ (Verdict::Done | Verdict::Again | Verdict::Retry | Verdict::WaitAtMost(_)) => Ok(verdict),
         }
     }
 
@@ -163,7 +199,7 @@ impl Pass<'_> {
             Ok(desired) => desired,
             Err(refusal) => return self.refused(&service, own.is_some(), &refusal).await,
         };
-        let service = self.mark(service, claimed).await?;
+        let service = self.mark(service, Standard::of(claimed.by, own.as_deref())).await?;
         let mut record = self.record(&service.object, own, claimed, class, &desired).await?;
         let walked =
             walk(provider, Some(&desired.load_balancer), &mut record, &self.reconciler.records, self.gate).await;
@@ -196,11 +232,10 @@ impl Pass<'_> {
     async fn mark(
         &mut self,
         service: Versioned<Service>,
-        claimed: &Claimed,
+        standard: Standard,
     ) -> Result<Versioned<Service>, Interrupted> {
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
-        let standard = claimed.wants_standard_finalizer();
         Ok(match finalizers::ensure(client, &service, &classes.instance, standard).await? {
             None => service,
             Some(marked) => {
@@ -255,10 +290,18 @@ impl Pass<'_> {
     /// The index has not seen a record that the server has: show it, and look again.
     async fn reread_record(&mut self) -> Interrupted {
         match self.reconciler.records.get(&self.snapshot.id).await {
-            Ok(Some(record)) => {
+            Ok(Some(record)) if record.belongs_to(&self.reconciler.classes.instance) => {
                 self.written.push(Written::Record(Arc::new(record)));
                 Interrupted::Overtaken
             }
+            Ok(Some(record)) => Interrupted::Failed(
+                format!(
+                    "record {} is in the way: it belongs to instance {:?}, but has a name of ours; delete it if nobody needs it",
+                    record.id,
+                    record.instance.as_str()
+                ),
+                None,
+            ),
             Ok(None) => Interrupted::Overtaken,
             Err(error) => error.into(),
         }

@@ -263,3 +263,83 @@ fn a_paused_service_is_left_as_it_is_and_says_so() {
         });
     });
 }
+
+#[test]
+fn the_standard_finalizer_goes_with_the_default_class_however_fast_the_class_changes() {
+    real(|world| {
+        let setup = world.setup().class(json!({"default": true}));
+        let controller = setup.start();
+        let names = ["live", "absent"];
+        for name in names {
+            world.create(name, json!({"spec": {"loadBalancerClass": null}}));
+            let service = world.condition(name, "portolan.dev/Programmed", "True", "Programmed");
+            assert!(finalizers(&service).contains(&STANDARD_FINALIZER.to_owned()), "{service:#}");
+        }
+        let flip = |name: &str| {
+            world.edit(name, json!({"spec": {"type": "ClusterIP"}}));
+            world.edit(name, json!({"spec": {"type": "LoadBalancer", "loadBalancerClass": "portolan.dev/mock"}}));
+        };
+        flip("live");
+        controller.kill();
+        flip("absent");
+        let _controller = setup.start();
+        for name in names {
+            world.becomes(name, "it carries our finalizer alone", |service| {
+                let finalizers = finalizers(service);
+                finalizers.len() == 1 && finalizers[0].starts_with("portolan.dev/")
+            });
+            world.delete(name);
+            world.gone(name);
+        }
+        world.nothing_left();
+    });
+}
+
+#[test]
+fn a_class_that_is_renamed_while_its_alias_stays_keeps_addresses() {
+    real(|world| {
+        let alias = json!({"aliases": ["example.com/lab"]});
+        let controller = world.setup().class(alias.clone()).start();
+        world.create("first", json!({"spec": {"loadBalancerClass": "example.com/lab"}}));
+        world.addressed("first");
+        world.create("web", json!({"spec": {"loadBalancerClass": "example.com/lab"}}));
+        let before = addresses(&world.addressed("web"));
+        world.delete("first");
+        world.gone("first");
+        controller.kill();
+        let _controller = world.setup().class(alias).class(json!({"name": "portolan.dev/renamed"})).start();
+        eventually("the record names the new class", SOON, || {
+            let records = world.records();
+            if records.iter().all(|record| record["spec"]["class"] == "portolan.dev/renamed") {
+                Ok(())
+            } else {
+                Err(format!("{records:#?}"))
+            }
+        });
+        assert_eq!(addresses(&world.service("web").unwrap()), before);
+    });
+}
+
+#[test]
+fn a_strange_record_under_our_name_is_named_on_the_service() {
+    real(|world| {
+        let controller = world.setup().start();
+        world.create("other", json!({}));
+        world.addressed("other");
+        controller.kill();
+        let service = world.create("web", json!({}));
+        let id = format!("{}.{}", world.instance, service["metadata"]["uid"].as_str().unwrap());
+        let mut record = world.records()[0].clone();
+        record["metadata"] = json!({"name": id});
+        record["spec"]["instance"] = json!("ghost");
+        record["spec"]["members"] = json!([]);
+        let records = "/apis/portolan.dev/v1alpha1/loadbalancerrecords";
+        world.api.create(records, &record);
+        let _controller = world.setup().start();
+        let service = world.condition("web", "portolan.dev/Programmed", "False", "RecordFailed");
+        let message = condition(&service, "portolan.dev/Programmed").unwrap()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("ghost"), "{message}");
+        world.api.delete(&format!("{records}/{id}"));
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+    });
+}

@@ -42,14 +42,6 @@ pub struct Claimed {
     pub warnings: Vec<ClaimWarning>,
 }
 
-impl Claimed {
-    /// The standard finalizer goes only onto Services that we claim as default class (KEP-1959 against the code of upstream's
-    /// service controller, which strips it from Services with a class).
-    pub fn wants_standard_finalizer(&self) -> bool {
-        self.by == ClaimedBy::Default
-    }
-}
-
 /// Whether a claimed Service may be acted on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
@@ -123,7 +115,9 @@ pub enum WasOurs {
 
 /// Decides whose a Service is. `records` are all records, of any instance, that name its UID.
 pub fn claim(service: &Service, records: &[&Record], classes: &Classes) -> Claim {
-    let own = records.iter().find(|record| record.belongs_to(&classes.instance)).copied();
+    // A record that anybody else made for this Service, under another name, claims nothing.
+    let id = load_balancer_of(service, classes);
+    let own = records.iter().find(|record| record.belongs_to(&classes.instance) && record.id == id).copied();
     let ours = own.is_some() || has_own_finalizer(service, &classes.instance);
     let unless_ours = |why, not_ours| if ours { Claim::WasOurs(why) } else { Claim::NotOurs(not_ours) };
 

@@ -130,6 +130,8 @@ reasons! {
     ProviderRefused,
     /// The provider failed; the call is repeated with growing pauses of at most a minute.
     ProviderFailed,
+    /// The record of the load balancer cannot be read or written; the message says why. It is tried again with growing pauses.
+    RecordFailed,
     /// An external object stands in the way that is not ours. It is left alone.
     NotOurs,
     // Reachable
@@ -174,9 +176,12 @@ impl Reason {
             | Self::NotRequested
             | Self::AddressesExhausted
             | Self::RequestedAddressUnavailable => ConditionType::AddressAssigned,
-            Self::Programmed | Self::Provisioning | Self::ProviderRefused | Self::ProviderFailed | Self::NotOurs => {
-                ConditionType::Programmed
-            }
+            Self::Programmed
+            | Self::Provisioning
+            | Self::ProviderRefused
+            | Self::ProviderFailed
+            | Self::RecordFailed
+            | Self::NotOurs => ConditionType::Programmed,
             Self::Reachable | Self::NoEndpoints | Self::Unhealthy | Self::NoWitness => ConditionType::Reachable,
         }
     }

@@ -3,7 +3,7 @@
 use portolan_core::claim::WasOurs;
 use portolan_core::events::{self, Event, EventType};
 use portolan_core::provider::{Error, ErrorKind, Verdict as Finding};
-use portolan_core::reason::ConditionType;
+use portolan_core::reason::{ConditionType, Reason};
 use portolan_core::record::{ClaimedBy, Record, Records};
 use portolan_core::snapshot::{Service, Versioned};
 use portolan_core::status;
@@ -103,7 +103,12 @@ impl Pass<'_> {
             let event = Event { since, ..Event::new(EventType::Warning, "DeleteLoadBalancerFailed", message) };
             self.tell(service, &[event]).await;
             let programmed = Finding::no(error.reason, format!("not removed yet: {error}"));
-            self.only(service, &[(ConditionType::Programmed, programmed)]).await?;
+            let mut findings = vec![(ConditionType::Programmed, programmed)];
+            if service.object.ingress.is_empty() {
+                let pending = "waits until what was made before is removed";
+                findings.insert(0, (ConditionType::AddressAssigned, Finding::no(Reason::AddressPending, pending)));
+            }
+            self.only(service, &findings).await?;
         }
         // What was made must go: even a terminal error is tried again, because nobody may edit a Service that is gone.
         Ok(match error.kind {

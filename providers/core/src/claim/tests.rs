@@ -3,7 +3,7 @@
 use super::*;
 use crate::class::Classes;
 use crate::examples::{class, record, service};
-use crate::ids::{ClassName, FINALIZER};
+use crate::ids::{ClassName, FINALIZER, LoadBalancerId};
 
 const MOCK: &str = "portolan.dev/mock";
 
@@ -49,14 +49,10 @@ fn a_service_without_class_is_claimed_by_the_default_class_only() {
 }
 
 #[test]
-fn the_standard_finalizer_is_for_the_default_class() {
-    let with_default = classes(vec![Class { default: true, ..class(MOCK) }]);
-    for (service, wanted) in [(service("a"), true), (with_class(MOCK), false)] {
-        match claim(&service, &[], &with_default) {
-            Claim::Claimed(claimed) => assert_eq!(claimed.wants_standard_finalizer(), wanted),
-            other => panic!("{other:?}"),
-        }
-    }
+fn a_forged_record_claims_nobody() {
+    let service = service("a");
+    let forged = Record { id: LoadBalancerId::new("forged"), claimed_by: ClaimedBy::Default, ..record(&service, MOCK) };
+    assert_eq!(claim(&service, &[&forged], &mock_only()), Claim::NotOurs(NotOurs::NoClass));
 }
 
 #[test]
