@@ -8,7 +8,14 @@
 //! machine; the ratios in a row are what counts.
 
 #![allow(dead_code, unused_imports, reason = "the harness of tests/suite has more than a bench needs")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::needless_pass_by_value
+)]
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 /// The harness of the suite, which calls its modules by their place in the crate.

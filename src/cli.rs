@@ -11,10 +11,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use portolan_core::class::Class;
 
 use crate::config::{self, Configuration};
-use crate::providers::check_parameters;
+use crate::providers::{self, check_parameters};
 
 /// Gives every Kubernetes Service of type LoadBalancer an address.
 #[derive(Debug, Parser)]
@@ -86,22 +85,14 @@ impl Arguments {
     }
 }
 
-/// The configuration, from a file or without one, with what only the machine knows filled in: records hold a class's parameters,
-/// and must mean the same to the next process.
+/// The configuration, from a file or without one.
 fn configuration(file: Option<&Path>) -> anyhow::Result<Configuration> {
     let mut configuration = match file {
         Some(file) => config::load(file, &check_parameters)?,
         None => Configuration::default(),
     };
     for class in &mut configuration.classes.classes {
-        if class.provider.as_str() == "mock" && class.parameters.get("state").is_none() {
-            let folder = mock::state_folder()?;
-            let mut located = Class::clone(class);
-            if let Some(parameters) = located.parameters.as_object_mut() {
-                parameters.insert("state".to_owned(), folder.to_string_lossy().into());
-            }
-            *class = Arc::new(located);
-        }
+        *class = Arc::new(providers::located(class, mock::state_folder)?);
     }
     Ok(configuration)
 }

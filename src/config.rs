@@ -29,11 +29,11 @@ mod names;
 mod near_miss;
 mod rules;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use portolan_core::class::{Class, Classes, ParameterProblem};
+use portolan_core::desire::Settings;
 use portolan_core::ids::{ClassName, ProviderName};
 use serde_json::{Map, Value};
 
@@ -41,6 +41,7 @@ use crate::yaml;
 pub use duration::write as write_duration;
 pub use findings::{ConfigErrors, Problem};
 pub use load::{LoadError, MAX_SIZE, load};
+pub use portolan_core::desire::scheme::{Cloud, InternalAnnotations};
 
 /// `apiVersion` of the file.
 pub const API_VERSION: &str = "portolan.dev/v1alpha1";
@@ -72,6 +73,14 @@ impl Configuration {
             Err(error) => Err(ConfigErrors::not_yaml(&error)),
         }
     }
+
+    /// What of it bears on every load balancer.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            ignore_exclude_label: self.ignore_exclude_label,
+            internal_annotations: self.internal_annotations.clone(),
+        }
+    }
 }
 
 impl Default for Configuration {
@@ -95,90 +104,6 @@ impl Default for Configuration {
 }
 
 const DEFAULT_RESYNC: Duration = Duration::from_secs(10 * 60 * 60);
-
-/// Which clouds' annotations for internal load balancers are read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum InternalAnnotations {
-    /// Those of every cloud that Kubernetes documents.
-    #[default]
-    All,
-    /// Only those of these clouds, each once, in the order of the file; empty for none.
-    Only(Vec<Cloud>),
-}
-
-impl InternalAnnotations {
-    /// Whether this cloud's annotations are read.
-    pub fn includes(&self, cloud: Cloud) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(clouds) => clouds.contains(&cloud),
-        }
-    }
-}
-
-impl fmt::Display for InternalAnnotations {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.write_str("all"),
-            Self::Only(clouds) if clouds.is_empty() => f.write_str("none"),
-            Self::Only(clouds) => f.write_str(&clouds.iter().map(|cloud| cloud.name()).collect::<Vec<_>>().join(", ")),
-        }
-    }
-}
-
-/// A cloud with an annotation of its own for internal load balancers
-/// (<https://kubernetes.io/docs/concepts/services-networking/service/#internal-load-balancer>).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Cloud {
-    /// Google Cloud.
-    Gcp,
-    /// Amazon Web Services.
-    Aws,
-    /// Microsoft Azure.
-    Azure,
-    /// IBM Cloud.
-    Ibm,
-    /// OpenStack.
-    Openstack,
-    /// Baidu Cloud.
-    Baidu,
-    /// Tencent Cloud.
-    Tencent,
-    /// Alibaba Cloud.
-    Alibaba,
-    /// Oracle Cloud Infrastructure.
-    Oci,
-}
-
-impl Cloud {
-    /// All of them, in the order of the Kubernetes documentation.
-    pub const ALL: [Self; 9] = [
-        Self::Gcp,
-        Self::Aws,
-        Self::Azure,
-        Self::Ibm,
-        Self::Openstack,
-        Self::Baidu,
-        Self::Tencent,
-        Self::Alibaba,
-        Self::Oci,
-    ];
-
-    /// As the configuration file names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Gcp => "gcp",
-            Self::Aws => "aws",
-            Self::Azure => "azure",
-            Self::Ibm => "ibm",
-            Self::Openstack => "openstack",
-            Self::Baidu => "baidu",
-            Self::Tencent => "tencent",
-            Self::Alibaba => "alibaba",
-            Self::Oci => "oci",
-        }
-    }
-}
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,5 +1,6 @@
 //! Index, reconcile, and what wires them.
 
+pub(crate) mod decision;
 pub(crate) mod dispatcher;
 pub(crate) mod gate;
 pub mod index;

@@ -1,6 +1,7 @@
 //! The set of providers, as an enum: wiring them is this file's whole job.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
@@ -30,22 +31,53 @@ macro_rules! with_provider {
 }
 pub(crate) use with_provider;
 
+/// The implementations that this build has. A name becomes one of these here and nowhere else.
+#[derive(Clone, Copy)]
+enum Kind {
+    Mock,
+}
+
+impl Kind {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "mock" => Some(Self::Mock),
+            _ => None,
+        }
+    }
+}
+
 /// What is wrong with the parameters of a class; `None` if there is no such provider in this build.
 pub(crate) fn check_parameters(provider: &str, parameters: &Value) -> Option<Vec<ParameterProblem>> {
-    match provider {
-        "mock" => Some(portolan_mock::Parameters::parse(parameters).err().unwrap_or_default()),
-        _ => None,
+    match Kind::of(provider)? {
+        Kind::Mock => Some(portolan_mock::Parameters::parse(parameters).err().unwrap_or_default()),
     }
 }
 
 /// The parameter that says where a provider keeps what it makes. Another place is another world: what was made in the old one
 /// must be removed there.
 pub(crate) fn place<'a>(provider: &ProviderName, parameters: &'a Value) -> Option<&'a Value> {
-    match provider.as_str() {
-        "mock" => parameters.get("state"),
-        _ => None,
+    match Kind::of(provider.as_str())? {
+        Kind::Mock => parameters.get(MOCK_STATE),
     }
 }
+
+/// The class with what only the machine knows filled in: records hold a class's parameters, and must mean the same to the next
+/// process.
+pub(crate) fn located(class: &Class, mock_state: impl FnOnce() -> anyhow::Result<PathBuf>) -> anyhow::Result<Class> {
+    let mut located = class.clone();
+    match Kind::of(class.provider.as_str()) {
+        Some(Kind::Mock) if class.parameters.get(MOCK_STATE).is_none() => {
+            if let Some(parameters) = located.parameters.as_object_mut() {
+                parameters.insert(MOCK_STATE.to_owned(), mock_state()?.to_string_lossy().into());
+            }
+        }
+        Some(Kind::Mock) | None => {}
+    }
+    Ok(located)
+}
+
+/// The mock's parameter for the folder that holds its world.
+const MOCK_STATE: &str = "state";
 
 /// All providers in use, each made once for its parameters.
 pub(crate) struct Providers {
@@ -81,8 +113,8 @@ impl Providers {
     }
 
     fn make(&self, name: &ProviderName, parameters: &Value) -> Result<AnyProvider, Error> {
-        match name.as_str() {
-            "mock" => {
+        match Kind::of(name.as_str()) {
+            Some(Kind::Mock) => {
                 let parameters = portolan_mock::Parameters::parse(parameters).map_err(|problems| {
                     let problems: Vec<String> = problems
                         .into_iter()
@@ -96,9 +128,9 @@ impl Providers {
                 let store = Store::folder(folder);
                 Ok(AnyProvider::Mock(Mock::new(parameters, store, self.instance.clone(), Arc::new(SystemClock))))
             }
-            other => Err(Error::terminal(
+            None => Err(Error::terminal(
                 Reason::ProviderRefused,
-                format!("this build has no provider {other:?}; run one that has, or it cannot be served or cleaned up"),
+                format!("this build has no provider {name}; run one that has, or it cannot be served or cleaned up"),
             )),
         }
     }

@@ -23,6 +23,9 @@ pub(crate) enum SupervisorError {
         /// What it said.
         reason: String,
     },
+    /// A task has panicked.
+    #[error("a task has panicked; this is a defect, please report it with the log before this line: {0}")]
+    TaskPanicked(tokio::task::JoinError),
     /// The process cannot listen for signals.
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
@@ -63,7 +66,13 @@ impl Supervisor {
             Some(ended) = self.tasks.join_next() => Err(Self::error_of(ended)),
         };
         self.stop.cancel();
-        let drain = async { while self.tasks.join_next().await.is_some() {} };
+        let drain = async {
+            while let Some(task) = self.tasks.join_next().await {
+                if !matches!(task, Ok((_, Ok(())))) {
+                    tracing::error!(error = %Self::error_of(task), "while stopping");
+                }
+            }
+        };
         if tokio::time::timeout(GRACE, drain).await.is_err() {
             tracing::warn!("some tasks did not stop within {} s; they are cut off", GRACE.as_secs());
             self.tasks.abort_all();
@@ -75,7 +84,33 @@ impl Supervisor {
         match ended {
             Ok((task, Ok(()))) => SupervisorError::TaskEnded(task),
             Ok((task, Err(reason))) => SupervisorError::TaskFailed { task, reason },
-            Err(panic) => SupervisorError::TaskFailed { task: "unknown", reason: panic.to_string() },
+            Err(panic) => SupervisorError::TaskPanicked(panic),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    async fn ended(task: impl Future<Output = Result<(), &'static str>> + Send + 'static) -> SupervisorError {
+        let mut supervisor = Supervisor::default();
+        let stop = supervisor.stop();
+        supervisor.spawn("steady", async move {
+            stop.cancelled().await;
+            Ok::<(), Infallible>(())
+        });
+        supervisor.spawn("other", task);
+        supervisor.run().await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_fails_or_panics_ends_the_process_and_stops_the_others() {
+        assert!(matches!(ended(async { Ok(()) }).await, SupervisorError::TaskEnded("other")));
+        let failed = ended(async { Err("broken") }).await;
+        assert_eq!(failed.to_string(), "task other failed: broken");
+        assert!(matches!(ended(async { panic!("on purpose") }).await, SupervisorError::TaskPanicked(_)));
     }
 }

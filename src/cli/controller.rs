@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use portolan_core::desire::Settings;
 use portolan_core::ids::Instance;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -44,8 +43,11 @@ pub(super) struct ControllerArguments {
 }
 
 pub(super) fn run(arguments: &ControllerArguments) -> anyhow::Result<ExitCode> {
-    super::runtime()?.block_on(control(arguments))?;
-    Ok(ExitCode::SUCCESS)
+    let runtime = super::runtime()?;
+    let ended = runtime.block_on(control(arguments));
+    // A call that blocks its thread for ever must not keep the process.
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
@@ -57,14 +59,16 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
 
     let mut supervisor = Supervisor::default();
     let stop = supervisor.stop();
+    let settings = configuration.settings();
     let classes = Arc::new(configuration.classes);
     let providers = Arc::new(Providers::new(classes.instance.clone()));
 
     // Resigned after the last write, which the dispatcher's end is.
     let resign = CancellationToken::new();
     let (published, leadership) = tokio::sync::watch::channel(None);
-    let gate = Gate { leadership, elected: !arguments.no_leader_election, stop: stop.clone(), clock };
-    if gate.elected {
+    let elected = !arguments.no_leader_election;
+    let gate = Gate::new(elected.then_some(leadership), stop.clone(), clock);
+    if elected {
         let client = lease::client(arguments.cluster.config().await?)?;
         let identity = arguments.identity.clone().unwrap_or_else(|| made_up_identity(seed));
         let name = lease_name(&classes.instance);
@@ -85,7 +89,7 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
         events: EventWriter::new(client.clone(), clock),
         client,
         classes: classes.clone(),
-        settings: Settings { ignore_exclude_label: configuration.ignore_exclude_label },
+        settings,
         providers,
         clock,
         seed,

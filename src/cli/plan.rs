@@ -13,7 +13,6 @@ use kube::Client;
 use kube::api::{Api, ListParams};
 use portolan_core::claim::load_balancer_of;
 use portolan_core::class::Classes;
-use portolan_core::desire::Settings;
 use portolan_core::ids::LoadBalancerId;
 use portolan_core::record::Record;
 use portolan_core::snapshot::{self, Versioned};
@@ -73,7 +72,7 @@ pub(super) fn run(arguments: &PlanArguments, out: &mut impl Write) -> anyhow::Re
                 "{count} of kind {kind} read over: plan looks at Service, EndpointSlice, Node, LoadBalancerRecord"
             );
         }
-        let settings = Settings { ignore_exclude_label: configuration.ignore_exclude_label };
+        let settings = configuration.settings();
         let classes = configuration.classes;
         let providers = Providers::new(classes.instance.clone());
         let (index, ids) = objects.index(&classes)?;
@@ -109,11 +108,7 @@ fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
         if let Some(error) = &preview.error {
             writeln!(out, "  error: {error}")?;
         }
-        if preview.claim == "Claimed"
-            && preview.refusals.is_empty()
-            && preview.steps.is_empty()
-            && preview.error.is_none()
-        {
+        if preview.claim == "Claimed" && preview.refusals.is_empty() && preview.error.is_none() {
             writeln!(out, "  nothing to do")?;
         }
     }
@@ -200,7 +195,7 @@ impl Objects {
         let mut ids: Vec<LoadBalancerId> =
             services.iter().map(|service| load_balancer_of(&service.object, classes)).collect();
         for record in &records {
-            if record.instance == classes.instance && !ids.contains(&record.id) {
+            if record.belongs_to(&classes.instance) && !ids.contains(&record.id) {
                 ids.push(record.id.clone());
             }
         }
@@ -275,3 +270,6 @@ fn as_applied(document: &mut Value) -> anyhow::Result<Service> {
     }
     Ok(service)
 }
+
+#[cfg(test)]
+mod tests;

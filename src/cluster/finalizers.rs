@@ -15,7 +15,7 @@ use crate::cluster::project;
 
 /// The finalizers that a claimed Service shall have; `None` if it has them. Never for a Service that is being deleted: the
 /// server refuses to add one then.
-fn wanted(service: &Service, instance: &Instance, standard: bool) -> Option<Vec<String>> {
+pub(crate) fn wanted(service: &Service, instance: &Instance, standard: bool) -> Option<Vec<String>> {
     let mut finalizers = service.finalizers.clone();
     for finalizer in std::iter::once(instance.finalizer()).chain(standard.then(|| STANDARD_FINALIZER.to_owned())) {
         if !finalizers.contains(&finalizer) {

@@ -34,6 +34,9 @@ pub(crate) enum DispatcherError {
     /// A pass has panicked.
     #[error("a pass has panicked; this is a defect, please report it with the log: {0}")]
     PassPanicked(JoinError),
+    /// A provider has stopped saying what changes at it.
+    #[error("a provider's stream of changes has ended")]
+    ChangesEnded,
     /// All watches have ended.
     #[error("the watches have ended")]
     WatchesEnded,
@@ -70,25 +73,32 @@ impl Dispatcher {
             .classes
             .iter()
             .filter_map(|class| match self.reconciler.providers.of_class(class) {
-                Ok(provider) => Some(providers::changes(&provider)),
+                Ok(provider) => {
+                    let ended = futures::stream::iter([None]);
+                    Some(providers::changes(&provider).map(Some).chain(ended).boxed())
+                }
                 Err(error) => {
                     tracing::error!(class = %class.name, %error, "this class cannot be served");
                     None
                 }
             })
             .collect();
-        let mut leadership = self.gate.leadership.clone();
+        let mut gate = self.gate.clone();
+        let stop = gate.stop().clone();
         loop {
-            let clock = self.gate.clock;
+            let clock = self.reconciler.clock;
             let deadline = self.queue.deadline();
             // Biased: what has happened is taken in before anything new is started.
             tokio::select! {
                 biased;
-                () = self.gate.stop.cancelled() => return self.drain().await,
+                () = stop.cancelled() => return self.drain().await,
                 Some(passed) = self.passes.join_next() => self.passed(passed)?,
                 event = events.recv() => self.observed(event.ok_or(DispatcherError::WatchesEnded)?),
-                Some(id) = changes.next(), if !changes.is_empty() => self.step(Input::Enqueued(id)),
-                Ok(()) = leadership.changed() => self.pause(),
+                Some(change) = changes.next(), if !changes.is_empty() => match change {
+                    Some(id) => self.step(Input::Enqueued(id)),
+                    None => return Err(DispatcherError::ChangesEnded),
+                },
+                () = gate.changed() => self.pause(),
                 () = clock.sleep_until(deadline) => self.step(Input::Tick),
             }
         }
@@ -126,11 +136,11 @@ impl Dispatcher {
 
     fn step(&mut self, input: Input<LoadBalancerId>) {
         let mut outputs = Vec::new();
-        self.queue.step(self.gate.clock.now(), input, &mut outputs);
+        self.queue.step(self.reconciler.clock.now(), input, &mut outputs);
         for Output::Start(id) in outputs {
             let failures = self.queue.failures(&id);
             let snapshot = self.index.begin(&id);
-            let (reconciler, gate) = (self.reconciler.clone(), self.gate.clone());
+            let (reconciler, gate) = (self.reconciler.clone(), self.gate.begin());
             self.passes.spawn(async move {
                 let passed = reconciler.pass(&snapshot, failures, &gate).await;
                 (id, passed)
@@ -140,7 +150,13 @@ impl Dispatcher {
 
     /// Lets the passes end that are at work. The gate keeps them from beginning another step.
     async fn drain(mut self) -> Result<(), DispatcherError> {
-        let rest = async { while self.passes.join_next().await.is_some() {} };
+        let rest = async {
+            while let Some(passed) = self.passes.join_next().await {
+                if let Err(panic) = passed {
+                    tracing::error!(%panic, "a pass has panicked while the process was stopping");
+                }
+            }
+        };
         if tokio::time::timeout(GRACE, rest).await.is_err() {
             tracing::warn!("some passes are cut off; the next controller takes up where they were");
         }

@@ -1,16 +1,19 @@
 //! What a pass would do, without doing it: the dry run behind `portolan plan`.
 
-use portolan_core::claim::{Claim, NotOurs, Standing, WasOurs, claim, has_own_finalizer};
-use portolan_core::class::{Class, Classes};
-use portolan_core::desire::{self, Settings, Warning, desire};
+use portolan_core::balancer::LoadBalancer;
+use portolan_core::claim::{ClaimWarning, NotOurs, WasOurs};
+use portolan_core::class::Classes;
+use portolan_core::desire::{self, Desired, Settings, Warning, desire};
 use portolan_core::ids::{LoadBalancerId, ServiceKey};
 use portolan_core::provider::{Provider, Step};
 use portolan_core::record::Record;
-use portolan_core::refusal::Refused;
+use portolan_core::refusal::{Refusal, Refused};
 use portolan_core::snapshot::{Service, Snapshot};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cluster::finalizers;
+use crate::controller::decision::{Decision, decide};
 use crate::controller::walk::observe;
 use crate::providers::{Providers, with_provider};
 
@@ -33,7 +36,7 @@ pub(crate) struct Preview {
     pub refusals: Vec<Refused>,
     /// What a person should know.
     pub warnings: Vec<Warning>,
-    /// What would be written to Kubernetes before the steps, and after.
+    /// The marks that would be written to Kubernetes, beside status and events.
     pub writes: Vec<&'static str>,
     /// The provider's steps, in order.
     pub steps: Vec<PlannedStep>,
@@ -61,7 +64,6 @@ pub(crate) async fn preview(
     settings: &Settings,
     providers: &Providers,
 ) -> Preview {
-    let own = snapshot.record.as_deref().filter(|record| record.instance == classes.instance);
     let mut preview = Preview {
         service: None,
         id: snapshot.id.clone(),
@@ -74,46 +76,54 @@ pub(crate) async fn preview(
         steps: Vec::new(),
         error: None,
     };
-    let service = snapshot
-        .services
-        .values()
-        .map(|service| &*service.object)
-        .find(|service| classes.instance.load_balancer_of(&service.uid) == snapshot.id);
-    let Some(service) = service else {
-        if let Some(record) = own {
-            preview.removal(record, providers).await;
+    match decide(snapshot, classes) {
+        Decision::Nothing => {}
+        Decision::RemoveOrphan(record) => preview.removal(&record, providers).await,
+        Decision::Ignore(service, why) => {
+            preview.about(&service.object, "NotOurs", not_ours(&why, &service.object));
         }
-        return preview;
-    };
-    preview.service = Some(service.key.clone());
-    let records: Vec<&Record> = own.into_iter().chain(snapshot.other_records.iter().map(AsRef::as_ref)).collect();
-    match claim(service, &records, classes) {
-        Claim::NotOurs(why) => {
-            preview.claim = "NotOurs";
-            preview.why = not_ours(&why, service).to_owned();
-        }
-        Claim::WasOurs(why) => {
-            preview.why = was_ours(why).to_owned();
-            if let Some(record) = own {
-                preview.removal(record, providers).await;
+        Decision::CleanUp(service, record, why) => {
+            preview.about(&service.object, "WasOurs", was_ours(why).to_owned());
+            if let Some(record) = record {
+                preview.removal(&record, providers).await;
             }
             preview.writes.push("remove finalizer and conditions");
         }
-        Claim::Claimed(claimed) => {
-            preview.claim = "Claimed";
-            match claimed.standing {
-                Standing::Serve(class) => {
-                    preview.class = Some(class.name.to_string());
-                    preview.why = format!("class {}", class.name);
-                    preview.service(service, snapshot, own, &class, classes, settings, providers).await;
-                }
-                Standing::ClassNotConfigured { class } => {
-                    preview.why = format!("class {class} is not configured any more: everything stays as it is");
-                }
-                Standing::Paused => preview.why = "paused: everything stays as it is".to_owned(),
-                Standing::OtherInstance(instance) => {
-                    preview.why = format!("instance {:?} still cleans up: waiting", instance.as_str());
-                }
+        Decision::Keep(service, finding) => {
+            preview.about(&service.object, "Claimed", finding.message.clone());
+            preview.refusals.push(Refused::whole(finding.reason, finding.message));
+        }
+        Decision::Move(service, record, class) => {
+            let why = format!("class {}, after what class {} has made is removed", class.name, record.class);
+            preview.about(&service.object, "Claimed", why);
+            preview.class = Some(class.name.to_string());
+            preview.removal(&record, providers).await;
+        }
+        Decision::Serve(service, record, claimed, class) => {
+            preview.about(&service.object, "Claimed", format!("class {}", class.name));
+            preview.class = Some(class.name.to_string());
+            preview.warnings = claimed.warnings.iter().map(ClaimWarning::warning).collect();
+            if finalizers::wanted(&service.object, &classes.instance, claimed.wants_standard_finalizer()).is_some() {
+                preview.writes.push("add finalizer");
+            }
+            if record.is_none() {
+                preview.writes.push("create record");
+            }
+            match providers.of_class(&class) {
+                Ok(provider) => with_provider!(provider, provider => {
+                    let desired = desire(&desire::Input {
+                        id: &snapshot.id,
+                        class: &class,
+                        capabilities: provider.capabilities(),
+                        service: &service.object,
+                        slices: snapshot.slices_of(&service.object),
+                        nodes: &snapshot.nodes,
+                        settings,
+                        exists: record.is_some(),
+                    });
+                    preview.desired(&provider, desired).await;
+                }),
+                Err(error) => preview.error = Some(error.to_string()),
             }
         }
     }
@@ -121,53 +131,24 @@ pub(crate) async fn preview(
 }
 
 impl Preview {
-    #[expect(clippy::too_many_arguments, reason = "it is the body of `preview`, and each argument is one of its own")]
-    async fn service(
-        &mut self,
-        service: &Service,
-        snapshot: &Snapshot,
-        own: Option<&Record>,
-        class: &Class,
-        classes: &Classes,
-        settings: &Settings,
-        providers: &Providers,
-    ) {
-        let provider = match providers.of_class(class) {
-            Ok(provider) => provider,
-            Err(error) => {
-                self.error = Some(error.to_string());
-                return;
+    fn about(&mut self, service: &Service, claim: &'static str, why: String) {
+        self.service = Some(service.key.clone());
+        self.claim = claim;
+        self.why = why;
+    }
+
+    async fn desired<P: Provider>(&mut self, provider: &P, desired: Result<Desired, Refusal>) {
+        match desired {
+            Ok(desired) => {
+                self.refusals.extend(desired.refused_ports.into_values().flatten());
+                self.warnings.extend(desired.warnings);
+                self.steps(provider, Some(&desired.load_balancer)).await;
             }
-        };
-        let slices = snapshot.slices.get(&service.key).map(Vec::as_slice).unwrap_or_default();
-        with_provider!(provider, provider => {
-            let desired = desire(&desire::Input {
-                id: &snapshot.id,
-                class,
-                capabilities: provider.capabilities(),
-                service,
-                slices,
-                nodes: &snapshot.nodes,
-                settings,
-                exists: own.is_some(),
-            });
-            let desired = match desired {
-                Ok(desired) => desired,
-                Err(refusal) => {
-                    self.refusals = refusal.reasons;
-                    return;
-                }
-            };
-            self.refusals = desired.refused_ports.values().flatten().cloned().collect();
-            self.warnings = desired.warnings.clone();
-            if !has_own_finalizer(service, &classes.instance) {
-                self.writes.push("add finalizer");
+            Err(refusal) => {
+                self.writes.clear();
+                self.refusals = refusal.reasons;
             }
-            if own.is_none() {
-                self.writes.push("create record");
-            }
-            self.steps(&provider, Some(&desired.load_balancer)).await;
-        });
+        }
     }
 
     /// The steps that remove what a record stands for.
@@ -179,7 +160,7 @@ impl Preview {
         self.writes.push("delete record");
     }
 
-    async fn steps<P: Provider>(&mut self, provider: &P, desired: Option<&portolan_core::balancer::LoadBalancer>) {
+    async fn steps<P: Provider>(&mut self, provider: &P, desired: Option<&LoadBalancer>) {
         let observed = match observe(provider, &self.id).await {
             Ok(observed) => observed,
             Err(error) => {

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use portolan_core::claim::{Claim, Claimed, NotOurs, PAUSED_ANNOTATION, Standing, claim, load_balancer_of};
+use portolan_core::claim::{ClaimWarning, Claimed, NotOurs};
 use portolan_core::class::{Class, Classes};
-use portolan_core::desire::{self, Desired, Settings, desire};
+use portolan_core::desire::{self, Desired, Settings, Warning, desire};
 use portolan_core::events::{self, Event};
 use portolan_core::provider::{Provider, Verdict as Finding};
-use portolan_core::reason::{ConditionType, Reason};
+use portolan_core::reason::ConditionType;
 use portolan_core::record::{Record, Records, RecordsError};
 use portolan_core::refusal::Refusal;
 use portolan_core::snapshot::{Service, Snapshot, Versioned};
@@ -27,10 +27,11 @@ use crate::cluster::events::EventWriter;
 use crate::cluster::queue::Verdict;
 use crate::cluster::records::ClusterRecords;
 use crate::cluster::{finalizers, status as status_writer};
+use crate::controller::decision::{Decision, decide};
 use crate::controller::gate::{Gate, Stopped};
 use crate::controller::index::Written;
 use crate::controller::walk::walk;
-use crate::providers::{self, Providers, with_provider};
+use crate::providers::{Providers, with_provider};
 
 /// How long to wait for the watch to show what somebody else wrote. Its event ends the wait; this is for an event that never
 /// comes.
@@ -65,8 +66,8 @@ enum Interrupted {
     Overtaken,
     /// The Service is gone: its deletion will come through the watch.
     Gone,
-    /// Worth another try.
-    Failed(String),
+    /// Worth another try, after at least this pause if the server asked for one.
+    Failed(String, Option<Duration>),
     /// We may not act any more.
     Stopped,
 }
@@ -95,9 +96,9 @@ impl Reconciler {
             Err(Interrupted::Overtaken) => Verdict::WaitAtMost(OVERTAKEN_PAUSE),
             Err(Interrupted::Gone) => Verdict::Done,
             Err(Interrupted::Stopped) => Verdict::Again,
-            Err(Interrupted::Failed(reason)) => {
+            Err(Interrupted::Failed(reason, pause)) => {
                 tracing::warn!(balancer = %snapshot.id, %reason, "pass failed; it is repeated");
-                Verdict::Retry
+                pause.map_or(Verdict::Retry, Verdict::WaitAtMost)
             }
         };
         Passed { verdict, written: pass.written }
@@ -106,83 +107,37 @@ impl Reconciler {
 
 impl Pass<'_> {
     async fn run(&mut self) -> Result<Verdict, Interrupted> {
-        let classes = &self.reconciler.classes;
-        let own = self.snapshot.record.clone().filter(|record| record.instance == classes.instance);
-        let service = self
-            .snapshot
-            .services
-            .values()
-            .find(|service| load_balancer_of(&service.object, classes) == self.snapshot.id);
-        let Some(service) = service.cloned() else {
-            // The Service is gone, without having waited for us: the record knows what is left.
-            return match own {
-                None => Ok(Verdict::Forgotten),
-                Some(record) => self.remove(&record, None).await,
-            };
-        };
-        let records: Vec<&Record> = own.iter().chain(&self.snapshot.other_records).map(AsRef::as_ref).collect();
-        match claim(&service.object, &records, classes) {
-            Claim::NotOurs(NotOurs::UnknownClass) => {
-                let known = classes.classes.iter().map(|class| class.name.to_string()).collect::<Vec<_>>();
+        match decide(self.snapshot, &self.reconciler.classes) {
+            Decision::Nothing => Ok(Verdict::Forgotten),
+            Decision::Ignore(service, NotOurs::UnknownClass) => {
                 let class = service.object.class.as_deref().unwrap_or_default();
-                self.tell(&service, &[events::unknown_class(class, &known)]).await;
+                self.tell(&service, &[events::unknown_class(class)]).await;
                 Ok(Verdict::Forgotten)
             }
-            Claim::NotOurs(_) => Ok(Verdict::Forgotten),
-            Claim::WasOurs(why) => self.clean_up(&service, own.as_deref(), why).await,
-            Claim::Claimed(claimed) => self.claimed(service, own, claimed).await,
+            Decision::Ignore(
+                _,
+                NotOurs::NotLoadBalancer
+                | NotOurs::NoClass
+                | NotOurs::ForeignClass
+                | NotOurs::Deleting
+                | NotOurs::NamespaceNotWatched,
+            ) => Ok(Verdict::Forgotten),
+            Decision::RemoveOrphan(record) => self.remove(&record, None).await,
+            Decision::CleanUp(service, record, why) => self.clean_up(&service, record.as_deref(), why).await,
+            Decision::Keep(service, finding) => self.only(&service, &[(ConditionType::Accepted, finding)]).await,
+            Decision::Move(service, record, _) => match self.remove(&record, Some(&service)).await? {
+                Verdict::Forgotten => Ok(Verdict::Again),
+                verdict @ (Verdict::Done | Verdict::Again | Verdict::Retry | Verdict::WaitAtMost(_)) => Ok(verdict),
+            },
+            Decision::Serve(service, record, claimed, class) => match self.reconciler.providers.of_class(&class) {
+                Ok(provider) => {
+                    with_provider!(provider, provider => self.serve(&provider, service, record, &claimed, &class).await)
+                }
+                Err(error) => {
+                    self.only(&service, &[(ConditionType::Accepted, Finding::no(error.reason, error.message))]).await
+                }
+            },
         }
-    }
-
-    /// A Service that is ours to serve.
-    async fn claimed(
-        &mut self,
-        service: Versioned<Service>,
-        own: Option<Arc<Record>>,
-        claimed: Claimed,
-    ) -> Result<Verdict, Interrupted> {
-        let warnings: Vec<Event> = claimed.warnings.iter().map(events::of_claim_warning).collect();
-        self.tell(&service, &warnings).await;
-        let class = match claimed.standing {
-            Standing::Serve(ref class) => class.clone(),
-            Standing::ClassNotConfigured { class } => {
-                let message = format!(
-                    "class {class} is not in the configuration any more; everything stays as it is until the class is back, \
-                     or the Service is deleted or changes its type"
-                );
-                return self.only_accepted(&service, Finding::no(Reason::ClassNotConfigured, message)).await;
-            }
-            Standing::Paused => {
-                let message = format!("everything stays as it is while the annotation {PAUSED_ANNOTATION} is there");
-                return self.only_accepted(&service, Finding::no(Reason::Paused, message)).await;
-            }
-            Standing::OtherInstance(instance) => {
-                let message =
-                    format!("instance {:?} of Portolan still cleans up after this Service", instance.as_str());
-                return self.only_accepted(&service, Finding::no(Reason::OtherInstance, message)).await;
-            }
-        };
-        if let Some(record) = own.as_deref().filter(|record| self.has_moved(record, &class)) {
-            // It comes from another class of ours: what that one made goes first, with the parameters of that time.
-            if let Verdict::Forgotten = self.remove(record, Some(&service)).await? {
-                return Ok(Verdict::Again);
-            }
-            return Ok(Verdict::Retry);
-        }
-        let provider = match self.reconciler.providers.of_class(&class) {
-            Ok(provider) => provider,
-            Err(error) => return self.only_accepted(&service, Finding::no(error.reason, error.message)).await,
-        };
-        with_provider!(provider, provider => self.serve(&provider, service, own, &claimed, &class).await)
-    }
-
-    /// The record stands for something that this class did not make.
-    fn has_moved(&self, record: &Record, class: &Class) -> bool {
-        let now = self.reconciler.classes.named(record.class.as_str());
-        record.provider != class.provider
-            || now.is_none_or(|now| now.name != class.name)
-            || providers::place(&record.provider, &record.parameters)
-                != providers::place(&class.provider, &class.parameters)
     }
 
     /// Serves a Service: desire, marks, plan, status.
@@ -194,13 +149,12 @@ impl Pass<'_> {
         claimed: &Claimed,
         class: &Class,
     ) -> Result<Verdict, Interrupted> {
-        let slices = self.snapshot.slices.get(&service.object.key).map(Vec::as_slice).unwrap_or_default();
         let desired = desire(&desire::Input {
             id: &self.snapshot.id,
             class,
             capabilities: provider.capabilities(),
             service: &service.object,
-            slices,
+            slices: self.snapshot.slices_of(&service.object),
             nodes: &self.snapshot.nodes,
             settings: &self.reconciler.settings,
             exists: own.is_some(),
@@ -209,15 +163,14 @@ impl Pass<'_> {
             Ok(desired) => desired,
             Err(refusal) => return self.refused(&service, own.is_some(), &refusal).await,
         };
-        let warnings: Vec<Event> = desired.warnings.iter().map(events::of_warning).collect();
-        self.tell(&service, &warnings).await;
-
         let service = self.mark(service, claimed).await?;
         let mut record = self.record(&service.object, own, claimed, class, &desired).await?;
         let walked =
             walk(provider, Some(&desired.load_balancer), &mut record, &self.reconciler.records, self.gate).await;
         self.written.push(Written::Record(Arc::new(record)));
-        self.report(provider, &service, class, &desired, walked).await
+        let warnings: Vec<Warning> =
+            claimed.warnings.iter().map(ClaimWarning::warning).chain(desired.warnings.iter().cloned()).collect();
+        self.report(provider, &service, class, &desired, &warnings, walked).await
     }
 
     /// Nothing can be served. What exists stays, and so does what the status says of it.
@@ -229,12 +182,13 @@ impl Pass<'_> {
     ) -> Result<Verdict, Interrupted> {
         let accepted = status::refused(refusal);
         if exists {
-            return self.only_accepted(service, accepted).await;
+            return self.only(service, &[(ConditionType::Accepted, accepted)]).await;
         }
         let refused_ports: Vec<_> = refusal.reasons.iter().filter(|refused| refused.port.is_some()).cloned().collect();
-        let findings = Findings { accepted, refused_ports: &refused_ports, outcome: &status::nothing_requested() };
+        let findings =
+            Findings { accepted, refused_ports: &refused_ports, warnings: &[], outcome: &status::nothing_requested() };
         let status = status::status(&service.object, &findings, &self.reconciler.now());
-        self.write_status(service, &status).await?;
+        self.write_status(service, &status, &[]).await?;
         Ok(Verdict::Done)
     }
 
@@ -310,22 +264,30 @@ impl Pass<'_> {
         }
     }
 
-    /// Says that a Service is not acted on, and changes nothing else.
-    async fn only_accepted(&mut self, service: &Versioned<Service>, accepted: Finding) -> Result<Verdict, Interrupted> {
-        let findings = [(ConditionType::Accepted, accepted)];
-        let status = status::only(&service.object, &findings, &self.reconciler.now());
-        self.write_status(service, &status).await?;
+    /// Puts findings on some conditions, and leaves everything else as it is.
+    async fn only(
+        &mut self,
+        service: &Versioned<Service>,
+        findings: &[(ConditionType, Finding)],
+    ) -> Result<Verdict, Interrupted> {
+        let status = status::only(&service.object, findings, &self.reconciler.now());
+        self.write_status(service, &status, &[]).await?;
         Ok(Verdict::Done)
     }
 
     /// Writes the status and tells its news; nothing if it is no news.
-    async fn write_status(&mut self, service: &Versioned<Service>, status: &Status) -> Result<(), Interrupted> {
+    async fn write_status(
+        &mut self,
+        service: &Versioned<Service>,
+        status: &Status,
+        warnings: &[Warning],
+    ) -> Result<(), Interrupted> {
         if status::is_current(&service.object, status) {
             return Ok(());
         }
         self.gate.check()?;
         // Told first: after a crash in between, the same news has the same name and is found.
-        self.tell(service, &events::of_status(&service.object, status)).await;
+        self.tell(service, &events::of_status(&service.object, status, warnings)).await;
         if let Some(written) = status_writer::write(&self.reconciler.client, service, status).await? {
             self.written.push(Written::Service(written));
         }
@@ -333,6 +295,9 @@ impl Pass<'_> {
     }
 
     async fn tell(&self, service: &Versioned<Service>, events: &[Event]) {
+        if self.gate.check().is_err() {
+            return;
+        }
         self.reconciler.events.tell(&service.object, events).await;
     }
 }
@@ -342,9 +307,8 @@ impl From<CallError> for Interrupted {
         match error.failure {
             Failure::Conflict => Self::Overtaken,
             Failure::Gone => Self::Gone,
-            Failure::UnknownKind | Failure::Invalid | Failure::Forbidden | Failure::Retry { .. } => {
-                Self::Failed(error.to_string())
-            }
+            Failure::Retry { after } => Self::Failed(error.to_string(), after),
+            Failure::UnknownKind | Failure::Invalid | Failure::Forbidden => Self::Failed(error.to_string(), None),
         }
     }
 }
@@ -353,7 +317,7 @@ impl From<RecordsError> for Interrupted {
     fn from(error: RecordsError) -> Self {
         match error {
             RecordsError::Exists(_) | RecordsError::Conflict(_) => Self::Overtaken,
-            RecordsError::Unavailable(_) | RecordsError::Refused(_) => Self::Failed(error.to_string()),
+            RecordsError::Unavailable(_) | RecordsError::Refused(_) => Self::Failed(error.to_string(), None),
         }
     }
 }

@@ -90,6 +90,32 @@ fn an_internal_service_gets_an_address_of_the_internal_range() {
 }
 
 #[test]
+fn a_clouds_internal_annotation_is_honoured_on_a_live_service_too() {
+    real(|world| {
+        let _controller = world.setup().start();
+        world.create("web", json!({}));
+        assert!(!addresses(&world.addressed("web"))[0].starts_with("10.255."));
+        let key = "service.beta.kubernetes.io/azure-load-balancer-internal";
+        world.edit("web", json!({"metadata": {"annotations": {key: "true"}}}));
+        world.becomes("web", "its address is internal", |service| {
+            addresses(service).first().is_some_and(|address| address.starts_with("10.255."))
+        });
+        // Two clouds in conflict: the more private wins, with a Warning.
+        let other = "service.beta.kubernetes.io/aws-load-balancer-scheme";
+        world.edit("web", json!({"metadata": {"annotations": {other: "internet-facing"}}}));
+        eventually("a Warning says so", SOON, || {
+            let events = world.events("web");
+            if events.iter().any(|event| event["reason"] == "SchemeConflict") {
+                Ok(())
+            } else {
+                Err(format!("{events:#?}"))
+            }
+        });
+        assert!(addresses(&world.service("web").unwrap())[0].starts_with("10.255."));
+    });
+}
+
+#[test]
 fn a_dual_stack_service_gets_an_address_of_each_family_in_its_order() {
     real(|world| {
         let _controller = world.setup().start();

@@ -29,6 +29,7 @@ mod process;
 mod server;
 
 mod absence;
+mod at_rest;
 mod classes;
 mod crash;
 mod harness_cases;
@@ -36,5 +37,4 @@ mod hostile;
 mod lifecycle;
 mod providers;
 mod rivals;
-mod silence;
 mod storm;

@@ -38,6 +38,7 @@ impl Process {
     }
 
     /// Its process id.
+    #[allow(dead_code, reason = "for the benches")]
     pub(crate) fn pid(&self) -> u32 {
         self.0.pid
     }

@@ -56,7 +56,6 @@ fn what_a_provider_cannot_do_is_refused_by_name() {
                 json!({"spec": {"loadBalancerSourceRanges": ["192.0.2.0/24"]}}),
                 "SourceRangesNotSupported",
             ),
-            ("sessionAffinity", json!({"spec": {"sessionAffinity": "ClientIP"}}), "SessionAffinityNotSupported"),
             ("scheme", json!({"metadata": {"annotations": {"portolan.dev/scheme": "internal"}}}), "SchemeNotSupported"),
             (
                 "requestedAddresses",

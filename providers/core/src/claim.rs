@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use crate::class::{Class, Classes};
+use crate::desire::Warning;
 use crate::ids::{Instance, LoadBalancerId};
+use crate::reason::Reason;
 use crate::record::{ClaimedBy, Record};
 use crate::snapshot::{Service, ServiceType};
 
@@ -64,6 +66,23 @@ pub enum Standing {
     OtherInstance(Instance),
 }
 
+impl ClaimWarning {
+    /// For people.
+    pub fn warning(&self) -> Warning {
+        let stays = "the Service stays with its class until it is deleted or its type or class changes";
+        match self {
+            Self::DefaultMoved => Warning {
+                reason: Reason::DefaultClassMoved,
+                message: format!("the class that serves this Service is not the default any more; {stays}"),
+            },
+            Self::TypeAnnotationRemoved => Warning {
+                reason: Reason::TypeAnnotationRemoved,
+                message: format!("the type annotation is gone; {stays}"),
+            },
+        }
+    }
+}
+
 /// Why a claimed Service would not be claimed today.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimWarning {
@@ -104,7 +123,7 @@ pub enum WasOurs {
 
 /// Decides whose a Service is. `records` are all records, of any instance, that name its UID.
 pub fn claim(service: &Service, records: &[&Record], classes: &Classes) -> Claim {
-    let own = records.iter().find(|record| record.instance == classes.instance).copied();
+    let own = records.iter().find(|record| record.belongs_to(&classes.instance)).copied();
     let ours = own.is_some() || has_own_finalizer(service, &classes.instance);
     let unless_ours = |why, not_ours| if ours { Claim::WasOurs(why) } else { Claim::NotOurs(not_ours) };
 

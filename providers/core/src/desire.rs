@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::balancer::{Listener, LoadBalancer, Member};
 use crate::capabilities::Capabilities;
 use crate::class::Class;
+use crate::desire::scheme::InternalAnnotations;
 use crate::ids::{LoadBalancerId, Uid};
 use crate::reason::Reason;
 use crate::refusal::{Refusal, Refused};
@@ -28,6 +29,8 @@ use crate::snapshot::{Node, Service, Slice};
 pub struct Settings {
     /// Nodes take traffic although they carry the exclude label (one-node clusters).
     pub ignore_exclude_label: bool,
+    /// Which clouds' annotations for internal load balancers are read.
+    pub internal_annotations: InternalAnnotations,
 }
 
 /// All that the rules read.
@@ -84,18 +87,19 @@ pub fn desire(input: &Input<'_>) -> Result<Desired, Refusal> {
 
     let families = addresses::families(service, input.capabilities, &mut refused, &mut warnings);
     let requested = addresses::requested(service, input.capabilities, &families, &mut refused, &mut warnings);
-    let scheme = scheme::scheme(service, input.capabilities, &mut refused);
+    let scheme =
+        scheme::scheme(service, input.capabilities, &input.settings.internal_annotations, &mut refused, &mut warnings);
     let source_ranges = ranges::source_ranges(service, input.capabilities, &mut refused);
     affinity(service, input.capabilities, &mut refused);
     sharing(service, &mut refused);
-    Refusal::unless_empty(refused)?;
+    let (served, refused_ports) = ports::judge(service, input.capabilities);
+    if !refused.is_empty() || (served.is_empty() && !input.exists) {
+        refused.extend(refused_ports);
+        return Err(Refusal { reasons: refused });
+    }
 
     let nodes = nodes::eligible(input.nodes, &families, input.settings);
     let usable = endpoints::Usable::new(service, input.slices);
-    let (served, refused_ports) = ports::judge(service, input.capabilities);
-    if served.is_empty() && !input.exists {
-        return Err(Refusal { reasons: refused_ports });
-    }
     let mut listeners: Vec<Listener> =
         served.iter().map(|port| ports::listener(service, port, &nodes, &usable, &families)).collect();
     listeners.sort_by_key(|listener| listener.key);

@@ -1,6 +1,5 @@
 //! Events: what changed, told once. Reasons are upstream's where upstream has one, so that existing dashboards work.
 
-use crate::claim::ClaimWarning;
 use crate::desire::Warning;
 use crate::reason::{ConditionType, Reason};
 use crate::snapshot::{Condition, ConditionStatus, Service};
@@ -47,19 +46,20 @@ pub fn deleted() -> Event {
 }
 
 /// The class begins with our prefix but is nobody's.
-pub fn unknown_class(class: &str, known: &[String]) -> Event {
-    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+pub fn unknown_class(class: &str) -> Event {
     Event::new(
         EventType::Warning,
         "UnknownClass",
         format!(
-            "loadBalancerClass {class:?} is not configured; configured are: {known}. Nothing is done for this Service"
+            "loadBalancerClass {class:?} is not configured, so nothing is done; correct the name, configure the class, or list it \
+             under otherClasses"
         ),
     )
 }
 
-/// The news in a status that is about to be written.
-pub fn of_status(service: &Service, status: &Status) -> Vec<Event> {
+/// The news in a status that is about to be written. `warnings` are those that its message of acceptance ends with: they are news
+/// when that message is.
+pub fn of_status(service: &Service, status: &Status, warnings: &[Warning]) -> Vec<Event> {
     let find = |conditions: &[Condition], condition_type: ConditionType| {
         conditions.iter().find(|condition| condition.condition_type == condition_type.name()).cloned()
     };
@@ -76,9 +76,9 @@ pub fn of_status(service: &Service, status: &Status) -> Vec<Event> {
         let since = before.as_ref().map_or_else(String::new, |before| {
             format!("{} {} {}", before.status, before.reason, before.last_transition_time)
         });
-        if let Some(event) = news(condition_type, before.as_ref(), &after) {
-            events.push(Event { since, ..event });
-        }
+        let warnings = if condition_type == ConditionType::Accepted { warnings } else { &[] };
+        let news = news(condition_type, before.as_ref(), &after).into_iter().chain(warnings.iter().map(of_warning));
+        events.extend(news.map(|event| Event { since: since.clone(), ..event }));
     }
     events
 }
@@ -115,26 +115,9 @@ fn is_quiet(reason: &str) -> bool {
         .any(|quiet| quiet.code() == reason)
 }
 
-/// Warnings of a desire, which refuse nothing.
-pub fn of_warning(warning: &Warning) -> Event {
+/// Warnings refuse nothing.
+fn of_warning(warning: &Warning) -> Event {
     Event::new(EventType::Warning, warning.reason.code(), warning.message.clone())
-}
-
-/// Warnings of a claim.
-pub fn of_claim_warning(warning: &ClaimWarning) -> Event {
-    match warning {
-        ClaimWarning::DefaultMoved => Event::new(
-            EventType::Warning,
-            "DefaultClassMoved",
-            "the class that serves this Service is not the default any more; the Service stays with it until it is deleted or \
-             its type or class changes",
-        ),
-        ClaimWarning::TypeAnnotationRemoved => Event::new(
-            EventType::Warning,
-            "TypeAnnotationRemoved",
-            "the type annotation is gone; the Service stays with its class until it is deleted or its type or class changes",
-        ),
-    }
 }
 
 #[cfg(test)]

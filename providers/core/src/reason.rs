@@ -72,6 +72,10 @@ reasons! {
     PortsRefused,
     /// The class is no longer in the configuration. The Service keeps what it has and nothing is changed until the class is back or the Service is deleted.
     ClassNotConfigured,
+    /// A warning only: the class is not the default any more. The Service stays with it until it is deleted or its type or class changes.
+    DefaultClassMoved,
+    /// A warning only: the type annotation is gone. The Service stays with its class until it is deleted or its type or class changes.
+    TypeAnnotationRemoved,
     /// The annotation `portolan.dev/paused` asks to leave everything as it is. Remove it to go on.
     Paused,
     /// Another Portolan of this cluster still cleans up after this Service. Nothing to do but wait.
@@ -96,6 +100,10 @@ reasons! {
     SessionAffinityNotSupported,
     /// The provider does not tell internal from public load balancers.
     SchemeNotSupported,
+    /// A Warning: a cloud's annotation for internal load balancers holds a text that its cloud does not know. It is read as internal, so that nobody becomes public by accident; correct the text.
+    SchemeUnclear,
+    /// A Warning: one annotation asks for an internal load balancer and another for a public one. The most private reading wins; remove the one that is not meant.
+    SchemeConflict,
     /// The provider cannot give an address that is asked for by name.
     RequestedAddressNotSupported,
     /// A requested address cannot be read, or does not fit the Service's families.
@@ -142,6 +150,8 @@ impl Reason {
             Self::Accepted
             | Self::PortsRefused
             | Self::ClassNotConfigured
+            | Self::DefaultClassMoved
+            | Self::TypeAnnotationRemoved
             | Self::Paused
             | Self::OtherInstance
             | Self::InvalidSpec
@@ -154,6 +164,8 @@ impl Reason {
             | Self::InvalidSourceRange
             | Self::SessionAffinityNotSupported
             | Self::SchemeNotSupported
+            | Self::SchemeUnclear
+            | Self::SchemeConflict
             | Self::RequestedAddressNotSupported
             | Self::InvalidRequestedAddress
             | Self::SharingNotSupported => ConditionType::Accepted,

@@ -52,6 +52,11 @@ impl Record {
         self.members.iter().any(|member| &member.uid == uid)
     }
 
+    /// It is this Portolan's.
+    pub fn belongs_to(&self, instance: &Instance) -> bool {
+        &self.instance == instance
+    }
+
     /// A Service with this `loadBalancerClass` still means the class of this record.
     pub fn answers_to(&self, value: &str) -> bool {
         self.class.as_str() == value || self.aliases.iter().any(|alias| alias == value)

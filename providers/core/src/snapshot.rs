@@ -42,3 +42,10 @@ pub struct Snapshot {
     /// Other records, of any instance, that name the UID of one of those Services.
     pub other_records: Vec<Arc<Record>>,
 }
+
+impl Snapshot {
+    /// The slices of one Service.
+    pub fn slices_of(&self, service: &Service) -> &[Arc<Slice>] {
+        self.slices.get(&service.key).map(Vec::as_slice).unwrap_or_default()
+    }
+}

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::balancer::Published;
+use crate::desire::Warning;
 use crate::provider::{Outcome, Verdict};
 use crate::reason::{ConditionType, PORTS_ERROR, Reason};
 use crate::refusal::{Refusal, Refused};
@@ -30,6 +31,8 @@ pub struct Findings<'a> {
     pub accepted: Verdict,
     /// Ports that are not, although the Service is.
     pub refused_ports: &'a [Refused],
+    /// What a person should know although nothing is refused for it.
+    pub warnings: &'a [Warning],
     /// What the provider says.
     pub outcome: &'a Outcome,
 }
@@ -67,9 +70,14 @@ pub fn nothing_requested() -> Outcome {
 /// What the status shall say. `now` is RFC 3339; it becomes the transition time of conditions whose status changes.
 pub fn status(service: &Service, findings: &Findings<'_>, now: &str) -> Status {
     let outcome = findings.outcome;
+    let mut accepted = findings.accepted.clone();
+    for warning in findings.warnings {
+        accepted.message.push_str("; warning: ");
+        accepted.message.push_str(&warning.message);
+    }
     let mut conditions = service.conditions.clone();
     for (condition_type, verdict) in [
-        (ConditionType::Accepted, &findings.accepted),
+        (ConditionType::Accepted, &accepted),
         (ConditionType::AddressAssigned, &outcome.assigned),
         (ConditionType::Programmed, &outcome.programmed),
         (ConditionType::Reachable, &outcome.reachable),
@@ -184,15 +192,25 @@ fn set(
             reason.clone_into(&mut condition.reason);
             condition.message = message;
         }
-        None => conditions.push(Condition {
-            condition_type: condition_type.to_owned(),
-            status,
-            reason: reason.to_owned(),
-            message,
-            last_transition_time: now.to_owned(),
-            observed_generation: None,
-        }),
+        None => {
+            let condition = Condition {
+                condition_type: condition_type.to_owned(),
+                status,
+                reason: reason.to_owned(),
+                message,
+                last_transition_time: now.to_owned(),
+                observed_generation: None,
+            };
+            let place = conditions.iter().position(|other| comes_before(condition_type, &other.condition_type));
+            conditions.insert(place.unwrap_or(conditions.len()), condition);
+        }
     }
+}
+
+/// Ours stand in the order in which a reader looks for the failing hop, behind whatever others have put there.
+fn comes_before(ours: &str, other: &str) -> bool {
+    let place = |name: &str| ConditionType::ALL.iter().position(|condition| condition.name() == name);
+    place(ours).zip(place(other)).is_some_and(|(ours, other)| ours < other)
 }
 
 fn join(refused: &[Refused]) -> String {

@@ -55,7 +55,7 @@ pub(super) fn record(id: LoadBalancerId, instance: Instance, members: Vec<Member
         version: None,
         instance,
         class: ClassName::new(CLASS),
-        aliases: vec![],
+        aliases: Vec::new(),
         claimed_by: ClaimedBy::Class,
         provider: ProviderName::new("mock"),
         parameters: Value::Null,

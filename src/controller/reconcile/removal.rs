@@ -2,6 +2,8 @@
 
 use portolan_core::claim::WasOurs;
 use portolan_core::events::{self, Event, EventType};
+use portolan_core::provider::{Error, ErrorKind, Verdict as Finding};
+use portolan_core::reason::ConditionType;
 use portolan_core::record::{ClaimedBy, Record, Records};
 use portolan_core::snapshot::{Service, Versioned};
 use portolan_core::status;
@@ -67,21 +69,13 @@ impl Pass<'_> {
         let failure = match end {
             End::Settled => None,
             End::Waiting(wait) => return Ok(Verdict::WaitAtMost(wait.at_most)),
-            End::Failed(error) => Some(error.to_string()),
-            End::Refused(refusal) => Some(refusal.to_string()),
+            End::Failed(error) => Some(error),
+            End::Refused(refusal) => Some(Error::terminal(refusal.reason(), refusal.to_string())),
             End::RecordLost(error) => return Err(error.into()),
             End::Stopped(stopped) => return Err(stopped.into()),
         };
-        if let Some(failure) = failure {
-            if let (Some(service), true) = (service, self.attempt > 0) {
-                let message = format!("Error deleting load balancer: {failure}");
-                self.tell(
-                    service,
-                    &[Event { since, ..Event::new(EventType::Warning, "DeleteLoadBalancerFailed", message) }],
-                )
-                .await;
-            }
-            return Err(Interrupted::Failed(failure));
+        if let Some(error) = failure {
+            return self.not_removed(&error, service, since).await;
         }
         self.gate.check()?;
         self.reconciler.records.delete(&record).await?;
@@ -92,5 +86,29 @@ impl Pass<'_> {
             self.tell(service, &[Event { since, ..events::deleted() }]).await;
         }
         Ok(Verdict::Forgotten)
+    }
+
+    /// A removal that fails is told from its second failure on, or at once if it will go on failing; on a Service that waits for it,
+    /// also by the condition.
+    async fn not_removed(
+        &mut self,
+        error: &Error,
+        service: Option<&Versioned<Service>>,
+        since: String,
+    ) -> Result<Verdict, Interrupted> {
+        tracing::warn!(balancer = %self.snapshot.id, %error, "the load balancer is not removed yet");
+        let is_news = self.attempt > 0 || error.kind == ErrorKind::Terminal;
+        if let (Some(service), true) = (service, is_news) {
+            let message = format!("Error deleting load balancer: {error}");
+            let event = Event { since, ..Event::new(EventType::Warning, "DeleteLoadBalancerFailed", message) };
+            self.tell(service, &[event]).await;
+            let programmed = Finding::no(error.reason, format!("not removed yet: {error}"));
+            self.only(service, &[(ConditionType::Programmed, programmed)]).await?;
+        }
+        // What was made must go: even a terminal error is tried again, because nobody may edit a Service that is gone.
+        Ok(match error.kind {
+            ErrorKind::Terminal | ErrorKind::Retry => Verdict::Retry,
+            ErrorKind::Wait(at_most) => Verdict::WaitAtMost(at_most),
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! From the end of a walk to the status, and to when the key comes back.
 
 use portolan_core::class::Class;
-use portolan_core::desire::Desired;
+use portolan_core::desire::{Desired, Warning};
 use portolan_core::provider::{Error, ErrorKind, Outcome, Provider, Verdict as Finding};
 use portolan_core::reason::{ConditionType, Reason};
 use portolan_core::refusal::Refusal;
@@ -20,6 +20,7 @@ impl Pass<'_> {
         service: &Versioned<Service>,
         class: &Class,
         desired: &Desired,
+        warnings: &[Warning],
         walked: Walked<P::State>,
     ) -> Result<Verdict, Interrupted> {
         let refused_ports = desired.refused_ports.get(&service.object.uid).map(Vec::as_slice).unwrap_or_default();
@@ -49,11 +50,7 @@ impl Pass<'_> {
             End::Failed(error) if self.is_passing(&error, service) => return Ok(Verdict::Retry),
             End::Failed(error) => {
                 blame(&mut outcome, &error);
-                match error.kind {
-                    ErrorKind::Terminal => Verdict::Done,
-                    ErrorKind::Retry => Verdict::Retry,
-                    ErrorKind::Wait(at_most) => Verdict::WaitAtMost(at_most),
-                }
+                verdict_of(&error.kind)
             }
             End::Refused(refusal) => {
                 let reason = refusal.reason();
@@ -67,10 +64,10 @@ impl Pass<'_> {
             End::RecordLost(error) => return Err(error.into()),
             End::Stopped(stopped) => return Err(stopped.into()),
         };
-        let findings = Findings { accepted, refused_ports, outcome: &outcome };
+        let findings = Findings { accepted, refused_ports, warnings, outcome: &outcome };
         let status = status::status(&service.object, &findings, &self.reconciler.now());
         let replaced = !service.object.ingress.is_empty() && status.ingress != service.object.ingress;
-        self.write_status(service, &status).await?;
+        self.write_status(service, &status, warnings).await?;
         // What is published decides what a replace may take away, so a change of it is looked at once more.
         Ok(if replaced && verdict == Verdict::Done { Verdict::Again } else { verdict })
     }
@@ -93,15 +90,9 @@ impl Pass<'_> {
     ) -> Result<Verdict, Interrupted> {
         if !self.is_passing(error, service) {
             let programmed = Finding::no(error.reason, error.message.clone());
-            let findings = [(ConditionType::Accepted, accepted), (ConditionType::Programmed, programmed)];
-            let status = status::only(&service.object, &findings, &self.reconciler.now());
-            self.write_status(service, &status).await?;
+            self.only(service, &[(ConditionType::Accepted, accepted), (ConditionType::Programmed, programmed)]).await?;
         }
-        Ok(match error.kind {
-            ErrorKind::Terminal => Verdict::Done,
-            ErrorKind::Retry => Verdict::Retry,
-            ErrorKind::Wait(at_most) => Verdict::WaitAtMost(at_most),
-        })
+        Ok(verdict_of(&error.kind))
     }
 }
 
@@ -114,5 +105,14 @@ fn blame(outcome: &mut Outcome, error: &Error) {
             outcome.programmed = Finding::no(Reason::AddressPending, "waits for an address");
         }
         ConditionType::Accepted | ConditionType::Programmed | ConditionType::Reachable => outcome.programmed = finding,
+    }
+}
+
+/// When a key comes back after a provider's error.
+pub(super) fn verdict_of(kind: &ErrorKind) -> Verdict {
+    match kind {
+        ErrorKind::Terminal => Verdict::Done,
+        ErrorKind::Retry => Verdict::Retry,
+        ErrorKind::Wait(at_most) => Verdict::WaitAtMost(*at_most),
     }
 }

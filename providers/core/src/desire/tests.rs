@@ -350,5 +350,10 @@ fn every_reason_is_told_at_once() {
     world.service.defects = vec!["spec.ports[0].port is 70000, not 1 to 65535".to_owned()];
     world.service.source_ranges = vec!["nonsense".to_owned()];
     world.service.annotations.insert(SHARE_ANNOTATION.to_owned(), "x".to_owned());
-    assert_eq!(world.refusals(), [Reason::InvalidSpec, Reason::InvalidSourceRange, Reason::SharingNotSupported]);
+    world.service.ports.push(port("s", 9, Protocol::Sctp, None));
+    world.capabilities.protocols.remove(&Protocol::Sctp);
+    assert_eq!(
+        world.refusals(),
+        [Reason::InvalidSpec, Reason::InvalidSourceRange, Reason::SharingNotSupported, Reason::ProtocolNotSupported]
+    );
 }

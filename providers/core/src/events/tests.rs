@@ -16,9 +16,9 @@ fn outcome(programmed: Verdict) -> Outcome {
 
 fn pass(service: &mut Service, programmed: Verdict, now: &str) -> Vec<Event> {
     let outcome = outcome(programmed);
-    let findings = Findings { accepted: accepted("c", &[]), refused_ports: &[], outcome: &outcome };
+    let findings = Findings { accepted: accepted("c", &[]), refused_ports: &[], warnings: &[], outcome: &outcome };
     let status = status(service, &findings, now);
-    let events = of_status(service, &status);
+    let events = of_status(service, &status, &[]);
     service.conditions = status.conditions;
     events
 }

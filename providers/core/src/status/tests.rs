@@ -16,7 +16,8 @@ fn outcome() -> Outcome {
 }
 
 fn status_of(service: &Service, refused: &[Refused], now: &str) -> Status {
-    let findings = Findings { accepted: accepted("c", refused), refused_ports: refused, outcome: &outcome() };
+    let findings =
+        Findings { accepted: accepted("c", refused), refused_ports: refused, warnings: &[], outcome: &outcome() };
     status(service, &findings, now)
 }
 
@@ -39,7 +40,7 @@ fn every_ingress_lists_every_port_and_ip_mode() {
 fn a_hostname_has_no_ip_mode() {
     let mut outcome = outcome();
     outcome.published = vec![Published::Hostname { hostname: "x.example".to_owned() }];
-    let findings = Findings { accepted: accepted("c", &[]), refused_ports: &[], outcome: &outcome };
+    let findings = Findings { accepted: accepted("c", &[]), refused_ports: &[], warnings: &[], outcome: &outcome };
     let ingress = status(&service("a"), &findings, NOW).ingress;
     assert_eq!((ingress[0].ip.as_ref(), ingress[0].ip_mode.as_ref()), (None, None));
 }
@@ -74,12 +75,29 @@ fn conditions_come_in_order_and_those_of_others_are_kept() {
 }
 
 #[test]
+fn conditions_stand_in_order_whichever_comes_first() {
+    let mut service = service("a");
+    let failed = [(ConditionType::Programmed, Verdict::no(Reason::ProviderFailed, "down"))];
+    service.conditions = only(&service, &failed, NOW).conditions;
+    let types: Vec<String> = status_of(&service, &[], NOW).conditions.into_iter().map(|c| c.condition_type).collect();
+    assert_eq!(types, ConditionType::ALL.map(ConditionType::name));
+}
+
+#[test]
+fn warnings_end_the_message_of_acceptance() {
+    let warnings = [Warning { reason: Reason::FamilyNotSupported, message: "no IPv6".to_owned() }];
+    let findings =
+        Findings { accepted: accepted("c", &[]), refused_ports: &[], warnings: &warnings, outcome: &outcome() };
+    assert_eq!(status(&service("a"), &findings, NOW).conditions[0].message, "served by class c; warning: no IPv6");
+}
+
+#[test]
 fn the_transition_time_changes_with_the_status_only() {
     let mut service = service("a");
     service.conditions = status_of(&service, &[], NOW).conditions;
     assert_eq!(status_of(&service, &[], LATER).conditions, service.conditions);
     let refusal = Refusal::one(Refused::whole(Reason::InvalidSpec, "bad"));
-    let findings = Findings { accepted: refused(&refusal), refused_ports: &[], outcome: &outcome() };
+    let findings = Findings { accepted: refused(&refusal), refused_ports: &[], warnings: &[], outcome: &outcome() };
     let conditions = status(&service, &findings, LATER).conditions;
     assert_eq!(conditions[0].last_transition_time, LATER);
     assert_eq!(conditions[1].last_transition_time, NOW);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::case::{real, say};
-use crate::harness::{World, condition, eventually};
+use crate::harness::{Controller, World, condition, eventually};
 
 /// Issue 3.
 const SERVICES: usize = 200;
@@ -61,27 +61,28 @@ fn a_settled_cluster_of_200_services_is_silent_over_two_resyncs_and_two_restarts
         let picture = picture(world);
 
         arm_counter(world);
-        let looked_at = |times: usize, within: Duration, what: &str| {
+        let looked_at = |controller: &Controller, times: usize, within: Duration, what: &str| {
             eventually(what, within, || {
+                assert!(controller.process.is_running(), "somebody has ended the controller: {}", controller.log());
                 let calls = provider_calls(world);
                 if calls >= (times * SERVED) as u64 { Ok(()) } else { Err(format!("{calls} calls")) }
             });
         };
         let armed = Instant::now();
-        looked_at(2, RESYNC * 4, "every load balancer was looked at twice by resyncs");
+        looked_at(&controller, 2, RESYNC * 4, "every load balancer was looked at twice by resyncs");
         // A resync is spread over the interval and a tenth: by now both are over for each, however often one look asks.
         std::thread::sleep((RESYNC * 22 / 10).saturating_sub(armed.elapsed()));
         silent(world, &controller.user, settled, "two resyncs");
 
         assert!(controller.terminate(Duration::from_secs(10)).is_some());
         let controller = setup.start();
-        looked_at(3, RESYNC, "every load balancer was looked at after a restart");
+        looked_at(&controller, 3, RESYNC, "every load balancer was looked at after a restart");
         silent(world, &controller.user, settled, "a clean restart");
 
         controller.kill();
         let controller = setup.start();
         // The dead one's lease must expire first (15 s).
-        looked_at(4, RESYNC * 2, "every load balancer was looked at after a crash");
+        looked_at(&controller, 4, RESYNC * 2, "every load balancer was looked at after a crash");
         silent(world, &controller.user, settled, "a crash");
         assert_eq!(self::picture(world), picture, "not even by somebody else");
         controller.is_well();

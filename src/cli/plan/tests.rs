@@ -1,0 +1,90 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+/// A folder of its own for a configuration and the state of its mock; gone with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("portolan-cli-plan-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// What `plan` prints for a manifest under a configuration with these lines, and with these parameters of the mock class.
+    fn plan(&self, manifest: &Path, lines: &str, parameters: &str) -> String {
+        let config = self.0.join("config.yaml");
+        let state = self.0.join("state");
+        let text = format!(
+            "apiVersion: portolan.dev/v1alpha1\nkind: Configuration\n{lines}\nclasses:\n- name: portolan.dev/mock\n  provider: mock\n  \
+             parameters: {{state: {}, {parameters}}}\n",
+            json!(state)
+        );
+        fs::write(&config, text).unwrap();
+        let arguments = PlanArguments {
+            files: vec![manifest.to_owned()],
+            cluster: connect::ClusterArguments { kubeconfig: None, context: None },
+            config: Some(config),
+            output: Format::Text,
+        };
+        let mut out = Vec::new();
+        run(&arguments, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The lines of a plan that tell internal from public.
+fn about_the_scheme(plan: &str) -> String {
+    let told = ["  refused ", "  warning ", "  step CreateBalancer: "];
+    let is_told = |line: &&str| line.starts_with("default/") || told.iter().any(|start| line.starts_with(start));
+    plan.lines().filter(is_told).map(|line| format!("{line}\n")).collect()
+}
+
+/// Every `testdata/annotations/internal/*.yaml` against what stands beside it: on a provider with schemes, on one without, and with
+/// the clouds' annotations switched off. `UPDATE_GOLDEN=1` writes what would be right now.
+#[test]
+fn each_internal_annotation_is_planned_as_recorded() {
+    let folder = Folder::new("internal");
+    let mut files: Vec<_> =
+        fs::read_dir("testdata/annotations/internal").unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    assert!(files.len() >= 14, "only {} files", files.len());
+    let mut wrong = Vec::new();
+    for file in files {
+        let mut answer = String::new();
+        for (title, lines, parameters) in [
+            ("a provider with schemes", "", ""),
+            ("a provider without schemes", "", "capabilities: {scheme: false}"),
+            ("internalAnnotations: []", "internalAnnotations: []", ""),
+        ] {
+            let plan = folder.plan(&file, lines, parameters);
+            answer.push_str(&format!("== {title}\n{}", about_the_scheme(&plan)));
+        }
+        let expected = file.with_extension("expected");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&expected, &answer).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != answer {
+            wrong.push(format!("{}:\n{answer}", file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn only_the_clouds_that_the_configuration_lists_are_read() {
+    let folder = Folder::new("listed");
+    let manifest = Path::new("testdata/annotations/internal/azure.yaml");
+    let is_internal = |lines: &str| folder.plan(manifest, lines, "").contains("create internal load balancer");
+    assert!(is_internal("internalAnnotations: all"));
+    assert!(is_internal("internalAnnotations: [aws, azure]"));
+    assert!(!is_internal("internalAnnotations: [aws]"));
+}

@@ -1,0 +1,78 @@
+//! What is to be done about one load balancer: the claim, seen together with its record. Pure; the pass acts on it and the dry run
+//! prints it.
+
+use std::sync::Arc;
+
+use portolan_core::claim::{Claim, Claimed, NotOurs, PAUSED_ANNOTATION, Standing, WasOurs, claim, load_balancer_of};
+use portolan_core::class::{Class, Classes};
+use portolan_core::provider::Verdict as Finding;
+use portolan_core::reason::Reason;
+use portolan_core::record::Record;
+use portolan_core::snapshot::{Service, Snapshot, Versioned};
+
+use crate::providers;
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) enum Decision {
+    /// Neither a Service nor a record is left.
+    Nothing,
+    /// The Service is none of our business.
+    Ignore(Versioned<Service>, NotOurs),
+    /// The Service is gone, without having waited for us: the record knows what is left.
+    RemoveOrphan(Arc<Record>),
+    /// The Service was ours: effects, record, marks go, in this order.
+    CleanUp(Versioned<Service>, Option<Arc<Record>>, WasOurs),
+    /// The Service is ours and nothing is changed; its status says why.
+    Keep(Versioned<Service>, Finding),
+    /// What another class of ours has made goes first, with the parameters of that time.
+    Move(Versioned<Service>, Arc<Record>, Arc<Class>),
+    /// The Service is served by this class.
+    Serve(Versioned<Service>, Option<Arc<Record>>, Claimed, Arc<Class>),
+}
+
+/// Decides what is to be done about the snapshot's load balancer.
+pub(crate) fn decide(snapshot: &Snapshot, classes: &Classes) -> Decision {
+    let own = snapshot.record.clone().filter(|record| record.belongs_to(&classes.instance));
+    let named = |service: &&Versioned<Service>| load_balancer_of(&service.object, classes) == snapshot.id;
+    let Some(service) = snapshot.services.values().find(named).cloned() else {
+        return own.map_or(Decision::Nothing, Decision::RemoveOrphan);
+    };
+    let records: Vec<&Record> = own.iter().chain(&snapshot.other_records).map(AsRef::as_ref).collect();
+    let claimed = match claim(&service.object, &records, classes) {
+        Claim::NotOurs(why) => return Decision::Ignore(service, why),
+        Claim::WasOurs(why) => return Decision::CleanUp(service, own, why),
+        Claim::Claimed(claimed) => claimed,
+    };
+    let class = match &claimed.standing {
+        Standing::Serve(class) => class.clone(),
+        Standing::ClassNotConfigured { class } => {
+            let message = format!(
+                "class {class} is not in the configuration any more; everything stays as it is until the class is back, or the \
+                 Service is deleted or changes its type"
+            );
+            return Decision::Keep(service, Finding::no(Reason::ClassNotConfigured, message));
+        }
+        Standing::Paused => {
+            let message = format!("everything stays as it is while the annotation {PAUSED_ANNOTATION} is there");
+            return Decision::Keep(service, Finding::no(Reason::Paused, message));
+        }
+        Standing::OtherInstance(instance) => {
+            let message = format!("instance {:?} of Portolan still cleans up after this Service", instance.as_str());
+            return Decision::Keep(service, Finding::no(Reason::OtherInstance, message));
+        }
+    };
+    match own {
+        Some(record) if has_moved(&record, &class, classes) => Decision::Move(service, record, class),
+        own => Decision::Serve(service, own, claimed, class),
+    }
+}
+
+/// The record stands for something that this class did not make, or made elsewhere.
+fn has_moved(record: &Record, class: &Class, classes: &Classes) -> bool {
+    let now = classes.named(record.class.as_str());
+    record.provider != class.provider
+        || now.is_none_or(|now| now.name != class.name)
+        || providers::place(&record.provider, &record.parameters)
+            != providers::place(&class.provider, &class.parameters)
+}
