@@ -43,12 +43,21 @@ pub async fn call<T>(
     action: impl Into<String>,
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, CallError> {
-    match tokio::time::timeout(CALL_TIMEOUT, request).await {
+    call_within(CALL_TIMEOUT, action, request).await
+}
+
+/// Makes one call, within this time.
+pub async fn call_within<T>(
+    limit: Duration,
+    action: impl Into<String>,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, CallError> {
+    match tokio::time::timeout(limit, request).await {
         Ok(answer) => answer.map_err(|error| CallError::new(action, &error)),
         Err(_elapsed) => Err(CallError {
             failure: Failure::Retry { after: None },
             action: action.into(),
-            message: format!("the API server has not answered within {} seconds", CALL_TIMEOUT.as_secs()),
+            message: format!("the API server has not answered within {} seconds", limit.as_secs()),
         }),
     }
 }

@@ -126,9 +126,7 @@ impl Dispatcher {
     fn passed(&mut self, passed: Result<(LoadBalancerId, Passed), JoinError>) -> Result<(), DispatcherError> {
         let (id, Passed { verdict, written }) = passed.map_err(DispatcherError::PassPanicked)?;
         let mut dirty = Dirty::new();
-        for written in written {
-            self.index.written(&id, written, &mut dirty);
-        }
+        self.index.finished(&id, written, &mut dirty);
         for other in dirty {
             self.step(Input::Enqueued(other));
         }
@@ -141,7 +139,7 @@ impl Dispatcher {
         self.queue.step(self.reconciler.clock.now(), input, &mut outputs);
         for Output::Start(id) in outputs {
             let failures = self.queue.failures(&id);
-            let snapshot = self.index.snapshot(&id);
+            let snapshot = self.index.begin(&id);
             let (reconciler, gate) = (self.reconciler.clone(), self.gate.begin());
             self.passes.spawn(async move {
                 let passed = reconciler.pass(&snapshot, failures, &gate).await;

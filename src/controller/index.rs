@@ -3,13 +3,14 @@
 //!
 //! ```text
 //! watches -- Observed --> +-------+ -- dirty LoadBalancerIds --> queue
-//! workers -- Written ---> | Index | -- Snapshot ---------------> workers
+//! passes --- Written ---> | Index | -- Snapshot ---------------> passes
 //!                         +-------+
 //! ```
 //!
 //! What counts as a change is the projected object, never its resourceVersion: heartbeats, relists of the same and echoes of our
 //! own writes wake nobody.
 
+mod pass;
 mod store;
 
 pub use store::{Event, Object};
@@ -22,6 +23,7 @@ use portolan_core::ids::{LoadBalancerId, ResourceVersion, ServiceKey, Uid};
 use portolan_core::record::Record;
 use portolan_core::snapshot::{Node, Service, ServiceType, Slice, Snapshot, Versioned};
 
+use pass::Pass;
 use store::{Change, Store};
 
 /// The load balancers that need a pass.
@@ -44,7 +46,7 @@ pub enum Observed {
 #[derive(Clone, Debug)]
 pub enum Written {
     /// A Service, as the server returned it. The write must have had the version of a reading as its precondition: else it could
-    /// carry somebody else's edit, for which nobody would be woken.
+    /// carry somebody else's edit, of which the pass knows nothing.
     Service(Versioned<Service>),
     /// A record, as the server returned it after a create or replace, or as a `get` found it.
     Record(Arc<Record>),
@@ -67,8 +69,8 @@ pub struct Index {
     slices_of: BTreeMap<ServiceKey, Vec<Arc<Slice>>>,
     /// The records, of any instance, that name a UID.
     naming: BTreeMap<Uid, BTreeSet<LoadBalancerId>>,
-    /// How many lists of records were complete when each load balancer's last snapshot was taken.
-    passes: HashMap<LoadBalancerId, u64>,
+    /// The passes under way.
+    passes: HashMap<LoadBalancerId, Pass>,
     /// All Nodes as a snapshot holds them, until one changes.
     all_nodes: OnceLock<Arc<Vec<Arc<Node>>>>,
     synced: bool,
@@ -125,7 +127,7 @@ impl Index {
             }
         }
         if self.synced {
-            dirty.append(&mut concerned);
+            self.wake(concerned, dirty);
         } else if [self.services.lists(), self.slices.lists(), self.nodes.lists(), self.records.lists()]
             .iter()
             .all(|lists| *lists > 0)
@@ -135,49 +137,63 @@ impl Index {
         }
     }
 
-    /// Takes in a write that a pass over `by` has made, so that no later snapshot shows it undone. It concerns all but `by`; and `by`
-    /// too if the index knows better by now.
-    pub fn written(&mut self, by: &LoadBalancerId, written: Written, dirty: &mut Dirty) {
+    /// A pass over this load balancer begins; this is what it reads. Until it has [`finished`](Self::finished), nothing wakes its
+    /// load balancer: the end tells what the pass has missed, and what was merely the echo of its own writes.
+    pub fn begin(&mut self, id: &LoadBalancerId) -> Snapshot {
+        let snapshot = self.snapshot(id);
+        self.passes.insert(id.clone(), Pass::new(snapshot.clone(), self.records.lists()));
+        snapshot
+    }
+
+    /// The pass has ended, having written this, in this order. No later snapshot shows it undone by an older event. Wakes whom the
+    /// writes concern, and the load balancer itself if what there is now differs from what the pass knew in the end.
+    pub fn finished(&mut self, id: &LoadBalancerId, written: Vec<Written>, dirty: &mut Dirty) {
+        let Some(mut pass) = self.passes.remove(id) else { return };
         let mut concerned = Dirty::new();
-        let agreed = match written {
+        for write in written {
+            pass.learn(&write);
+            self.take_in(write, pass.lists, &mut concerned);
+        }
+        if pass.missed_nothing(&self.snapshot(id)) {
+            concerned.remove(id);
+        } else {
+            concerned.insert(id.clone());
+        }
+        self.wake(concerned, dirty);
+    }
+
+    fn take_in(&mut self, write: Written, lists: u64, concerned: &mut Dirty) {
+        match write {
+            // We never create Services. One that the index does not hold was deleted meanwhile.
             Written::Service(service) => {
-                let (key, object) = (service.object.key.clone(), Arc::clone(&service.object));
-                let held = self.services.get(&key).filter(|held| held.object.uid == object.uid);
-                // We never create Services. One that the index does not hold was deleted meanwhile.
-                let change = held.is_some().then(|| self.services.written(service)).flatten();
-                let foreign = change.as_ref().is_some_and(is_foreign_edit);
-                if let Some(change) = change {
-                    self.service_changed(change, &mut concerned);
-                }
-                !foreign && self.services.get(&key).is_some_and(|held| held.object == object)
-            }
-            Written::Record(record) => {
-                // A list that was completed since the pass began may have shown both the write and that somebody has undone it: then
-                // nothing would ever remove the record here again. If it is there, the watch brings it.
-                let outlived = self.passes.get(by) != Some(&self.records.lists());
-                if (!outlived || self.records.get(&record.id).is_some())
-                    && let Some(change) = self.records.written(Arc::clone(&record))
+                let held = self.services.get(&service.object.key);
+                if held.is_some_and(|held| held.object.uid == service.object.uid)
+                    && let Some(change) = self.services.written(service)
                 {
-                    self.record_changed(change, &mut concerned);
+                    self.service_changed(change, concerned);
                 }
-                self.records.get(&record.id).is_some_and(|held| held.same_content(&record))
+            }
+            // A list that was completed since the pass began may have shown both the write and that somebody has undone it: then
+            // nothing would ever remove the record here again. If it is there, the watch brings it.
+            Written::Record(record) => {
+                if (lists == self.records.lists() || self.records.get(&record.id).is_some())
+                    && let Some(change) = self.records.written(record)
+                {
+                    self.record_changed(change, concerned);
+                }
             }
             Written::RecordDeleted(id, version) => {
-                self.passes.remove(by); // most likely the last that is heard of it
                 if let Some(change) = self.records.deleted(&id, &version) {
-                    self.record_changed(change, &mut concerned);
+                    self.record_changed(change, concerned);
                 }
-                self.records.get(&id).is_none()
             }
-        };
-        if agreed {
-            concerned.remove(by);
-        } else {
-            concerned.insert(by.clone());
         }
-        if self.synced {
-            dirty.append(&mut concerned);
-        }
+    }
+
+    /// Those under way are told in the end.
+    fn wake(&self, mut concerned: Dirty, dirty: &mut Dirty) {
+        concerned.retain(|id| !self.passes.contains_key(id));
+        dirty.append(&mut concerned);
     }
 
     /// Every load balancer that there is anything to do for: of Services of type LoadBalancer, of those that carry our finalizer, and
@@ -188,18 +204,8 @@ impl Index {
         services.chain(records).collect()
     }
 
-    /// What a pass over this load balancer reads. The pass hands its writes to [`Self::written`].
-    pub fn snapshot(&mut self, id: &LoadBalancerId) -> Snapshot {
-        let snapshot = self.view(id);
-        if snapshot.services.is_empty() && snapshot.record.is_none() {
-            self.passes.remove(id); // nothing is left of it
-        } else {
-            self.passes.insert(id.clone(), self.records.lists());
-        }
-        snapshot
-    }
-
-    fn view(&self, id: &LoadBalancerId) -> Snapshot {
+    /// What there is to know of a load balancer now.
+    pub fn snapshot(&self, id: &LoadBalancerId) -> Snapshot {
         let record = self.records.get(id).filter(|record| self.is_ours(record)).cloned();
         let members = record.iter().flat_map(|record| &record.members);
         let services: BTreeMap<_, _> = std::iter::once(id.clone())
@@ -333,19 +339,6 @@ impl Index {
     fn id_alone(&self, uid: &Uid) -> LoadBalancerId {
         self.classes.instance.load_balancer_of(uid)
     }
-}
-
-/// More has changed than the fields that we write.
-fn is_foreign_edit(change: &Change<Versioned<Service>>) -> bool {
-    let (Some(before), Some(after)) = (&change.before, &change.after) else { return false };
-    let (before, after) = (&before.object, &after.object);
-    **after
-        != Service {
-            finalizers: after.finalizers.clone(),
-            ingress: after.ingress.clone(),
-            conditions: after.conditions.clone(),
-            ..Service::clone(before)
-        }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::future;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Claim, Elector, Input, Leadership, Output, Seen, Term, Timing};
 use crate::cluster::clock::Clock;
-use crate::cluster::error::{CallError, Failure};
+use crate::cluster::error::{CallError, Failure, call_within};
 use crate::cluster::project;
 
 /// Where the lease is.
@@ -43,34 +44,32 @@ pub async fn run(
     resign: CancellationToken,
 ) {
     let timing = elector.timing.clone();
-    let desk = Desk { api: Api::namespaced(client, &place.namespace), name: place.name, clock, timing };
-    let mut request: Option<BoxFuture<'static, Answer>> = None;
-    let mut stored: Option<Lease> = None;
+    let mut desk =
+        Desk { api: Api::namespaced(client, &place.namespace), name: place.name, clock, timing, stored: None };
+    let mut request: Option<BoxFuture<'static, (bool, Answer)>> = None;
     let mut logged = None;
-    let mut resigned = false;
     let mut outputs = Vec::new();
     loop {
         let deadline = elector.deadline();
+        let answered = async { if let Some(request) = &mut request { request.await } else { future::pending().await } };
         let input = tokio::select! {
             biased;
-            () = resign.cancelled(), if !resigned => {
-                resigned = true;
-                Input::Resigned
-            }
-            answer = async { match request.as_mut() { Some(request) => request.await, None => future::pending().await } } => {
+            () = resign.cancelled(), if !elector.resigned => Input::Resigned,
+            (wrote, answer) = answered => {
                 request = None;
-                answer.into_input(&mut stored, &mut logged)
+                desk.answered(wrote, answer, &mut logged)
             }
             () = clock.sleep_until(deadline) => Input::Tick,
         };
         elector.step(clock.now(), input, &mut outputs);
         for output in outputs.drain(..) {
             match output {
-                Output::Read => request = Some(Box::pin(desk.clone().read())),
-                Output::Write(claim) => request = Some(Box::pin(desk.clone().write(stored.clone(), claim))),
+                Output::Read => request = Some(Box::pin(desk.clone().read().map(|answer| (false, answer)))),
+                Output::Write(claim) => {
+                    request = Some(Box::pin(desk.clone().write(claim).map(|answer| (true, answer))));
+                }
                 Output::Lead(leadership) => {
-                    let before = published.send_replace(Some(leadership));
-                    if before.is_none() {
+                    if published.send_replace(Some(leadership)).is_none() {
                         tracing::info!(lease = desk.name, epoch = leadership.epoch, "leading");
                     }
                 }
@@ -84,80 +83,47 @@ pub async fn run(
     }
 }
 
-/// How a request ended.
-enum Answer {
-    Found(Option<Lease>),
-    Stored(Lease),
-    Failed(CallError),
-}
+/// The lease as it is now; none if there is none.
+type Answer = Result<Option<Lease>, CallError>;
 
-impl Answer {
-    fn into_input(self, stored: &mut Option<Lease>, logged: &mut Option<String>) -> Input {
-        match self {
-            Self::Found(lease) => {
-                *logged = None;
-                *stored = lease;
-                Input::Read(stored.as_ref().map(seen))
-            }
-            Self::Stored(lease) => {
-                *logged = None;
-                Input::Written(seen(stored.insert(lease)))
-            }
-            Self::Failed(error) => match error.failure {
-                Failure::Conflict | Failure::Gone => Input::Outrun,
-                Failure::UnknownKind | Failure::Invalid | Failure::Forbidden | Failure::Retry { .. } => {
-                    let text = error.to_string();
-                    if logged.as_ref() != Some(&text) {
-                        tracing::warn!(error = text, "leader election goes on trying");
-                        *logged = Some(text);
-                    }
-                    Input::Failed
-                }
-            },
-        }
-    }
-}
-
-/// Makes the requests.
+/// Makes the requests, each soon enough for another try before the deadline.
 #[derive(Clone)]
 struct Desk {
     api: Api<Lease>,
     name: String,
     clock: Clock,
     timing: Timing,
+    /// The lease as last seen: a write keeps what others have put into its metadata.
+    stored: Option<Lease>,
 }
 
 impl Desk {
     async fn read(self) -> Answer {
-        match self.in_time("read", self.api.get(&self.name)).await {
-            Ok(lease) => Answer::Found(Some(lease)),
-            Err(error) if error.failure == Failure::Gone => Answer::Found(None),
-            Err(error) => Answer::Failed(error),
+        let action = format!("read the Lease {}", self.name);
+        match call_within(self.timing.renew_deadline / 2, action, self.api.get(&self.name)).await {
+            Err(error) if error.failure == Failure::Gone => Ok(None),
+            answer => answer.map(Some),
         }
     }
 
-    /// Replaces the lease that was read, or creates one. Metadata that others have put there stays.
-    async fn write(self, stored: Option<Lease>, claim: Claim) -> Answer {
-        let parameters = PostParams::default();
-        let lease = self.lease(stored.unwrap_or_default(), &claim);
-        let written = match claim.over {
-            Some(_) => self.in_time("renew", self.api.replace(&self.name, &parameters, &lease)).await,
-            None => self.in_time("create", self.api.create(&parameters, &lease)).await,
+    async fn write(self, claim: Claim) -> Answer {
+        let (limit, action) = (self.timing.renew_deadline / 2, format!("write the Lease {}", self.name));
+        let (parameters, lease) = (PostParams::default(), self.lease(&claim));
+        let answer = match claim.over {
+            Some(_) => call_within(limit, action, self.api.replace(&self.name, &parameters, &lease)).await,
+            None => call_within(limit, action, self.api.create(&parameters, &lease)).await,
         };
-        written.map_or_else(Answer::Failed, Answer::Stored)
+        answer.map(Some)
     }
 
-    fn lease(&self, stored: Lease, claim: &Claim) -> Lease {
-        let now = MicroTime(self.clock.wall());
-        let before = stored.spec.unwrap_or_default();
+    fn lease(&self, claim: &Claim) -> Lease {
+        let Lease { metadata, spec } = self.stored.clone().unwrap_or_default();
+        let (now, before) = (MicroTime(self.clock.wall()), spec.unwrap_or_default());
         let acquired = before.acquire_time.clone().filter(|_| !claim.takes_over).unwrap_or_else(|| now.clone());
         let duration = if claim.holder.is_empty() { 1 } else { self.timing.lease.as_secs() };
+        let version = claim.over.as_ref().map(ToString::to_string);
         Lease {
-            metadata: ObjectMeta {
-                name: Some(self.name.clone()),
-                resource_version: claim.over.as_ref().map(ToString::to_string),
-                ..stored.metadata
-            },
+            metadata: ObjectMeta { name: Some(self.name.clone()), resource_version: version, ..metadata },
             spec: Some(LeaseSpec {
                 holder_identity: Some(claim.holder.clone()),
                 lease_duration_seconds: Some(i32::try_from(duration).unwrap_or(i32::MAX)),
@@ -169,17 +135,26 @@ impl Desk {
         }
     }
 
-    /// One call, soon enough for another try before the deadline.
-    async fn in_time<T>(&self, what: &str, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
-        let action = format!("{what} the Lease {}", self.name);
-        let limit = self.timing.renew_deadline / 2;
-        match tokio::time::timeout(limit, call).await {
-            Ok(answer) => answer.map_err(|error| CallError::new(action, &error)),
-            Err(_elapsed) => Err(CallError {
-                failure: Failure::Retry { after: None },
-                action,
-                message: format!("the API server has not answered within {} seconds", limit.as_secs()),
-            }),
+    fn answered(&mut self, wrote: bool, answer: Answer, logged: &mut Option<String>) -> Input {
+        match answer {
+            Ok(lease) => {
+                *logged = None;
+                let seen = lease.as_ref().map(seen);
+                self.stored = lease;
+                match seen {
+                    Some(seen) if wrote => Input::Written(seen),
+                    seen => Input::Read(seen),
+                }
+            }
+            Err(error) if matches!(error.failure, Failure::Conflict | Failure::Gone) => Input::Outrun,
+            Err(error) => {
+                let text = error.to_string();
+                if logged.as_ref() != Some(&text) {
+                    tracing::warn!(error = text, "leader election goes on trying");
+                    *logged = Some(text);
+                }
+                Input::Failed
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ mod relevant;
 mod server;
 mod watches;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use portolan_core::time::Time;
@@ -235,25 +235,19 @@ impl World {
         }
     }
 
-    /// Every answer and every event arrives, in any order among the kinds; passes that have begun do not end.
+    /// Every pass ends and every event arrives, in any order among the kinds.
     fn everything_is_told(&mut self) {
         self.queue_step(Input::Paused(true));
-        let unheard: Vec<_> = self
-            .passes
-            .iter_mut()
-            .flat_map(|(id, pass)| pass.acknowledged.drain(..).map(|written| (id.clone(), written)))
-            .collect();
-        let mut unheard = VecDeque::from(unheard);
         loop {
             let told = match self.random.below(5) {
                 0 => self.services_tell(),
                 1 => self.slices_tell(),
                 2 => self.nodes_tell(),
                 3 => self.records_tell(),
-                _ => unheard.pop_front().map(|(by, written)| self.acknowledge(&by, written)).is_some(),
+                _ => self.passes.pop_first().map(|(id, pass)| self.pass_ends(&id, pass)).is_some(),
             };
             let idle = self.services.tell_is_over() && self.slices.tell_is_over() && self.nodes.tell_is_over();
-            if !told && idle && self.records.tell_is_over() && unheard.is_empty() {
+            if !told && idle && self.records.tell_is_over() && self.passes.is_empty() {
                 return;
             }
         }
@@ -270,11 +264,8 @@ impl World {
     }
 
     fn nobody_who_missed_something_sleeps(&mut self) {
-        let again =
-            self.passes.iter().filter(|(_, pass)| pass.verdict == Some(Verdict::Again)).map(|(id, _)| id.clone());
-        self.owed.extend(again);
         for id in self.all_ids.clone() {
-            let now = Relevant::of(&self.index.view(&id));
+            let now = Relevant::of(&self.index.snapshot(&id));
             let known = self.known.get(&id).map(Relevant::of).unwrap_or_default();
             assert!(now == known || self.owed.contains(&id), "{id} sleeps, although {known:#?} became {now:#?}");
         }
@@ -286,7 +277,7 @@ impl World {
         let began = self.now;
         loop {
             while let Some((id, pass)) = self.passes.pop_first() {
-                self.queue_step(Input::Finished(id, pass.verdict.unwrap_or(Verdict::Done)));
+                self.pass_ends(&id, Pass { verdict: Some(Verdict::Done), ..pass });
             }
             if self.owed.is_empty() {
                 return;

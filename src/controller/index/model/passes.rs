@@ -1,6 +1,6 @@
 //! The process: it hands out snapshots, its passes write, and it dies.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ pub(super) struct Promise {
 /// A pass that has begun.
 pub(super) struct Pass {
     pub(super) snapshot: Snapshot,
-    /// What the server has acknowledged to it, and the index has not been told.
-    pub(super) acknowledged: VecDeque<Written>,
+    /// What the server has acknowledged to it; the index is told in the end.
+    pub(super) written: Vec<Written>,
     pub(super) verdict: Option<Verdict>,
 }
 
@@ -66,12 +66,12 @@ impl World {
     pub(super) fn pass_begins(&mut self, id: LoadBalancerId) {
         assert!(self.listed.iter().all(|lists| *lists > 0), "a pass began before the first lists were complete");
         self.counts.passes += 1;
-        let snapshot = self.index.snapshot(&id);
+        let snapshot = self.index.begin(&id);
         self.check_promises(&snapshot);
         self.owed.remove(&id);
         self.known.insert(id.clone(), snapshot.clone());
         let verdict = None;
-        let before = self.passes.insert(id, Pass { snapshot, acknowledged: VecDeque::new(), verdict });
+        let before = self.passes.insert(id, Pass { snapshot, written: Vec::new(), verdict });
         assert!(before.is_none(), "a key ran twice at once");
     }
 
@@ -99,17 +99,15 @@ impl World {
         }
         let id = ids[self.pick(ids.len())].clone();
         let Some(mut pass) = self.passes.remove(&id) else { return };
-        if let Some(written) = pass.acknowledged.pop_front() {
-            self.acknowledge(&id, written);
-        } else if pass.verdict.is_none() && self.random.below(3) > 0 {
+        if pass.verdict.is_none() && self.random.below(4) > 0 {
             self.pass_writes(&mut pass);
+            self.passes.insert(id, pass);
         } else {
-            return self.pass_ends(&id, &pass);
+            self.pass_ends(&id, pass);
         }
-        self.passes.insert(id, pass);
     }
 
-    pub(super) fn pass_ends(&mut self, id: &LoadBalancerId, pass: &Pass) {
+    pub(super) fn pass_ends(&mut self, id: &LoadBalancerId, pass: Pass) {
         let nothing = pass.snapshot.services.is_empty() && pass.snapshot.record.is_none();
         let verdict = pass.verdict.unwrap_or(match self.random.below(6) {
             _ if nothing => Verdict::Forgotten,
@@ -120,6 +118,12 @@ impl World {
         if matches!(verdict, Verdict::Again | Verdict::Retry | Verdict::WaitAtMost(_)) {
             self.owed.insert(id.clone());
         }
+        let mut dirty = Dirty::new();
+        self.index.finished(id, pass.written.clone(), &mut dirty);
+        for written in pass.written {
+            self.is_promised(written);
+        }
+        self.wake(dirty);
         self.queue_step(Input::Finished(id.clone(), verdict));
     }
 
@@ -176,7 +180,7 @@ impl World {
                 let version = self.next_version();
                 self.records.delete(version, &id);
                 pass.snapshot.record = None;
-                pass.acknowledged.push_back(Written::RecordDeleted(id, record.version.clone().unwrap()));
+                pass.written.push(Written::RecordDeleted(id, record.version.clone().unwrap()));
             }
             (None, Some(service), None) if service.object.finalizers.contains(&finalizer) => {
                 let mut after = (*service.object).clone();
@@ -213,14 +217,14 @@ impl World {
         }
         let stored = self.put_service(after, true);
         pass.snapshot.services.insert(key, stored.clone());
-        pass.acknowledged.push_back(Written::Service(stored));
+        pass.written.push(Written::Service(stored));
     }
 
     pub(super) fn write_record(&mut self, pass: &mut Pass, after: Record) {
         self.counts.writes += 1;
         let stored = self.put_record(after, true);
         pass.snapshot.record = Some(Arc::clone(&stored));
-        pass.acknowledged.push_back(Written::Record(stored));
+        pass.written.push(Written::Record(stored));
     }
 
     /// The record is not what the pass has read: it asks for it and begins again.
@@ -229,13 +233,12 @@ impl World {
         pass.verdict = Some(Verdict::Again);
         match self.records.get(&pass.snapshot.id) {
             Some(stored) if stored.instance == Instance::default() => {
-                pass.acknowledged.push_back(Written::Record(Arc::clone(stored)));
+                pass.written.push(Written::Record(Arc::clone(stored)));
             }
             Some(_) => {}
             None => {
                 let version = pass.snapshot.record.as_ref().and_then(|record| record.version.clone());
-                pass.acknowledged
-                    .extend(version.map(|version| Written::RecordDeleted(pass.snapshot.id.clone(), version)));
+                pass.written.extend(version.map(|version| Written::RecordDeleted(pass.snapshot.id.clone(), version)));
             }
         }
     }
@@ -244,10 +247,8 @@ impl World {
         self.records.get(id).and_then(|record| record.version.clone())
     }
 
-    pub(super) fn acknowledge(&mut self, by: &LoadBalancerId, written: Written) {
-        let mut dirty = Dirty::new();
-        self.index.written(by, written.clone(), &mut dirty);
-        // The index owes a promise only where it took the write in: it may know better from the watch.
+    /// What the index owes for a write. Nothing where the watch is past it.
+    fn is_promised(&mut self, written: Written) {
         match written {
             Written::Service(service) => {
                 let version = number(&service.version);
@@ -270,7 +271,6 @@ impl World {
                 }
             }
         }
-        self.wake(dirty);
     }
 }
 

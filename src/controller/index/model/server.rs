@@ -54,10 +54,12 @@ impl<T: Object> Kind<T> {
         }
     }
 
-    /// A list begins, of some moment between what the watch has told and now.
+    /// A list begins, of some moment between what the watch has told and now. It is a quorum read: never older than the last one,
+    /// even if that broke off.
     pub(super) fn begin_list(&mut self, random: &mut Random) {
-        let behind = u64::try_from(self.log.len() - self.told).unwrap();
-        let covers = self.told + usize::try_from(random.below(behind + 1)).unwrap();
+        let from = self.list.as_ref().map_or(self.told, |(_, covers)| *covers);
+        let behind = u64::try_from(self.log.len() - from).unwrap();
+        let covers = from + usize::try_from(random.below(behind + 1)).unwrap();
         let mut state = BTreeMap::new();
         for entry in &self.log[..covers] {
             state.insert(entry.name.clone(), entry);

@@ -32,10 +32,9 @@ impl World {
 
     /// While a pass waits for the answer to its write of a record, somebody deletes the record, and a new list shows only that.
     pub(super) fn a_list_overtakes_an_answer(&mut self) {
-        let written = self.passes.iter().find_map(|(id, pass)| match pass.acknowledged.front() {
-            Some(Written::Record(_)) => Some(id.clone()),
-            Some(Written::Service(_) | Written::RecordDeleted(..)) | None => None,
-        });
+        let mut passes = self.passes.iter();
+        let written =
+            passes.find(|(_, pass)| matches!(pass.written.last(), Some(Written::Record(_)))).map(|(id, _)| id.clone());
         let Some(id) = written.filter(|_| self.index.synced()) else { return };
         self.counts.overtaken += 1;
         let version = self.next_version();
