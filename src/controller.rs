@@ -2,6 +2,8 @@
 
 pub(crate) mod dispatcher;
 pub(crate) mod gate;
+#[cfg(test)]
+mod golden;
 pub mod index;
 pub(crate) mod preview;
 pub(crate) mod reconcile;
