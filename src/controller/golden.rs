@@ -1,8 +1,8 @@
 //! Golden cases: manifests in; plan, writes, status, conditions, events and the provider's state out.
 //!
 //! A case is a folder `testdata/cases/RULE/CASE/`: `config.yaml` if it needs one, steps `1-*.yaml`, `2-*.yaml`, ... and
-//! `expected.yaml`, which is what every step came to. All documents of a step are applied before the controller sees any of them; then
-//! it runs until nothing moves any more. Each document is a manifest (Service, EndpointSlice, Node, LoadBalancerRecord), which is
+//! `expected.yaml`, which is what every step came to. The controller sees the objects as all documents of a step leave them; then it runs
+//! until nothing moves any more. Each document is a manifest (Service, EndpointSlice, Node, LoadBalancerRecord), which is
 //! created, or one of these:
 //!
 //! ```yaml
@@ -17,6 +17,8 @@
 //! $delete: Service/web
 //! ---
 //! $restart: config-2.yaml           # the controller is down during this step, then starts with this configuration
+//! ---
+//! $seen: true                       # the controller is told of the objects as they are here, before those after it
 //! ---
 //! $fault: stuck                     # a fault of the mock, as `portolan mock fault add` arms it
 //! on: AssignAddress
@@ -46,7 +48,8 @@ use case::Case;
 use similar::TextDiff;
 
 /// What to do about a difference.
-const UPDATE: &str = "if the new result is right, run `UPDATE_GOLDEN=1 cargo test -p portolan --lib golden` and review the diff";
+const UPDATE: &str =
+    "if the new result is right, run `UPDATE_GOLDEN=1 cargo test -p portolan --lib golden` and review the diff";
 
 #[test]
 fn every_case_goes_as_expected() {

@@ -37,9 +37,7 @@ pub(super) fn admit(service: &mut Value, old: Option<&Value>, allocated: &mut Al
 /// A status that is about to be stored.
 pub(super) fn admit_status(service: &mut Value, old: &Value) -> Result<(), String> {
     let added = |finalizer: &Value| !items(&old["metadata"]["finalizers"]).contains(finalizer);
-    if !old["metadata"]["deletionTimestamp"].is_null()
-        && items(&service["metadata"]["finalizers"]).iter().any(added)
-    {
+    if !old["metadata"]["deletionTimestamp"].is_null() && items(&service["metadata"]["finalizers"]).iter().any(added) {
         return Err("metadata.finalizers: no new finalizers can be added if the object is being deleted".into());
     }
     let load_balancer = is_load_balancer(&service["spec"]);
@@ -95,7 +93,7 @@ fn keep_allocated(spec: &mut Map<String, Value>, old: &Value) {
     if old.as_object().is_some_and(allocates) && allocates(spec) {
         let before = items(&old["ports"]);
         let used: Vec<Value> = ports(spec).iter().map(|port| port["nodePort"].clone()).filter(Value::is_u64).collect();
-        for port in ports(spec).iter_mut().filter(|port| port["nodePort"].is_null()) {
+        for port in ports(spec).iter_mut().filter(|port| port["nodePort"].as_u64().unwrap_or(0) == 0) {
             let same_name = before.iter().rfind(|old| old["name"] == port["name"]);
             if let Some(node_port) = same_name.map(|old| &old["nodePort"])
                 && node_port.is_u64()
@@ -211,7 +209,11 @@ fn allocate(spec: &mut Map<String, Value>, allocated: &mut Allocated) {
         for family in families.iter().skip(addresses.len()) {
             allocated.cluster_ips += 1;
             let number = allocated.cluster_ips;
-            addresses.push(if family == "IPv4" { format!("10.96.0.{number}").into() } else { format!("fd00:96::{number}").into() });
+            addresses.push(if family == "IPv4" {
+                format!("10.96.0.{number}").into()
+            } else {
+                format!("fd00:96::{number}").into()
+            });
         }
         spec.insert("clusterIP".to_owned(), addresses[0].clone());
         spec.insert("clusterIPs".to_owned(), addresses.into());

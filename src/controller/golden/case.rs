@@ -31,6 +31,7 @@ pub(super) enum Act {
     Restart { config: Option<String> },
     Fault { name: String, fault: Fault },
     EndFault(String),
+    Seen,
 }
 
 impl Case {
@@ -83,7 +84,11 @@ fn act(mut document: Value, path: &Path) -> Act {
             let fault = serde_json::from_value(document).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             Act::Fault { name: text(), fault }
         }
+        "$seen" => Act::Seen,
         "$endFault" => Act::EndFault(text()),
-        other => panic!("{}: {other} is none of $include, $patch, $patchStatus, $delete, $restart, $fault, $endFault", path.display()),
+        other => panic!(
+            "{}: {other} is none of $include, $patch, $patchStatus, $delete, $restart, $seen, $fault, $endFault",
+            path.display()
+        ),
     }
 }

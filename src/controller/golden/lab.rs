@@ -124,6 +124,7 @@ impl Lab {
                         self.configure(Some(&text));
                     }
                 }
+                Act::Seen => self.server.seen(),
                 Act::Fault { .. } | Act::EndFault(_) => {}
             }
         }
@@ -143,7 +144,11 @@ impl Lab {
             did: self.journal.take(),
             services: self.server.list("Service"),
             records: self.server.list("LoadBalancerRecord"),
-            worlds: self.worlds.values().map(|world| portolan_mock::picture::picture(world, self.now()).unwrap()).collect(),
+            worlds: self
+                .worlds
+                .values()
+                .map(|world| portolan_mock::picture::picture(world, self.now()).unwrap())
+                .collect(),
         }
     }
 
@@ -152,7 +157,7 @@ impl Lab {
             match act {
                 Act::Fault { name, fault } => faults::add(world, name, fault).unwrap(),
                 Act::EndFault(name) => faults::end(world, name).unwrap(),
-                Act::Create(_) | Act::Patch { .. } | Act::Delete(_) | Act::Restart { .. } => {}
+                Act::Create(_) | Act::Patch { .. } | Act::Delete(_) | Act::Restart { .. } | Act::Seen => {}
             }
         }
     }

@@ -95,7 +95,8 @@ impl Report {
 
 impl StepReport {
     fn text(&self) -> StepText {
-        let name_of = |preview: &Preview| preview.service.as_ref().map_or_else(|| preview.id.to_string(), ToString::to_string);
+        let name_of =
+            |preview: &Preview| preview.service.as_ref().map_or_else(|| preview.id.to_string(), ToString::to_string);
         let balancers = self.worlds.iter().flat_map(|world| &world.balancers);
         let addresses = self.worlds.iter().flat_map(|world| &world.addresses);
         StepText {
@@ -125,7 +126,8 @@ fn plan(preview: &Preview) -> PlanText {
 fn service(object: &Value) -> ServiceText {
     let list = |pointer: &str| object.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
     let condition = |condition: &Value| {
-        let [kind, status, reason, message] = ["type", "status", "reason", "message"].map(|field| text(&condition[field]));
+        let [kind, status, reason, message] =
+            ["type", "status", "reason", "message"].map(|field| text(&condition[field]));
         (kind, format!("{status} {reason}: {message}"))
     };
     ServiceText {
@@ -170,10 +172,7 @@ fn balancer(picture: &BalancerPicture) -> BalancerText {
                 words.push(generation.state.to_owned());
                 words.extend(generation.draining.then(|| "draining".to_owned()));
                 words.extend(generation.addresses.iter().map(ToString::to_string));
-                GenerationText {
-                    is: words.join(" "),
-                    listeners: generation.listeners.iter().map(listener).collect(),
-                }
+                GenerationText { is: words.join(" "), listeners: generation.listeners.iter().map(listener).collect() }
             })
             .collect(),
     }

@@ -91,8 +91,8 @@ struct Stored {
 enum Watch {
     #[default]
     Nobody,
-    /// Kept back, so that a controller sees all of a step at once.
-    Held(mpsc::Sender<Observed>, Vec<Observed>),
+    /// Kept back, so that a controller sees what a step comes to; of each object the last that is to be told.
+    Held(mpsc::Sender<Observed>, Vec<(Option<Name>, Observed)>),
     Flowing(mpsc::Sender<Observed>),
 }
 
@@ -133,7 +133,7 @@ impl Server {
     /// From now on this watch is told, after a list of everything.
     pub(super) fn watched_by(&self, watch: mpsc::Sender<Observed>) {
         let mut stored = self.stored.lock().unwrap();
-        let everything = stored.everything();
+        let everything = stored.everything().into_iter().map(|observed| (None, observed)).collect();
         stored.watch = Watch::Held(watch, everything);
     }
 
@@ -151,12 +151,19 @@ impl Server {
         };
     }
 
+    /// What has happened so far will be told, also where it is not the last word about an object.
+    pub(super) fn seen(&self) {
+        if let Watch::Held(_, held) = &mut self.stored.lock().unwrap().watch {
+            held.iter_mut().for_each(|(name, _)| *name = None);
+        }
+    }
+
     /// Tells the watch what was kept back, and all that comes.
     pub(super) fn flow(&self) {
         let mut stored = self.stored.lock().unwrap();
         stored.watch = match std::mem::take(&mut stored.watch) {
             Watch::Held(watch, held) => {
-                held.into_iter().for_each(|observed| watch.try_send(observed).unwrap());
+                held.into_iter().for_each(|(_, observed)| watch.try_send(observed).unwrap());
                 Watch::Flowing(watch)
             }
             other => other,
@@ -294,7 +301,8 @@ impl Stored {
     fn patch_status(&mut self, name: &Name, mut patch: Value) -> Answer {
         let old = self.get(name)?;
         for field in ["resourceVersion", "uid"] {
-            let wanted = patch["metadata"].as_object_mut().and_then(|metadata| metadata.remove(field));
+            let metadata = patch.get_mut("metadata").and_then(Value::as_object_mut);
+            let wanted = metadata.and_then(|metadata| metadata.remove(field));
             if wanted.is_some_and(|wanted| wanted != old["metadata"][field]) {
                 return Err(Refused::conflict(name));
             }
@@ -346,12 +354,18 @@ impl Stored {
         } else {
             self.objects.insert(name.clone(), object.clone());
         }
+        let observed = observed(name, &object, gone);
         match &mut self.watch {
             Watch::Nobody => {}
-            Watch::Held(_, held) => held.extend(observed(name, &object, gone)),
-            Watch::Flowing(watch) => {
-                observed(name, &object, gone).into_iter().for_each(|observed| watch.try_send(observed).unwrap());
+            Watch::Held(_, held) => {
+                // An object that went is another one when it comes back, so its end is told.
+                if !gone {
+                    held.retain(|(of, _)| of.as_ref() != Some(name));
+                }
+                let name = (!gone).then(|| name.clone());
+                held.extend(observed.map(|observed| (name, observed)));
             }
+            Watch::Flowing(watch) => observed.into_iter().for_each(|observed| watch.try_send(observed).unwrap()),
         }
         object
     }
@@ -502,7 +516,8 @@ fn describe_record(record: &Value) -> String {
     let spec = &record["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let members: Vec<String> = spec["members"].as_array().into_iter().flatten().map(|one| text(&one["name"])).collect();
-    let external = spec["external"].as_object().map(|external| format!(", external {}", Value::Object(external.clone())));
+    let external =
+        spec["external"].as_object().map(|external| format!(", external {}", Value::Object(external.clone())));
     format!(
         "{} by {}, serves {}{}",
         text(&spec["class"]),
