@@ -91,13 +91,13 @@ pub fn desire(input: &Input<'_>) -> Result<Desired, Refusal> {
     Refusal::unless_empty(refused)?;
 
     let nodes = nodes::eligible(input.nodes, &families, input.settings);
-    let usable = endpoints::Usable::new(service, input.slices);
+    let usable = endpoints::Usable::new(service, input.slices, &families);
     let (served, refused_ports) = ports::judge(service, input.capabilities);
     if served.is_empty() && !input.exists {
         return Err(Refusal { reasons: refused_ports });
     }
     let mut listeners: Vec<Listener> =
-        served.iter().map(|port| ports::listener(service, port, &nodes, &usable, &families)).collect();
+        served.iter().map(|port| ports::listener(service, port, &nodes, &usable)).collect();
     listeners.sort_by_key(|listener| listener.key);
 
     Ok(Desired {
