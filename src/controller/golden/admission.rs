@@ -135,10 +135,11 @@ fn drop_what_depends_on_the_type(spec: &mut Map<String, Value>, old: &Value) {
         forget("loadBalancerClass");
         forget("allocateLoadBalancerNodePorts");
     }
-    if has_health_port(old) && !has_health_port(&Value::Object(spec.clone())) {
-        if spec.get("healthCheckNodePort") == Some(&old["healthCheckNodePort"]) {
-            spec.remove("healthCheckNodePort");
-        }
+    if has_health_port(old)
+        && !has_health_port(&Value::Object(spec.clone()))
+        && spec.get("healthCheckNodePort") == Some(&old["healthCheckNodePort"])
+    {
+        spec.remove("healthCheckNodePort");
     }
     if kind == "ExternalName" {
         for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {

@@ -265,11 +265,11 @@ impl Lab {
 /// The load balancer that an object makes one look at.
 fn id(observed: &Observed, classes: &Classes) -> Option<LoadBalancerId> {
     use crate::controller::index::Event::InitApply;
-    match observed {
-        Observed::Service(InitApply(service)) => Some(portolan_core::claim::load_balancer_of(&service.object, classes)),
-        Observed::Record(InitApply(record)) if record.instance == classes.instance => Some(record.id.clone()),
-        _ => None,
+    if let Observed::Service(InitApply(service)) = observed {
+        return Some(portolan_core::claim::load_balancer_of(&service.object, classes));
     }
+    let Observed::Record(InitApply(record)) = observed else { return None };
+    (record.instance == classes.instance).then(|| record.id.clone())
 }
 
 /// The mock's clock, moved by the runtime's.

@@ -147,7 +147,7 @@ impl Server {
         let mut stored = self.stored.lock().unwrap();
         stored.watch = match std::mem::take(&mut stored.watch) {
             Watch::Flowing(watch) => Watch::Held(watch, Vec::new()),
-            other => other,
+            other @ (Watch::Nobody | Watch::Held(..)) => other,
         };
     }
 
@@ -166,7 +166,7 @@ impl Server {
                 held.into_iter().for_each(|(_, observed)| watch.try_send(observed).unwrap());
                 Watch::Flowing(watch)
             }
-            other => other,
+            other @ (Watch::Nobody | Watch::Flowing(_)) => other,
         };
     }
 
@@ -451,10 +451,7 @@ fn observed(name: &Name, object: &Value, gone: bool) -> Option<Observed> {
 /// The same as part of a list.
 fn listed(observed: Observed) -> Observed {
     fn listed<T: crate::controller::index::Object>(event: Event<T>) -> Event<T> {
-        match event {
-            Event::Apply(object) => Event::InitApply(object),
-            other => other,
-        }
+        if let Event::Apply(object) = event { Event::InitApply(object) } else { event }
     }
     match observed {
         Observed::Service(event) => Observed::Service(listed(event)),
@@ -467,10 +464,7 @@ fn listed(observed: Observed) -> Observed {
 /// A JSON merge patch (RFC 7386).
 pub(super) fn merged(target: Value, patch: Value) -> Value {
     let Value::Object(changes) = patch else { return patch };
-    let mut merged_fields = match target {
-        Value::Object(fields) => fields,
-        _ => serde_json::Map::new(),
-    };
+    let mut merged_fields = if let Value::Object(fields) = target { fields } else { serde_json::Map::new() };
     for (key, change) in changes {
         if change.is_null() {
             merged_fields.remove(&key);
