@@ -100,6 +100,13 @@ impl Providers {
         self.get(&record.provider, &record.parameters)
     }
 
+    /// Uses this provider for these parameters, so that a test can make its world.
+    #[cfg(test)]
+    pub(crate) fn put(&self, name: &str, parameters: &Value, provider: AnyProvider) {
+        let key = (ProviderName::new(name), parameters.to_string());
+        self.made.lock().unwrap().insert(key, provider);
+    }
+
     fn get(&self, name: &ProviderName, parameters: &Value) -> Result<AnyProvider, Error> {
         let key = (name.clone(), parameters.to_string());
         if let Some(made) = self.made.lock().ok().and_then(|made| made.get(&key).cloned()) {

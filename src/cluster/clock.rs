@@ -9,13 +9,21 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
+    /// What the wall clock said at the start, where a test makes the time.
+    epoch: Option<jiff::Timestamp>,
 }
 
 impl Clock {
     /// A clock whose monotonic time begins now.
     #[expect(clippy::disallowed_methods, reason = "this is where time comes from")]
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self { start: Instant::now(), epoch: None }
+    }
+
+    /// A clock whose wall time goes with the monotonic one, so that a test which pauses time sees the same timestamps every run.
+    #[cfg(test)]
+    pub(crate) fn start_at(epoch: jiff::Timestamp) -> Self {
+        Self { epoch: Some(epoch), ..Self::start() }
     }
 
     /// Monotonic time since the start.
@@ -25,7 +33,9 @@ impl Clock {
 
     /// The wall clock, for times that people or other processes read. Nothing is decided by it.
     pub fn wall(&self) -> jiff::Timestamp {
-        jiff::Timestamp::now()
+        self.epoch.map_or_else(jiff::Timestamp::now, |epoch| {
+            epoch.checked_add(self.start.elapsed()).unwrap_or(jiff::Timestamp::MAX)
+        })
     }
 
     /// Returns at that time; never without one.

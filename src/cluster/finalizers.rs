@@ -9,7 +9,7 @@ use kube::api::{Api, Patch, PatchParams};
 use portolan_core::ids::{Instance, STANDARD_FINALIZER};
 use portolan_core::record::{ClaimedBy, Record};
 use portolan_core::snapshot::{Condition, Service, Versioned};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::cluster::error::{CallError, Failure, call};
 use crate::cluster::project;
@@ -67,30 +67,43 @@ pub(crate) async fn ensure(
     Ok(Some(project::service(written)))
 }
 
-/// Takes our marks off a Service that is not ours any more, in one write: our finalizer, with `standard` upstream's too, and our
-/// conditions. The last thing ever done to it.
+/// What is taken off a Service that is not ours any more, besides our finalizer.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    /// Upstream's finalizer too.
+    pub standard: bool,
+    /// What the status offers: as long as it does, kube-proxy captures an address that may be somebody else's by now.
+    pub ingress: bool,
+    /// The conditions that stay.
+    pub conditions: Vec<Condition>,
+}
+
+/// Takes our marks off a Service that is not ours any more, in one write: the last thing ever done to it. The Service as it is then.
 pub(crate) async fn release(
     client: &Client,
     service: &Versioned<Service>,
     instance: &Instance,
-    standard: bool,
-    conditions: &[Condition],
-) -> Result<(), CallError> {
+    marks: &Marks,
+) -> Result<Option<Versioned<Service>>, CallError> {
+    let Marks { standard, ingress, conditions } = marks;
     let ours = instance.finalizer();
-    let is_kept = |finalizer: &&String| **finalizer != ours && !(standard && *finalizer == STANDARD_FINALIZER);
+    let is_kept = |finalizer: &&String| **finalizer != ours && !(*standard && *finalizer == STANDARD_FINALIZER);
     let finalizers: Vec<&String> = service.object.finalizers.iter().filter(is_kept).collect();
-    if finalizers.len() == service.object.finalizers.len() && conditions == service.object.conditions {
-        return Ok(());
+    let mut status = Map::new();
+    if *conditions != service.object.conditions {
+        status.insert("conditions".to_owned(), json!(conditions));
     }
-    let mut patch = json!({"metadata": {"resourceVersion": service.version, "finalizers": finalizers}});
-    if conditions != service.object.conditions
-        && let Some(patch) = patch.as_object_mut()
-    {
-        patch.insert("status".to_owned(), json!({"conditions": conditions}));
+    if *ingress && !service.object.ingress.is_empty() {
+        status.insert("loadBalancer".to_owned(), json!({"ingress": null}));
     }
+    if finalizers.len() == service.object.finalizers.len() && status.is_empty() {
+        return Ok(None);
+    }
+    let metadata = json!({"resourceVersion": service.version, "finalizers": finalizers});
+    let patch = json!({"metadata": metadata, "status": status});
     match patch_status(client, &service.object, patch).await {
-        Err(error) if error.failure == Failure::Gone => Ok(()),
-        result => result.map(drop),
+        Err(error) if error.failure == Failure::Gone => Ok(None),
+        result => result.map(|written| Some(project::service(written))),
     }
 }
 

@@ -18,6 +18,7 @@ pub use store::{Event, Object};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
+use portolan_core::claim::has_own_conditions;
 use portolan_core::class::Classes;
 use portolan_core::ids::{LoadBalancerId, ResourceVersion, ServiceKey, Uid};
 use portolan_core::record::Record;
@@ -196,7 +197,7 @@ impl Index {
         dirty.append(&mut concerned);
     }
 
-    /// Every load balancer that there is anything to do for: of Services of type LoadBalancer, of those that carry our finalizer, and
+    /// Every load balancer that there is anything to do for: of Services of type LoadBalancer, of those that carry a mark of ours, and
     /// of our records.
     pub fn all(&self) -> Dirty {
         let services = self.services.iter().flat_map(|service| self.ids_of_service(&service.object));
@@ -234,7 +235,8 @@ impl Index {
     /// The load balancers whose snapshots show this Service. Services that share one will add theirs here.
     fn ids_of_service(&self, service: &Service) -> Dirty {
         let load_balancer = service.service_type == ServiceType::LoadBalancer;
-        let own = (load_balancer || service.finalizers.contains(&self.finalizer)).then(|| self.id_alone(&service.uid));
+        let marked = service.finalizers.contains(&self.finalizer) || has_own_conditions(service);
+        let own = (load_balancer || marked).then(|| self.id_alone(&service.uid));
         let named = self.naming.get(&service.uid).into_iter().flatten();
         let ours = named.filter(|id| self.records.get(id).is_some_and(|record| self.is_ours(record))).cloned();
         own.into_iter().chain(ours).collect()

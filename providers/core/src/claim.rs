@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::class::{Class, Classes};
 use crate::desire::Warning;
-use crate::ids::{Instance, LoadBalancerId};
-use crate::reason::Reason;
+use crate::ids::{FINALIZER, Instance, LoadBalancerId};
+use crate::reason::{ConditionType, Reason};
 use crate::record::{ClaimedBy, Record};
 use crate::snapshot::{Service, ServiceType};
 
@@ -125,6 +125,10 @@ pub fn claim(service: &Service, records: &[&Record], classes: &Classes) -> Claim
         return unless_ours(WasOurs::Deleting, NotOurs::Deleting);
     }
     if service.service_type != ServiceType::LoadBalancer {
+        // One that was refused carries our conditions and nothing else of ours. Whichever instance they are of, nobody serves it now.
+        if has_own_conditions(service) && !service.finalizers.iter().any(|finalizer| finalizer.starts_with(FINALIZER)) {
+            return Claim::WasOurs(WasOurs::TypeChanged);
+        }
         return unless_ours(WasOurs::TypeChanged, NotOurs::NotLoadBalancer);
     }
     if !classes.watches(&service.key.namespace) {
@@ -233,6 +237,12 @@ fn type_annotation(service: &Service) -> TypeAnnotation {
 pub fn has_own_finalizer(service: &Service, instance: &Instance) -> bool {
     let finalizer = instance.finalizer();
     service.finalizers.contains(&finalizer)
+}
+
+/// The Service carries a condition that only a Portolan writes.
+pub fn has_own_conditions(service: &Service) -> bool {
+    let is_ours = |name: &str| ConditionType::ALL.iter().any(|condition| condition.name() == name);
+    service.conditions.iter().any(|condition| is_ours(&condition.condition_type))
 }
 
 /// The load balancer that a Service is served by as long as it is ours.

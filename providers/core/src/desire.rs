@@ -99,9 +99,9 @@ pub fn desire(input: &Input<'_>) -> Result<Desired, Refusal> {
     }
 
     let nodes = nodes::eligible(input.nodes, &families, input.settings);
-    let usable = endpoints::Usable::new(service, input.slices);
+    let usable = endpoints::Usable::new(service, input.slices, &families);
     let mut listeners: Vec<Listener> =
-        served.iter().map(|port| ports::listener(service, port, &nodes, &usable, &families)).collect();
+        served.iter().map(|port| ports::listener(service, port, &nodes, &usable)).collect();
     listeners.sort_by_key(|listener| listener.key);
 
     Ok(Desired {

@@ -37,15 +37,26 @@ impl Pass<'_> {
         }
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
-        let by_default = stored.is_none_or(|record| record.claimed_by == ClaimedBy::Default);
+        let by_default = stored.as_ref().is_none_or(|record| record.claimed_by == ClaimedBy::Default);
         let standard = match why {
             // Upstream's finalizer on a Service with a class was never ours.
             WasOurs::Deleting => by_default && service.object.class.is_none(),
             WasOurs::TypeChanged => by_default,
             WasOurs::HandedOver => false,
         };
-        let conditions = status::without_ours(&service.object, why == WasOurs::HandedOver);
-        finalizers::release(client, service, &classes.instance, standard, &conditions).await?;
+        // The server blanks the status itself when the type changes; one that names another class by now is that controller's.
+        let published = |record: &Record| match &service.object.class {
+            Some(class) => record.answers_to(class),
+            None => record.claimed_by != ClaimedBy::Class,
+        };
+        let marks = finalizers::Marks {
+            standard,
+            ingress: why == WasOurs::Deleting && stored.as_ref().is_some_and(published),
+            conditions: status::without_ours(&service.object, why == WasOurs::HandedOver),
+        };
+        if let Some(released) = finalizers::release(client, service, &classes.instance, &marks).await? {
+            self.written.push(Written::Service(released));
+        }
         Ok(Verdict::Forgotten)
     }
 

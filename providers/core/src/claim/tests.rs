@@ -191,3 +191,22 @@ fn a_namespace_that_is_not_watched_is_left_alone_but_still_cleaned_up() {
     let deleting = Service { deleting: true, ..live };
     assert_eq!(claim(&deleting, &[], &classes), Claim::WasOurs(WasOurs::Deleting));
 }
+
+#[test]
+fn a_service_that_was_only_refused_is_tidied_up_when_it_leaves() {
+    let condition = |name: &str| crate::snapshot::Condition {
+        condition_type: name.to_owned(),
+        status: crate::snapshot::ConditionStatus::False,
+        reason: "InvalidSpec".to_owned(),
+        message: String::new(),
+        last_transition_time: String::new(),
+        observed_generation: None,
+    };
+    let mut left = Service { service_type: ServiceType::ClusterIp, ..service("a") };
+    left.conditions = vec![condition("other.example/Ready")];
+    assert_eq!(claim(&left, &[], &mock_only()), Claim::NotOurs(NotOurs::NotLoadBalancer));
+    left.conditions.push(condition("portolan.dev/Accepted"));
+    assert_eq!(claim(&left, &[], &mock_only()), Claim::WasOurs(WasOurs::TypeChanged));
+    left.finalizers = vec!["portolan.dev/load-balancer.green".to_owned()];
+    assert_eq!(claim(&left, &[], &mock_only()), Claim::NotOurs(NotOurs::NotLoadBalancer), "green still works on it");
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::balancer::{Family, HealthCheck, Listener, NodeTarget, Protocol, Targets};
+use crate::balancer::{HealthCheck, Listener, NodeTarget, Protocol, Targets};
 use crate::capabilities::Capabilities;
 use crate::desire::endpoints::Usable;
 use crate::ids::NodeName;
@@ -85,21 +85,13 @@ fn protocol(port: &ServicePort, capabilities: &Capabilities, first: Option<Proto
 }
 
 /// The listener of a served port.
-pub fn listener(
-    service: &Service,
-    served: &Served<'_>,
-    nodes: &[NodeTarget],
-    usable: &Usable<'_>,
-    families: &[Family],
-) -> Listener {
+pub fn listener(service: &Service, served: &Served<'_>, nodes: &[NodeTarget], usable: &Usable<'_>) -> Listener {
     let (targets, health_check) = match served.through {
         Through::NodePort(node_port) => (
             Targets::Nodes { node_port, nodes: node_targets(service, served.port, nodes, usable) },
             node_health(service),
         ),
-        Through::Pods => {
-            (Targets::Pods { endpoints: usable.sockets(served.port, families) }, HealthCheck::EndpointSlices)
-        }
+        Through::Pods => (Targets::Pods { endpoints: usable.sockets(served.port) }, HealthCheck::EndpointSlices),
     };
     Listener {
         key: served.port.key,

@@ -1,6 +1,6 @@
 //! Source ranges: who may connect.
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::balancer::SourceRanges;
 use crate::capabilities::Capabilities;
@@ -32,7 +32,7 @@ pub fn source_ranges(service: &Service, capabilities: &Capabilities, refused: &m
     let mut ranges: Vec<IpNet> = Vec::new();
     for item in items.into_iter().map(str::trim) {
         match item.parse::<IpNet>() {
-            Ok(range) => ranges.push(range.trunc()),
+            Ok(range) => ranges.push(unmapped(range.trunc())),
             Err(_) => refused.push(Refused::whole(
                 Reason::InvalidSourceRange,
                 format!("{place}: {item:?} is not a network in CIDR notation, such as 192.0.2.0/24"),
@@ -42,4 +42,13 @@ pub fn source_ranges(service: &Service, capabilities: &Capabilities, refused: &m
     ranges.sort();
     ranges.dedup();
     SourceRanges::Only(ranges)
+}
+
+/// An IPv4-mapped network is the IPv4 network, as everywhere in Kubernetes (KEP-4858 lets old objects keep such text).
+fn unmapped(range: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = range else { return range };
+    let length = mapped.prefix_len().checked_sub(96);
+    let v4 =
+        mapped.addr().to_ipv4_mapped().zip(length).and_then(|(address, length)| Ipv4Net::new(address, length).ok());
+    v4.map_or(range, IpNet::V4)
 }

@@ -325,6 +325,16 @@ fn source_ranges_are_trimmed_masked_and_merged_and_the_field_wins() {
 }
 
 #[test]
+fn an_ipv4_mapped_source_range_is_the_ipv4_network() {
+    let mut world = World::of(service("a"));
+    world.service.source_ranges =
+        vec!["::ffff:192.0.2.0/120".to_owned(), "::/0".to_owned(), "::ffff:0:0/95".to_owned()];
+    let SourceRanges::Only(ranges) = world.balancer().source_ranges else { panic!("open to everybody") };
+    let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+    assert_eq!(ranges, ["192.0.2.0/24", "::/0", "::fffe:0:0/95"]);
+}
+
+#[test]
 fn the_scheme_is_ours_to_refuse_by_name() {
     let mut world = World::of(service("a"));
     world.service.annotations.insert(scheme::SCHEME_ANNOTATION.to_owned(), "internal".to_owned());
