@@ -11,4 +11,5 @@ pub mod queue;
 pub mod random;
 pub mod records;
 pub(crate) mod status;
+pub mod stored;
 pub mod watch;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
 use kube::api::{Api, ListParams};
@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::LoadBalancerRecord;
+use crate::cluster::stored::StoredService;
 use crate::cluster::{connect, project};
 use crate::controller::index::{Dirty, Event, Index, Object, Observed};
 use crate::controller::preview::{PlannedStep, Preview, preview};
@@ -51,7 +52,7 @@ enum Format {
 /// The objects to plan for.
 #[derive(Debug, Default)]
 struct Objects {
-    services: Vec<Service>,
+    services: Vec<StoredService>,
     slices: Vec<EndpointSlice>,
     nodes: Vec<Node>,
     records: Vec<LoadBalancerRecord>,
@@ -236,7 +237,7 @@ fn typed<K: DeserializeOwned>(document: Value) -> anyhow::Result<K> {
 
 /// The node ports that the server will allocate to a Service that was never applied stand as 0: what only the server knows is not
 /// guessed.
-fn as_stored(service: Service) -> Versioned<snapshot::Service> {
+fn as_stored(service: StoredService) -> Versioned<snapshot::Service> {
     let allocates = service.spec.as_ref().and_then(|spec| spec.allocate_load_balancer_node_ports) != Some(false);
     let Versioned { version, object } = project::service(service);
     if !allocates || !object.uid.as_str().starts_with(NOT_APPLIED) {
@@ -261,8 +262,8 @@ fn in_namespace<K: DeserializeOwned>(document: &mut Value) -> anyhow::Result<K> 
 const NOT_APPLIED: &str = "not-applied.";
 
 /// A Service of a manifest. One that was never applied has no UID; one that the server has given keeps its own.
-fn as_applied(document: &mut Value) -> anyhow::Result<Service> {
-    let mut service: Service = in_namespace(document)?;
+fn as_applied(document: &mut Value) -> anyhow::Result<StoredService> {
+    let mut service: StoredService = in_namespace(document)?;
     let metadata = &mut service.metadata;
     if metadata.uid.is_none() {
         let key = [metadata.namespace.as_deref(), metadata.name.as_deref()].map(Option::unwrap_or_default);

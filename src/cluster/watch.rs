@@ -28,6 +28,7 @@ use crate::cluster::clock::Clock;
 use crate::cluster::error::CallError;
 use crate::cluster::project;
 use crate::cluster::random::Random;
+use crate::cluster::stored::StoredService;
 use crate::controller::index::{Event, Object, Observed};
 
 /// The server ends a watch after this and kube begins it anew; it counts a connection as dead that stays silent for 5 s longer.
@@ -76,7 +77,7 @@ pub(crate) async fn run(
 /// All Services.
 pub fn services(client: Client, seed: u64) -> impl Stream<Item = Observed> + Send {
     let project = |object| Projected::Object(project::service(object));
-    events::<core::Service, _>(client, seed, "Services", project::service_key, project).map(Observed::Service)
+    events::<StoredService, _>(client, seed, "Services", project::service_key, project).map(Observed::Service)
 }
 
 /// All EndpointSlices that hold addresses for a Service.
