@@ -205,3 +205,10 @@ async fn a_condition_that_go_wrote_without_a_time_makes_no_service_unreadable() 
         assert_eq!(json!(service.object.conditions), odd["status"]["conditions"]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_a_version_is_an_error_and_no_empty_list() {
+    let (client, asked) = server(vec![Answer::Json(200, json!({"kind": "PodList", "items": null})), list(&[])]);
+    assert_eq!(take(services(client, 1), 3).await, ["Init", "Init", "InitDone"]);
+    assert_eq!(*asked.lock().unwrap(), ["list", "list"]);
+}
