@@ -352,3 +352,28 @@ fn plan_says_what_would_be_done_and_writes_nothing() {
         assert!(world.writes(&user).is_empty());
     });
 }
+
+#[test]
+fn a_list_of_another_kind_is_not_an_empty_list_and_removes_nothing() {
+    real(|world| {
+        let setup = world.setup();
+        let controller = setup.start();
+        world.create("web", json!({}));
+        let before = world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        controller.kill();
+        let gate = Gate::before(world.server);
+        let body = br#"{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":null}"#;
+        let pods = Fault::Answer { status: 200, retry_after: None, body };
+        gate.when(2, pods, |seen: &Seen, _| {
+            !seen.watch && seen.method == "GET" && seen.path.split('?').next().is_some_and(|p| p.ends_with("/services"))
+        });
+        let controller = setup.through(world, &gate).start();
+        world.create("another", json!({}));
+        world.condition("another", "portolan.dev/Programmed", "True", "Programmed");
+        assert_eq!(gate.fired(), 2);
+        assert!(controller.log().contains("not a ServiceList"), "it says so: {}", controller.log());
+        assert_eq!((world.records().len(), world.mock().balancers().len()), (2, 2));
+        assert_eq!(world.service("web").unwrap(), before);
+        controller.is_well();
+    });
+}
