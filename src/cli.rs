@@ -74,7 +74,8 @@ impl Arguments {
     }
 
     fn start_log(&self) -> anyhow::Result<()> {
-        let filter = tracing_subscriber::EnvFilter::try_new(&self.log)
+        // kube warns with the whole answer where it cannot read one; what is wrong with it comes back as an error, and is logged.
+        let filter = tracing_subscriber::EnvFilter::try_new(format!("kube_client::client=error,{}", self.log))
             .map_err(|error| anyhow::anyhow!("--log {:?}: {error}; write a level such as info or debug", self.log))?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
         match self.log_format {

@@ -1,5 +1,6 @@
 //! Everything that speaks to the Kubernetes API.
 
+pub(crate) mod answers;
 pub mod clock;
 pub(crate) mod connect;
 pub mod error;
@@ -11,4 +12,5 @@ pub mod queue;
 pub mod random;
 pub mod records;
 pub(crate) mod status;
+pub mod stored;
 pub mod watch;

@@ -7,19 +7,21 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::Client;
 use kube::api::{Api, ListParams};
+use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::{Client, Resource};
 use portolan_core::claim::load_balancer_of;
 use portolan_core::class::Classes;
-use portolan_core::ids::LoadBalancerId;
+use portolan_core::ids::{LoadBalancerId, ServiceKey};
 use portolan_core::record::Record;
 use portolan_core::snapshot::{self, Versioned};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::LoadBalancerRecord;
+use crate::cluster::stored::StoredService;
 use crate::cluster::{connect, project};
 use crate::controller::index::{Dirty, Event, Index, Object, Observed};
 use crate::controller::preview::{PlannedStep, Preview, preview};
@@ -51,17 +53,21 @@ enum Format {
 /// The objects to plan for.
 #[derive(Debug, Default)]
 struct Objects {
-    services: Vec<Service>,
+    services: Vec<StoredService>,
     slices: Vec<EndpointSlice>,
     nodes: Vec<Node>,
-    records: Vec<LoadBalancerRecord>,
+    records: Vec<Record>,
+    /// Services that are there but cannot be read. They are not gone.
+    unreadable_services: Vec<ServiceKey>,
+    /// How many objects of any kind cannot be read; each was named.
+    unreadable: usize,
     /// Kinds that were read over, and how often.
     ignored: std::collections::BTreeMap<String, usize>,
 }
 
 pub(super) fn run(arguments: &PlanArguments, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let configuration = super::configuration(arguments.config.as_deref())?;
-    let previews = super::runtime()?.block_on(async {
+    let (previews, unreadable) = super::runtime()?.block_on(async {
         let objects = if arguments.files.is_empty() {
             Objects::from_cluster(&arguments.cluster.client().await?).await?
         } else {
@@ -75,18 +81,19 @@ pub(super) fn run(arguments: &PlanArguments, out: &mut impl Write) -> anyhow::Re
         let settings = configuration.settings();
         let classes = configuration.classes;
         let providers = Providers::new(classes.instance.clone());
-        let (index, ids) = objects.index(&classes)?;
+        let unreadable = objects.unreadable;
+        let (index, ids) = objects.index(&classes);
         let mut previews = Vec::new();
         for id in ids {
             previews.push(preview(&index.snapshot(&id), &classes, &settings, &providers).await);
         }
-        anyhow::Ok(previews)
+        anyhow::Ok((previews, unreadable))
     })?;
     match arguments.output {
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&previews)?)?,
         Format::Text => print(&previews, out)?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if unreadable == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
@@ -129,26 +136,47 @@ fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
 
 impl Objects {
     async fn from_cluster(client: &Client) -> anyhow::Result<Self> {
-        async fn list<K>(client: &Client, what: &str) -> anyhow::Result<Vec<K>>
-        where
-            K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-        {
-            let list = Api::<K>::all(client.clone()).list(&ListParams::default()).await;
-            Ok(list.with_context(|| format!("cannot list {what}"))?.items)
-        }
-        let records = match Api::<LoadBalancerRecord>::all(client.clone()).list(&ListParams::default()).await {
-            Ok(list) => list.items,
+        let mut objects = Self::default();
+        let services = list_all::<StoredService>(client).await.context("cannot list Services")?;
+        objects.unreadable_services = services.iter().filter_map(unreadable_service).collect();
+        objects.services = objects.readable(services);
+        let slices = list_all(client).await.context("cannot list EndpointSlices")?;
+        objects.slices = objects.readable(slices);
+        let nodes = list_all(client).await.context("cannot list Nodes")?;
+        objects.nodes = objects.readable(nodes);
+        let records = match list_all::<LoadBalancerRecord>(client).await {
             // Without our CRD nothing has ever been recorded: a plan for a first installation.
-            Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
-            Err(error) => return Err(error).context("cannot list LoadBalancerRecords"),
+            Err(ListError::Call(kube::Error::Api(status))) if status.code == 404 => Vec::new(),
+            result => result.context("cannot list LoadBalancerRecords")?,
         };
-        Ok(Self {
-            services: list(client, "Services").await?,
-            slices: list(client, "EndpointSlices").await?,
-            nodes: list(client, "Nodes").await?,
-            records,
-            ignored: Default::default(),
-        })
+        for record in objects.readable(records) {
+            let metadata = record.metadata.clone();
+            match Record::try_from(record) {
+                Ok(record) => objects.records.push(record),
+                Err(error) => objects.cannot_read("LoadBalancerRecord", &metadata, &error.problem),
+            }
+        }
+        Ok(objects)
+    }
+
+    /// Those that can be read; the others are named.
+    fn readable<K: Resource<DynamicType = ()>>(&mut self, listed: Vec<DeserializeGuard<K>>) -> Vec<K> {
+        let mut readable = Vec::with_capacity(listed.len());
+        for object in listed {
+            match object.0 {
+                Ok(object) => readable.push(object),
+                Err(invalid) => self.cannot_read(&K::kind(&()), &invalid.metadata, &invalid.error),
+            }
+        }
+        readable
+    }
+
+    fn cannot_read(&mut self, kind: &str, metadata: &ObjectMeta, problem: &str) {
+        self.unreadable += 1;
+        let ServiceKey { namespace, name } = project::service_key(metadata);
+        let name = if namespace.is_empty() { name } else { format!("{namespace}/{name}") };
+        let problem: String = problem.chars().take(LONGEST_PROBLEM).collect(); // it may quote the object
+        tracing::error!("{kind} {name} cannot be read and is left out: {problem}");
     }
 
     fn from_files(files: &[PathBuf]) -> anyhow::Result<Self> {
@@ -169,7 +197,7 @@ impl Objects {
             "Service" => self.services.push(as_applied(&mut document)?),
             "EndpointSlice" => self.slices.push(in_namespace(&mut document)?),
             "Node" => self.nodes.push(typed(document)?),
-            "LoadBalancerRecord" => self.records.push(typed(document)?),
+            "LoadBalancerRecord" => self.records.push(typed::<LoadBalancerRecord>(document)?.try_into()?),
             "" => anyhow::bail!("a document has no kind; write kind and apiVersion as kubectl wants them"),
             _ if kind.ends_with("List") => {
                 if let Some(Value::Array(items)) = document.get_mut("items").map(Value::take) {
@@ -185,12 +213,11 @@ impl Objects {
 
     /// An index that holds these objects, and the load balancers to look at: those of the Services, then those of which only the
     /// record is left.
-    fn index(self, classes: &Classes) -> anyhow::Result<(Index, Vec<LoadBalancerId>)> {
+    fn index(self, classes: &Classes) -> (Index, Vec<LoadBalancerId>) {
         let services: Vec<_> = self.services.into_iter().map(as_stored).collect();
         let slices = self.slices.into_iter().filter_map(project::slice).map(Arc::new);
         let nodes = self.nodes.into_iter().map(project::node).map(Arc::new);
-        let records = self.records.into_iter().map(|record| Record::try_from(record).map(Arc::new));
-        let records: Vec<_> = records.collect::<Result<_, _>>()?;
+        let records: Vec<_> = self.records.into_iter().map(Arc::new).collect();
 
         let mut ids: Vec<LoadBalancerId> =
             services.iter().map(|service| load_balancer_of(&service.object, classes)).collect();
@@ -200,17 +227,50 @@ impl Objects {
             }
         }
         let mut index = Index::new(classes.clone());
-        list(&mut index, services, Observed::Service);
-        list(&mut index, slices, Observed::Slice);
-        list(&mut index, nodes, Observed::Node);
-        list(&mut index, records, Observed::Record);
-        Ok((index, ids))
+        list(&mut index, services, self.unreadable_services, Observed::Service);
+        list(&mut index, slices, [], Observed::Slice);
+        list(&mut index, nodes, [], Observed::Node);
+        list(&mut index, records, [], Observed::Record);
+        (index, ids)
     }
 }
 
+/// Why a list cannot be had.
+#[derive(Debug, thiserror::Error)]
+enum ListError {
+    #[error(transparent)]
+    Call(#[from] kube::Error),
+    /// An answer of something that is not the API server: taken for an empty list, it would plan removals.
+    #[error("the answer is a {answer:?}, not a {wanted}; is there a proxy before the API server?")]
+    WrongKind { answer: String, wanted: String },
+}
+
+/// All objects of a kind, readable or not.
+async fn list_all<K>(client: &Client) -> Result<Vec<DeserializeGuard<K>>, ListError>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let list = Api::<DeserializeGuard<K>>::all(client.clone()).list(&ListParams::default()).await?;
+    let wanted = format!("{}List", K::kind(&()));
+    if list.types.kind == wanted {
+        Ok(list.items)
+    } else {
+        Err(ListError::WrongKind { answer: list.types.kind, wanted })
+    }
+}
+
+fn unreadable_service(listed: &DeserializeGuard<StoredService>) -> Option<ServiceKey> {
+    listed.0.as_ref().err().map(|invalid| project::service_key(&invalid.metadata))
+}
+
 /// Shows one kind to an index as a watch would.
-fn list<T: Object>(index: &mut Index, objects: impl IntoIterator<Item = T>, observed: impl Fn(Event<T>) -> Observed) {
-    let listed = objects.into_iter().map(Event::InitApply);
+fn list<T: Object>(
+    index: &mut Index,
+    objects: impl IntoIterator<Item = T>,
+    unreadable: impl IntoIterator<Item = T::Name>,
+    observed: impl Fn(Event<T>) -> Observed,
+) {
+    let listed = objects.into_iter().map(Event::InitApply).chain(unreadable.into_iter().map(Event::Unreadable));
     for event in std::iter::once(Event::Init).chain(listed).chain([Event::InitDone]) {
         index.observe(observed(event), &mut Dirty::new());
     }
@@ -236,7 +296,7 @@ fn typed<K: DeserializeOwned>(document: Value) -> anyhow::Result<K> {
 
 /// The node ports that the server will allocate to a Service that was never applied stand as 0: what only the server knows is not
 /// guessed.
-fn as_stored(service: Service) -> Versioned<snapshot::Service> {
+fn as_stored(service: StoredService) -> Versioned<snapshot::Service> {
     let allocates = service.spec.as_ref().and_then(|spec| spec.allocate_load_balancer_node_ports) != Some(false);
     let Versioned { version, object } = project::service(service);
     if !allocates || !object.uid.as_str().starts_with(NOT_APPLIED) {
@@ -257,12 +317,14 @@ fn in_namespace<K: DeserializeOwned>(document: &mut Value) -> anyhow::Result<K> 
     typed(document.take())
 }
 
+/// Characters of what is said about an object that cannot be read.
+const LONGEST_PROBLEM: usize = 300;
 /// The UID of a Service that no server has stored yet begins with this.
 const NOT_APPLIED: &str = "not-applied.";
 
 /// A Service of a manifest. One that was never applied has no UID; one that the server has given keeps its own.
-fn as_applied(document: &mut Value) -> anyhow::Result<Service> {
-    let mut service: Service = in_namespace(document)?;
+fn as_applied(document: &mut Value) -> anyhow::Result<StoredService> {
+    let mut service: StoredService = in_namespace(document)?;
     let metadata = &mut service.metadata;
     if metadata.uid.is_none() {
         let key = [metadata.namespace.as_deref(), metadata.name.as_deref()].map(Option::unwrap_or_default);

@@ -3,7 +3,6 @@
 //! A finalizer list has several owners, so every edit keeps the others' entries in their order and carries the resourceVersion
 //! that it was made from.
 
-use k8s_openapi::api::core::v1::Service as KubeService;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use portolan_core::ids::{Instance, STANDARD_FINALIZER};
@@ -13,6 +12,7 @@ use serde_json::{Map, json};
 
 use crate::cluster::error::{CallError, Failure, call};
 use crate::cluster::project;
+use crate::cluster::stored::StoredService;
 
 /// What is to become of the standard finalizer on a claimed Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +112,8 @@ pub(super) async fn patch_status(
     client: &Client,
     service: &Service,
     patch: serde_json::Value,
-) -> Result<KubeService, CallError> {
-    let services: Api<KubeService> = Api::namespaced(client.clone(), &service.key.namespace);
+) -> Result<StoredService, CallError> {
+    let services: Api<StoredService> = Api::namespaced(client.clone(), &service.key.namespace);
     let patch = Patch::Merge(patch);
     let parameters = PatchParams::default();
     let request = services.patch_status(&service.key.name, &parameters, &patch);

@@ -10,15 +10,16 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::core::ObjectMeta;
 use portolan_core::balancer::{Family, PortKey, Protocol};
 use portolan_core::ids::{NodeName, ResourceVersion, ServiceKey, Uid};
 use portolan_core::snapshot::{
-    Condition, ConditionStatus, Endpoint, FamilyPolicy, Ingress, Node, PortStatus, Service, ServicePort, ServiceType,
-    Slice, SliceName, SlicePort, TrafficPolicy, Versioned,
+    Endpoint, FamilyPolicy, Ingress, Node, PortStatus, Service, ServicePort, ServiceType, Slice, SliceName, SlicePort,
+    TrafficPolicy, Versioned,
 };
 use portolan_core::time::Timestamp;
+
+use crate::cluster::stored::StoredService;
 
 /// The label by which a slice names its Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -53,8 +54,8 @@ pub fn version(metadata: &ObjectMeta) -> ResourceVersion {
 }
 
 /// A Service with all its defects.
-pub fn service(object: core::Service) -> Versioned<Service> {
-    let core::Service { metadata, spec, status } = object;
+pub fn service(object: StoredService) -> Versioned<Service> {
+    let StoredService { metadata, spec, status } = object;
     let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
     let mut defects = Defects(Vec::new());
     let key = service_key(&metadata);
@@ -93,7 +94,7 @@ pub fn service(object: core::Service) -> Versioned<Service> {
             .into_iter()
             .map(ingress)
             .collect(),
-        conditions: status.conditions.unwrap_or_default().into_iter().map(condition).collect(),
+        conditions: status.conditions.unwrap_or_default(),
         defects: defects.0,
         key,
     };
@@ -295,21 +296,6 @@ fn ingress(entry: core::LoadBalancerIngress) -> Ingress {
         }
     });
     Ingress { ip: entry.ip, hostname: entry.hostname, ip_mode: entry.ip_mode, ports: ports.collect() }
-}
-
-fn condition(entry: meta::Condition) -> Condition {
-    Condition {
-        condition_type: entry.type_,
-        status: match entry.status.as_str() {
-            "True" => ConditionStatus::True,
-            "False" => ConditionStatus::False,
-            _ => ConditionStatus::Unknown,
-        },
-        reason: entry.reason,
-        message: entry.message,
-        last_transition_time: entry.last_transition_time.0.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        observed_generation: entry.observed_generation,
-    }
 }
 
 /// An address to which traffic may be sent. The server refuses the others; custom slices of old may still hold them.

@@ -13,6 +13,7 @@ use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
+use kube::client::ClientBuilder;
 use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
@@ -22,12 +23,15 @@ use portolan_core::time::Time;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tower::layer::layer_fn;
 
 use crate::api::LoadBalancerRecord;
+use crate::cluster::answers::Checked;
 use crate::cluster::clock::Clock;
 use crate::cluster::error::CallError;
 use crate::cluster::project;
 use crate::cluster::random::Random;
+use crate::cluster::stored::StoredService;
 use crate::controller::index::{Event, Object, Observed};
 
 /// The server ends a watch after this and kube begins it anew; it counts a connection as dead that stays silent for 5 s longer.
@@ -45,7 +49,7 @@ const BACKOFF_CAP: Duration = Duration::from_secs(30);
 pub fn client(mut config: kube::Config) -> Result<Client, kube::Error> {
     config.read_timeout = Some(READ_TIMEOUT);
     config.default_retry = false;
-    Client::try_from(config)
+    Ok(ClientBuilder::try_from(config)?.with_layer(&layer_fn(Checked)).build())
 }
 
 /// Watches all four kinds and hands on what they say, until `stop`.
@@ -76,7 +80,7 @@ pub(crate) async fn run(
 /// All Services.
 pub fn services(client: Client, seed: u64) -> impl Stream<Item = Observed> + Send {
     let project = |object| Projected::Object(project::service(object));
-    events::<core::Service, _>(client, seed, "Services", project::service_key, project).map(Observed::Service)
+    events::<StoredService, _>(client, seed, "Services", project::service_key, project).map(Observed::Service)
 }
 
 /// All EndpointSlices that hold addresses for a Service.

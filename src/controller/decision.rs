@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portolan_core::claim::{Claim, Claimed, NotOurs, PAUSED_ANNOTATION, Standing, WasOurs, claim, load_balancer_of};
 use portolan_core::class::{Class, Classes};
+use portolan_core::ids::ServiceKey;
 use portolan_core::provider::Verdict as Finding;
 use portolan_core::reason::Reason;
 use portolan_core::record::Record;
@@ -19,6 +20,9 @@ pub(crate) enum Decision {
     Nothing,
     /// The Service is none of our business.
     Ignore(Versioned<Service>, NotOurs),
+    /// Services that the record names exist, but nothing was ever read of them: nobody knows what they want, so nothing is
+    /// touched until they can be read or are gone.
+    Unreadable(Vec<ServiceKey>),
     /// The Service is gone, without having waited for us: the record knows what is left.
     RemoveOrphan(Arc<Record>),
     /// The Service was ours: effects, record, marks go, in this order.
@@ -36,7 +40,11 @@ pub(crate) fn decide(snapshot: &Snapshot, classes: &Classes) -> Decision {
     let own = snapshot.record.clone().filter(|record| record.belongs_to(&classes.instance));
     let named = |service: &&Versioned<Service>| load_balancer_of(&service.object, classes) == snapshot.id;
     let Some(service) = snapshot.services.values().find(named).cloned() else {
-        return own.map_or(Decision::Nothing, Decision::RemoveOrphan);
+        return match own {
+            Some(_) if !snapshot.unreadable.is_empty() => Decision::Unreadable(snapshot.unreadable.clone()),
+            Some(record) => Decision::RemoveOrphan(record),
+            None => Decision::Nothing,
+        };
     };
     let records: Vec<&Record> = own.iter().chain(&snapshot.other_records).map(AsRef::as_ref).collect();
     let claimed = match claim(&service.object, &records, classes) {
@@ -117,6 +125,7 @@ mod tests {
             nodes: Default::default(),
             record: Some(Arc::new(record)),
             other_records: Vec::new(),
+            unreadable: Vec::new(),
         };
         decide(&snapshot, &classes)
     }

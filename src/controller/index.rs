@@ -18,6 +18,7 @@ pub use store::{Event, Object};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
+use portolan_core::balancer::Member;
 use portolan_core::claim::has_own_conditions;
 use portolan_core::class::Classes;
 use portolan_core::ids::{LoadBalancerId, ResourceVersion, ServiceKey, Uid};
@@ -109,6 +110,9 @@ impl Index {
             Observed::Service(event) => {
                 for change in self.services.observe(event) {
                     self.service_changed(change, &mut concerned);
+                }
+                for key in self.services.take_resolved() {
+                    self.service_resolved(&key, &mut concerned);
                 }
             }
             Observed::Slice(event) => {
@@ -222,6 +226,8 @@ impl Index {
             .into_iter()
             .filter(|other| record.is_none() || *other != id)
             .filter_map(|other| self.records.get(other));
+        let unreadable = record.iter().flat_map(|record| &record.members).map(Member::key);
+        let unreadable = unreadable.filter(|key| self.services.is_unreadable(key)).collect();
         Snapshot {
             id: id.clone(),
             slices,
@@ -229,6 +235,7 @@ impl Index {
             other_records: other_records.cloned().collect(),
             record,
             services,
+            unreadable,
         }
     }
 
@@ -254,6 +261,13 @@ impl Index {
             self.alone.insert(self.id_alone(&after.object.uid), after.object.key.clone());
             dirty.append(&mut self.ids_of_service(&after.object));
         }
+    }
+
+    /// A Service of which nobody knew what it says can be read now, or is gone: whoever has waited for that may go on.
+    fn service_resolved(&self, key: &ServiceKey, dirty: &mut Dirty) {
+        let waiting = self.records.iter().filter(|record| self.is_ours(record));
+        let waiting = waiting.filter(|record| record.members.iter().any(|member| member.key() == *key));
+        dirty.extend(waiting.map(|record| record.id.clone()));
     }
 
     fn slice_changed(&mut self, change: Change<Arc<Slice>>, dirty: &mut Dirty) {

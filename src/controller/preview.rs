@@ -25,7 +25,7 @@ pub(crate) struct Preview {
     pub service: Option<ServiceKey>,
     /// The load balancer.
     pub id: LoadBalancerId,
-    /// `Claimed`, `NotOurs` or `WasOurs`.
+    /// `Claimed`, `NotOurs`, `WasOurs`, or `Unreadable`.
     pub claim: &'static str,
     /// Why, for people.
     pub why: String,
@@ -78,6 +78,11 @@ pub(crate) async fn preview(
     };
     match decide(snapshot, classes) {
         Decision::Nothing => {}
+        Decision::Unreadable(services) => {
+            preview.claim = "Unreadable";
+            preview.why = "the Service is there but cannot be read: everything stays as it is".to_owned();
+            preview.service = services.into_iter().next();
+        }
         Decision::RemoveOrphan(record) => preview.removal(&record, providers).await,
         Decision::Ignore(service, why) => {
             preview.about(&service.object, "NotOurs", not_ours(&why, &service.object));

@@ -123,6 +123,13 @@ impl Pass<'_> {
                 | NotOurs::Deleting
                 | NotOurs::NamespaceNotWatched,
             ) => Ok(Verdict::Forgotten),
+            Decision::Unreadable(services) => {
+                for service in services {
+                    let balancer = &self.snapshot.id;
+                    tracing::warn!(%service, %balancer, "the Service cannot be read; its load balancer stays as it is");
+                }
+                Ok(Verdict::Done) // the watch tells when it can be, or is gone
+            }
             Decision::RemoveOrphan(record) => self.remove(&record, None).await,
             Decision::CleanUp(service, record, why) => self.clean_up(&service, record.as_deref(), why).await,
             Decision::Keep(service, finding) => self.only(&service, &[(ConditionType::Accepted, finding)]).await,

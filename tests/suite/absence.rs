@@ -168,3 +168,60 @@ fn edits_made_meanwhile_are_served() {
         assert_eq!(addresses(&service), before);
     });
 }
+
+/// Somebody's controller in Go that never set the time, nor stuck to True, False and Unknown.
+fn odd_condition() -> serde_json::Value {
+    json!({"type": "example.com/Odd", "status": "Weird", "reason": "", "message": "", "lastTransitionTime": null})
+}
+
+/// Puts it before the conditions that are there.
+fn make_odd(world: &World) -> serde_json::Value {
+    let mut conditions = world.service("web").unwrap()["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.insert(0, odd_condition());
+    world.api.patch(&format!("{}/status", world.path("web")), &json!({"status": {"conditions": conditions}}));
+    let service = world.service("web").unwrap();
+    assert_eq!(service["status"]["conditions"][0], odd_condition(), "the server keeps it as it is");
+    service
+}
+
+#[test]
+fn a_condition_without_a_time_takes_nothing_from_its_service() {
+    real(|world| {
+        let setup = served_then_alone(world);
+        let odd = make_odd(world);
+        let _controller = setup.start();
+        // Its status is written after the restart, with the odd condition in the list.
+        world.edit(
+            "web",
+            json!({"spec": {"ports": [{"name": "http", "port": 8000, "targetPort": 8080, "protocol": "TCP"}]}}),
+        );
+        let service = world.becomes("web", "the new port is listed", |service| {
+            service["status"]["loadBalancer"]["ingress"][0]["ports"][0]["port"] == 8000
+        });
+        assert_eq!(addresses(&service), addresses(&odd), "the address stays");
+        assert_eq!(service["status"]["conditions"][0], odd_condition(), "it is not ours to change");
+        assert_eq!((world.records().len(), world.mock().balancers().len()), (1, 1));
+        world.edit("web", json!({"spec": {"type": "ClusterIP", "loadBalancerClass": null}}));
+        world.becomes("web", "our finalizer is gone", |service| finalizers(service).is_empty());
+        world.edit("web", json!({"spec": {"type": "LoadBalancer", "loadBalancerClass": "portolan.dev/mock"}}));
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        make_odd(world);
+        world.delete("web");
+        world.nothing_left();
+    });
+}
+
+#[test]
+fn a_condition_without_a_time_stays_when_the_service_is_let_go() {
+    real(|world| {
+        let setup = world.setup();
+        let _controller = setup.start();
+        world.create("web", json!({}));
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        make_odd(world);
+        world.edit("web", json!({"spec": {"type": "ClusterIP", "loadBalancerClass": null}}));
+        let service = world.becomes("web", "our finalizer is gone", |service| finalizers(service).is_empty());
+        assert_eq!(service["status"]["conditions"], json!([odd_condition()]));
+        world.nothing_left();
+    });
+}

@@ -1,15 +1,15 @@
 //! What the watched objects say, reduced to what a decision reads. `cluster/project.rs` of the root package makes these from
 //! Kubernetes objects; nothing else does.
 
+mod condition;
 mod endpoints;
 mod node;
 mod service;
 
+pub use condition::{Condition, ConditionStatus};
 pub use endpoints::{Endpoint, Slice, SliceName, SlicePort};
 pub use node::Node;
-pub use service::{
-    Condition, ConditionStatus, FamilyPolicy, Ingress, PortStatus, Service, ServicePort, ServiceType, TrafficPolicy,
-};
+pub use service::{FamilyPolicy, Ingress, PortStatus, Service, ServicePort, ServiceType, TrafficPolicy};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub record: Option<Arc<Record>>,
     /// Other records, of any instance, that name the UID of one of those Services.
     pub other_records: Vec<Arc<Record>>,
+    /// Services that the record names and that exist, although nobody could ever read what they say. They are not gone.
+    pub unreadable: Vec<ServiceKey>,
 }
 
 impl Snapshot {

@@ -183,26 +183,29 @@ fn set(
     now: &str,
 ) {
     let message: String = message.chars().take(LONGEST_MESSAGE).collect();
+    let news = || Condition {
+        condition_type: condition_type.to_owned(),
+        status,
+        reason: reason.to_owned(),
+        message: message.clone(),
+        last_transition_time: now.to_owned(),
+        observed_generation: None,
+        verbatim: None,
+    };
     match conditions.iter_mut().find(|condition| condition.condition_type == condition_type) {
+        // One of ours that is not as we write it was somebody's own work; its time may not even be one.
+        Some(condition) if condition.verbatim.is_some() => *condition = news(),
         Some(condition) => {
             if condition.status != status {
                 condition.status = status;
                 condition.last_transition_time = now.to_owned();
             }
             reason.clone_into(&mut condition.reason);
-            condition.message = message;
+            condition.message.clone_from(&message);
         }
         None => {
-            let condition = Condition {
-                condition_type: condition_type.to_owned(),
-                status,
-                reason: reason.to_owned(),
-                message,
-                last_transition_time: now.to_owned(),
-                observed_generation: None,
-            };
             let place = conditions.iter().position(|other| comes_before(condition_type, &other.condition_type));
-            conditions.insert(place.unwrap_or(conditions.len()), condition);
+            conditions.insert(place.unwrap_or(conditions.len()), news());
         }
     }
 }

@@ -88,3 +88,44 @@ fn only_the_clouds_that_the_configuration_lists_are_read() {
     assert!(is_internal("internalAnnotations: [aws, azure]"));
     assert!(!is_internal("internalAnnotations: [aws]"));
 }
+
+/// An API server that answers every list so; without our CRD.
+fn server(services: Value) -> Client {
+    Client::new(
+        tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let list =
+                |kind: &str, items: Value| json!({"apiVersion": "v1", "kind": kind, "metadata": {}, "items": items});
+            let (status, body) = match request.uri().path().rsplit('/').next() {
+                Some("services") => (200, services.clone()),
+                Some("endpointslices") => (200, list("EndpointSliceList", json!([]))),
+                Some("nodes") => (200, list("NodeList", json!([{"metadata": {"name": "n"}, "spec": 5}]))),
+                _ => (
+                    404,
+                    json!({"kind": "Status", "status": "Failure", "code": 404, "message": "", "reason": "NotFound"}),
+                ),
+            };
+            let answer = http::Response::builder().status(status);
+            let answer = answer.body(kube::client::Body::from(body.to_string().into_bytes())).unwrap();
+            std::future::ready(Ok::<_, std::convert::Infallible>(answer))
+        }),
+        "default",
+    )
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_left_out_and_counted_and_no_service_counts_as_gone() {
+    let metadata = |name: &str| json!({"namespace": "shop", "name": name});
+    let items = json!([{"metadata": metadata("good")}, {"metadata": metadata("bad"), "spec": 5}]);
+    let client = server(json!({"apiVersion": "v1", "kind": "ServiceList", "metadata": {}, "items": items}));
+    let objects = Objects::from_cluster(&client).await.unwrap();
+    assert_eq!((objects.services.len(), objects.nodes.len(), objects.unreadable), (1, 0, 2));
+    assert_eq!(objects.unreadable_services, [ServiceKey::new("shop", "bad")]);
+}
+
+#[tokio::test]
+async fn a_list_of_another_kind_is_an_error_and_no_empty_list() {
+    let error = Objects::from_cluster(&server(json!({"apiVersion": "v1", "kind": "PodList", "items": null})))
+        .await
+        .unwrap_err();
+    assert!(format!("{error:#}").contains("\"PodList\", not a ServiceList"), "{error:#}");
+}

@@ -1,3 +1,4 @@
+use portolan_core::snapshot::{Condition, ConditionStatus};
 use serde_json::{Value, json};
 
 use super::*;
@@ -47,7 +48,7 @@ fn a_full_service_is_read_field_by_field() {
             }],
         },
     });
-    let versioned = service(serde_json::from_value(object).unwrap());
+    let versioned = service(serde_json::from_value(object.clone()).unwrap());
     assert_eq!(versioned.version.as_str(), "7");
     let unreadable = PortStatus { port: 0, protocol: Protocol::Tcp, error: None };
     assert_eq!(
@@ -101,6 +102,7 @@ fn a_full_service_is_read_field_by_field() {
                 message: "m".into(),
                 last_transition_time: "2026-01-02T03:04:05Z".into(),
                 observed_generation: Some(3),
+                verbatim: Some(object["status"]["conditions"][0].clone()),
             }],
             defects: vec![],
         }

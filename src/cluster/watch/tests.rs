@@ -184,3 +184,31 @@ async fn a_list_that_fails_or_hangs_is_tried_again_for_ever_with_pauses_of_at_mo
     let waited = clock.now().since(Time::default());
     assert!(waited > Duration::from_secs(300) && waited < Duration::from_secs(42 * 30 + 60), "{waited:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_condition_that_go_wrote_without_a_time_makes_no_service_unreadable() {
+    let mut odd = web("7", &json!(80));
+    odd["status"]["conditions"] =
+        json!([{"type": "other/T", "status": "Weird", "reason": "", "message": "", "lastTransitionTime": null}]);
+    let (client, _) = server(vec![list(&[odd.clone()]), Answer::Lines(vec![line("MODIFIED", &odd)])]);
+    let services: Vec<_> = services(client, 1)
+        .filter_map(|observed| async {
+            match observed {
+                Observed::Service(Event::InitApply(service) | Event::Apply(service)) => Some(service),
+                Observed::Service(_) | Observed::Slice(_) | Observed::Node(_) | Observed::Record(_) => None,
+            }
+        })
+        .take(2)
+        .collect()
+        .await;
+    for service in services {
+        assert_eq!(json!(service.object.conditions), odd["status"]["conditions"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_a_version_is_an_error_and_no_empty_list() {
+    let (client, asked) = server(vec![Answer::Json(200, json!({"kind": "PodList", "items": null})), list(&[])]);
+    assert_eq!(take(services(client, 1), 3).await, ["Init", "Init", "InitDone"]);
+    assert_eq!(*asked.lock().unwrap(), ["list", "list"]);
+}

@@ -197,7 +197,7 @@ impl Lab {
     }
 
     fn settings(&self) -> Settings {
-        Settings { ignore_exclude_label: self.configuration.ignore_exclude_label }
+        self.configuration.settings()
     }
 
     fn start(&mut self) {
@@ -213,8 +213,7 @@ impl Lab {
             seed: SEED,
         };
         let stop = CancellationToken::new();
-        let (_, leadership) = tokio::sync::watch::channel(None);
-        let gate = Gate { leadership, elected: false, stop: stop.clone(), clock: self.clock };
+        let gate = Gate::new(None, stop.clone(), self.clock);
         let (watch, observed) = mpsc::channel(100_000);
         self.server.watched_by(watch);
         let mut dispatcher = JoinSet::new();

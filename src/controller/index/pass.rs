@@ -36,10 +36,11 @@ impl Pass {
 
     /// No decision can tell what the pass knew from what there is now. Versions do not count.
     pub(super) fn missed_nothing(&self, now: &Snapshot) -> bool {
-        let Snapshot { id: _, services, slices, nodes, record, other_records } = &self.known;
+        let Snapshot { id: _, services, slices, nodes, record, other_records, unreadable } = &self.known;
         services.values().map(|service| &service.object).eq(now.services.values().map(|service| &service.object))
             && *slices == now.slices
             && *nodes == now.nodes
+            && *unreadable == now.unreadable
             && same(record.iter(), now.record.iter())
             && same(other_records.iter(), now.other_records.iter())
     }

@@ -22,7 +22,7 @@ pub enum Event<T: Object> {
     Apply(T),
     /// The object is gone, or is none of ours to see any more; as of this version.
     Delete(T::Name, ResourceVersion),
-    /// The object is there but cannot be decoded: the last good reading stands.
+    /// The object is there but cannot be decoded: the last good reading stands. Without any, it still is not gone.
     Unreadable(T::Name),
 }
 
@@ -55,6 +55,10 @@ pub(super) struct Store<T: Object> {
     /// While a list goes on: the names in it, and the highest version.
     listing: Option<(BTreeSet<T::Name>, u64)>,
     lists: u64,
+    /// Objects that are there although nothing was ever read of them.
+    unreadable: BTreeSet<T::Name>,
+    /// Those of which that is over: read, or gone.
+    resolved: Vec<T::Name>,
 }
 
 #[derive(Debug)]
@@ -66,7 +70,15 @@ struct Item<T> {
 
 impl<T: Object> Default for Store<T> {
     fn default() -> Self {
-        Self { items: BTreeMap::new(), tombstones: BTreeMap::new(), seen: 0, listing: None, lists: 0 }
+        Self {
+            items: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
+            seen: 0,
+            listing: None,
+            lists: 0,
+            unreadable: BTreeSet::new(),
+            resolved: Vec::new(),
+        }
     }
 }
 
@@ -82,6 +94,16 @@ impl<T: Object> Store<T> {
     /// How many lists were completed.
     pub(super) fn lists(&self) -> u64 {
         self.lists
+    }
+
+    /// It is there, and nothing was ever read of it.
+    pub(super) fn is_unreadable(&self, name: &T::Name) -> bool {
+        self.unreadable.contains(name)
+    }
+
+    /// The names of which [`Self::is_unreadable`] has ceased to be true since this was asked last.
+    pub(super) fn take_resolved(&mut self) -> Vec<T::Name> {
+        mem::take(&mut self.resolved)
     }
 
     /// Takes in what the watch says. Returns what differs now; a change of nothing but the version is not among it.
@@ -105,6 +127,7 @@ impl<T: Object> Store<T> {
             }
             Event::Delete(name, version) => {
                 let version = number(Some(&version));
+                self.resolve(&name);
                 self.seen = self.seen.max(version.unwrap_or(0));
                 if self.tombstones.get(&name).is_some_and(|deleted| version.is_none_or(|version| version >= *deleted)) {
                     self.tombstones.remove(&name);
@@ -115,7 +138,10 @@ impl<T: Object> Store<T> {
             }
             Event::Unreadable(name) => {
                 if let Some((names, _)) = &mut self.listing {
-                    names.insert(name);
+                    names.insert(name.clone());
+                }
+                if !self.items.contains_key(&name) {
+                    self.unreadable.insert(name);
                 }
                 Vec::new()
             }
@@ -167,6 +193,7 @@ impl<T: Object> Store<T> {
     }
 
     fn put(&mut self, name: T::Name, object: T, pending: bool) -> Option<Change<T>> {
+        self.resolve(&name);
         let before = self.items.insert(name, Item { object: object.clone(), pending }).map(|item| item.object);
         let same = before.as_ref().is_some_and(|before| before.same(&object));
         (!same).then_some(Change { before, after: Some(object) })
@@ -176,6 +203,10 @@ impl<T: Object> Store<T> {
         self.items.remove(name).map(|item| Change { before: Some(item.object), after: None })
     }
 
+    fn resolve(&mut self, name: &T::Name) {
+        self.resolved.extend(self.unreadable.take(name));
+    }
+
     /// What the list lacks is gone. That may be wrong for our own latest writes, if the list is older: then the watch brings
     /// them back, and the change makes a pass ask the server meanwhile.
     fn finish_list(&mut self) -> Vec<Change<T>> {
@@ -183,6 +214,7 @@ impl<T: Object> Store<T> {
         self.lists += 1;
         self.seen = highest;
         self.tombstones.retain(|name, deleted| names.contains(name) || *deleted > highest);
+        self.resolved.extend(self.unreadable.extract_if(.., |name| !names.contains(name)));
         let (kept, gone) = mem::take(&mut self.items).into_iter().partition(|(name, _)| names.contains(name));
         self.items = kept;
         gone.into_values().map(|item: Item<T>| Change { before: Some(item.object), after: None }).collect()

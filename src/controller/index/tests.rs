@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::objects::{CLASS, member, node, record, service};
 use super::*;
+use crate::controller::decision::{Decision, decide};
 
 /// An index that knows one class, and collects whom it wakes.
 struct Bench {
@@ -249,6 +250,44 @@ fn what_cannot_be_decoded_is_as_it_was_read_last() {
     assert_eq!(bench.observe(Observed::Service(Event::InitDone)), NOBODY);
     assert_eq!(bench.snapshot("uid-a").services.len(), 1);
     assert_eq!(bench.observe(deleted(3, "a")), ["uid-a"]);
+}
+
+#[test]
+fn what_could_never_be_decoded_is_not_gone_until_the_server_says_so() {
+    let unreadable = || Observed::Service(Event::Unreadable(ServiceKey::new("shop", "a")));
+    let listed = || {
+        let mut bench = Bench::new();
+        bench.observe(Observed::Service(Event::Init));
+        bench.observe(unreadable());
+        bench.observe(Observed::Service(Event::InitDone));
+        bench.list(Observed::Slice, &[]);
+        bench.list(Observed::Node, &[]);
+        assert_eq!(bench.list(Observed::Record, &[record_of(3, &["a"])]), ["uid-a"]);
+        let is_touched = |bench: &mut Bench| {
+            let snapshot = bench.snapshot("uid-a");
+            !matches!(decide(&snapshot, &bench.index.classes), Decision::Unreadable(names) if names == snapshot.unreadable)
+        };
+        assert!(!is_touched(&mut bench));
+        (bench, is_touched)
+    };
+    let (mut bench, is_touched) = listed();
+    assert_eq!(bench.observe(deleted(4, "a")), ["uid-a"]);
+    assert!(is_touched(&mut bench));
+    let (mut bench, is_touched) = listed();
+    assert_eq!(bench.list(Observed::Service, &[]), ["uid-a"]);
+    assert!(is_touched(&mut bench));
+    let (mut bench, is_touched) = listed();
+    assert_eq!(bench.observe(apply(4, ours("a"))), ["uid-a"]);
+    assert!(is_touched(&mut bench));
+    let (mut bench, is_touched) = listed();
+    let again = Service { uid: Uid::new("uid-2"), ..ours("a") };
+    assert_eq!(bench.observe(apply(4, again)), ["uid-2", "uid-a"], "the one that the record names is gone");
+    assert!(is_touched(&mut bench));
+    let (mut bench, is_touched) = listed();
+    bench.observe(Observed::Service(Event::Init));
+    bench.observe(unreadable());
+    assert_eq!(bench.observe(Observed::Service(Event::InitDone)), NOBODY);
+    assert!(!is_touched(&mut bench));
 }
 
 #[test]

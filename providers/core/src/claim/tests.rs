@@ -201,6 +201,7 @@ fn a_service_that_was_only_refused_is_tidied_up_when_it_leaves() {
         message: String::new(),
         last_transition_time: String::new(),
         observed_generation: None,
+        verbatim: None,
     };
     let mut left = Service { service_type: ServiceType::ClusterIp, ..service("a") };
     left.conditions = vec![condition("other.example/Ready")];

@@ -1,12 +1,12 @@
 //! A Service as the decisions see it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::balancer::{Family, PortKey, Protocol};
 use crate::ids::{ServiceKey, Uid};
+use crate::snapshot::Condition;
 use crate::time::Timestamp;
 
 /// A Service, without its resourceVersion: two readings are equal if and only if no decision can tell them apart.
@@ -127,45 +127,4 @@ pub struct PortStatus {
     /// Why the port is not served; absent when it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-}
-
-/// One entry of `status.conditions`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Condition {
-    /// The key of the list.
-    #[serde(rename = "type")]
-    pub condition_type: String,
-    /// True, False or Unknown.
-    pub status: ConditionStatus,
-    /// A CamelCase code.
-    pub reason: String,
-    /// For people.
-    pub message: String,
-    /// RFC 3339, as the server keeps it.
-    pub last_transition_time: String,
-    /// Kept for conditions of others. Ours have none: Services have no maintained `generation`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-}
-
-/// `status.conditions[].status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ConditionStatus {
-    /// It holds.
-    True,
-    /// It does not.
-    False,
-    /// Nobody can tell.
-    Unknown,
-}
-
-impl fmt::Display for ConditionStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        })
-    }
 }

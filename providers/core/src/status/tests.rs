@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 use crate::balancer::{IpMode, PortKey, Protocol};
 use crate::examples::{port, service};
@@ -64,6 +66,7 @@ fn conditions_come_in_order_and_those_of_others_are_kept() {
         message: String::new(),
         last_transition_time: NOW.to_owned(),
         observed_generation: Some(3),
+        verbatim: None,
     };
     service.conditions = vec![foreign.clone()];
     let status = status_of(&service, &[], LATER);
@@ -115,4 +118,14 @@ fn a_status_that_differs_only_in_spelling_is_current() {
     assert!(is_current(&service, &status));
     service.ingress[0].ip = Some("203.0.113.2".to_owned());
     assert!(!is_current(&service, &status));
+}
+
+#[test]
+fn an_odd_condition_of_somebody_else_stays_and_one_of_ours_is_written_anew() {
+    let odd = |name: &str| Condition::from(json!({"type": name, "status": "True", "lastTransitionTime": null}));
+    let mut service = service("a");
+    service.conditions = vec![odd("example.com/Mine"), odd(ConditionType::Accepted.name())];
+    let conditions = status_of(&service, &[], NOW).conditions;
+    assert_eq!(conditions[0], odd("example.com/Mine"));
+    assert_eq!((conditions[1].last_transition_time.as_str(), &conditions[1].verbatim), (NOW, &None));
 }

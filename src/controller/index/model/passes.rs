@@ -171,6 +171,7 @@ impl World {
                     self.record_conflicts(pass);
                 }
             }
+            (None, None, Some(_)) if !pass.snapshot.unreadable.is_empty() => pass.verdict = Some(Verdict::Done),
             (None, _, Some(record)) => {
                 let stored = self.stored_version(&id);
                 if stored.is_some() && stored != record.version {
@@ -180,6 +181,7 @@ impl World {
                 let version = self.next_version();
                 self.records.delete(version, &id);
                 pass.snapshot.record = None;
+                pass.snapshot.unreadable.clear();
                 pass.written.push(Written::RecordDeleted(id, record.version.clone().unwrap()));
             }
             (None, Some(service), None) if service.object.finalizers.contains(&finalizer) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portolan_core::ids::{Instance, Uid};
+use portolan_core::ids::{Instance, ServiceKey, Uid};
 use portolan_core::record::Record;
 use portolan_core::snapshot::{Node, Service, ServiceType, Slice, Snapshot};
 
@@ -16,6 +16,7 @@ pub(super) struct Relevant {
     nodes: Vec<Arc<Node>>,
     record: Option<Record>,
     others: Vec<Record>,
+    unreadable: Vec<ServiceKey>,
 }
 
 impl Relevant {
@@ -44,6 +45,7 @@ impl Relevant {
             nodes: if services.iter().any(|service| served(&service)) { snapshot.nodes.to_vec() } else { vec![] },
             record: snapshot.record.as_ref().map(bare),
             others: snapshot.other_records.iter().filter(concerns_one).map(bare).collect(),
+            unreadable: snapshot.unreadable.clone(),
             services,
         }
     }
