@@ -71,7 +71,7 @@ impl Mock {
             acting(&inner.store, inner.clock.as_ref(), Met::Observe, id).await?
         };
         self.before(&acting).await?;
-        let mut state = observe(&inner.store, &inner.instance, id, inner.clock.now())?;
+        let mut state = observe(&inner.store, &inner.allocator, &inner.instance, id, inner.clock.now())?;
         for fault in &acting {
             show(fault.effect, &mut state);
         }

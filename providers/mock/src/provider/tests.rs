@@ -802,3 +802,60 @@ fn a_dry_run_shows_what_faults_show_and_neither_counts_nor_meets_them() {
     assert!(faults::list(&scene.store).unwrap().into_iter().all(|fault| fault.unwrap().met == 0));
     assert!(scene.observe("lb").is_err(), "the fault was kept for the controller");
 }
+
+#[test]
+fn a_load_balancer_whose_file_is_lost_gets_its_address_back() {
+    for publish in ["ip", "hostname"] {
+        let scene = Scene::new(&json!({"publish": publish}));
+        let (mut first, mut lb) = (desired("first"), desired("lb"));
+        scene.settle(&mut first);
+        scene.settle(&mut lb);
+        scene.delete("first");
+        let claim = || scene.store.list("addresses").unwrap();
+        assert_eq!(claim(), ["203.0.113.2"]);
+        scene.store.remove("balancers/lb.json").unwrap();
+        let before = lb.published.clone();
+        lb.nodes.clear();
+        assert_eq!(scene.settle(&mut lb).error, None);
+        assert_eq!(lb.published, before);
+        assert_eq!(claim(), ["203.0.113.2"]);
+        scene.delete("lb");
+        assert_eq!(claim(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_published_address_is_only_a_wish() {
+    let scene = Scene::new(&json!({}));
+    let mut owner = desired("owner");
+    scene.settle(&mut owner);
+    let told = |ip: &str| vec![Published::Ip { ip: ip.parse().unwrap(), mode: IpMode::Vip }];
+    for (id, status, given) in [
+        ("thief", "203.0.113.1", "203.0.113.2"),
+        ("outsider", "192.0.2.1", "203.0.113.3"),
+        ("insider", "10.255.0.7", "203.0.113.4"),
+        ("heir", "203.0.113.9", "203.0.113.9"),
+    ] {
+        let mut lb = LoadBalancer { published: told(status), ..desired(id) };
+        assert_eq!(scene.settle(&mut lb).error, None);
+        assert_eq!(ips(&lb.published), [given], "{id}");
+    }
+}
+
+#[test]
+fn delete_reaches_empty_also_from_claims_of_which_no_load_balancer_knows() {
+    let scene = Scene::new(&json!({}));
+    let mut other = desired("other");
+    scene.settle(&mut other);
+    let stray = |address: &str| scene.store.create(&format!("addresses/{address}"), br#"{"id":"lb","instance":""}"#);
+    for with_file in [false, true] {
+        if with_file {
+            scene.settle(&mut desired("lb"));
+        }
+        for address in ["203.0.113.200", "10.255.0.9", "2001:db8:113::5"] {
+            stray(address).unwrap();
+        }
+        scene.delete("lb");
+        assert_eq!(scene.store.list("addresses").unwrap(), ["203.0.113.1"], "with a file: {with_file}");
+    }
+}
