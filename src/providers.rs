@@ -82,12 +82,19 @@ const MOCK_STATE: &str = "state";
 /// All providers in use, each made once for its parameters.
 pub(crate) struct Providers {
     instance: Instance,
+    /// They are only looked at: see [`Providers::dry`].
+    dry: bool,
     made: Mutex<HashMap<(ProviderName, String), AnyProvider>>,
 }
 
 impl Providers {
     pub(crate) fn new(instance: Instance) -> Self {
-        Self { instance, made: Mutex::default() }
+        Self { instance, dry: false, made: Mutex::default() }
+    }
+
+    /// Providers for a dry run: what they observe leaves no trace, not even a counted fault.
+    pub(crate) fn dry(instance: Instance) -> Self {
+        Self { dry: true, ..Self::new(instance) }
     }
 
     /// The provider of a class.
@@ -133,7 +140,8 @@ impl Providers {
                     return Err(Error::terminal(Reason::ProviderRefused, "parameters of mock: state names no folder"));
                 };
                 let store = Store::folder(folder);
-                Ok(AnyProvider::Mock(Mock::new(parameters, store, self.instance.clone(), Arc::new(SystemClock))))
+                let make = if self.dry { Mock::dry } else { Mock::new };
+                Ok(AnyProvider::Mock(make(parameters, store, self.instance.clone(), Arc::new(SystemClock))))
             }
             None => Err(Error::terminal(
                 Reason::ProviderRefused,

@@ -102,9 +102,12 @@ pub(crate) fn run(args: MockArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     }
 }
 
-/// The mock's folder where no class names one: that of the environment, else the default.
+/// The mock's folder where no class names one: that of the environment, else the default. It goes into records, so it must mean the same
+/// to every process, wherever that is started.
 pub(super) fn state_folder() -> anyhow::Result<PathBuf> {
-    std::env::var_os(STATE_VARIABLE).map(PathBuf::from).map_or_else(default_state_folder, Ok)
+    let Some(folder) = std::env::var_os(STATE_VARIABLE).map(PathBuf::from) else { return default_state_folder() };
+    anyhow::ensure!(folder.is_absolute(), "{STATE_VARIABLE}={} must be an absolute path", folder.display());
+    Ok(folder)
 }
 
 /// The mock's folder where neither class nor command line names one: `${XDG_STATE_HOME:-~/.local/state}/portolan/mock`. XDG says that a

@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &PlanArguments, out: &mut impl Write) -> anyhow::Re
         }
         let settings = configuration.settings();
         let classes = configuration.classes;
-        let providers = Providers::new(classes.instance.clone());
+        let providers = Providers::dry(classes.instance.clone());
         let unreadable = objects.unreadable;
         let (index, ids) = objects.index(&classes);
         let mut previews = Vec::new();

@@ -296,3 +296,64 @@ fn a_class_that_moves_to_another_state_folder_leaves_nothing_in_the_old_one() {
         world.gone("web");
     });
 }
+
+#[test]
+fn a_lock_that_somebody_holds_delays_its_own_world_and_no_other_work() {
+    real(|world| {
+        let classes = json!({"classes": [
+            {"name": "portolan.dev/mock", "provider": "mock", "parameters": {"state": world.folder.join("mock")}},
+            {"name": "portolan.dev/other", "provider": "mock", "parameters": {"state": world.folder.join("other")}},
+        ]});
+        let setup = world.setup().configured(classes).with_leader_election();
+        std::fs::create_dir_all(world.folder.join("mock")).unwrap();
+        let lock = std::fs::File::create(world.folder.join("mock/lock")).unwrap();
+        lock.lock().unwrap();
+        let controller = setup.start();
+        // More than the runtime has threads.
+        let held: Vec<String> = (0..6).map(|number| format!("held-{number}")).collect();
+        held.iter().for_each(|name| drop(world.create(name, json!({}))));
+        let service = world.condition("held-0", "portolan.dev/Programmed", "False", "ProviderFailed");
+        let message = condition(&service, "portolan.dev/Programmed").unwrap()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("mock/lock"), "it names the file: {message}");
+        world.create("free", json!({"spec": {"loadBalancerClass": "portolan.dev/other"}}));
+        world.condition("free", "portolan.dev/Programmed", "True", "Programmed");
+        let ended = controller.terminate(std::time::Duration::from_secs(10));
+        assert!(ended.is_some_and(|status| status.success()), "{ended:?}: {}", controller.log());
+        let controller = setup.start();
+        world.edit("free", json!({"spec": {"ports": [{"name": "http", "port": 81, "targetPort": 8080}]}}));
+        world.becomes("free", "a new controller serves it", |service| {
+            service["status"]["loadBalancer"]["ingress"][0]["ports"][0]["port"] == 81
+        });
+        drop(lock);
+        for name in held {
+            world.condition(&name, "portolan.dev/Programmed", "True", "Programmed");
+        }
+        controller.is_well();
+    });
+}
+
+#[test]
+fn a_load_balancer_that_is_lost_is_made_again_with_its_address_and_nothing_of_it_stays() {
+    real(|world| {
+        let controller = world.setup().start();
+        for name in ["first", "web"] {
+            world.create(name, json!({}));
+            world.condition(name, "portolan.dev/Programmed", "True", "Programmed");
+        }
+        world.delete("first");
+        world.gone("first");
+        let before = addresses(&world.service("web").unwrap());
+        let file = world.folder.join("mock/balancers").join(format!("{}.json", id(world, "web")));
+        std::fs::remove_file(&file).unwrap();
+        world.edit("web", json!({"spec": {"ports": [{"name": "http", "port": 81, "targetPort": 8080}]}}));
+        let service = world.becomes("web", "it is served again", |service| {
+            service["status"]["loadBalancer"]["ingress"][0]["ports"][0]["port"] == 81
+        });
+        assert_eq!(addresses(&service), before);
+        std::fs::remove_file(&file).unwrap();
+        world.delete("web");
+        world.gone("web");
+        world.nothing_left();
+        controller.is_well();
+    });
+}

@@ -7,6 +7,7 @@
 //! The lowest free address comes first, so that the same Services get the same addresses however often the controller was killed.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
@@ -38,6 +39,8 @@ pub struct Allocator {
     /// For each range, the first offset that may be free: what lies before it is taken as far as this process knows. Others may have
     /// released some of it, so it is looked at again before a range counts as exhausted.
     free_from: Mutex<BTreeMap<IpNet, u128>>,
+    /// Who owned an address when it was first seen claimed: so that looking for somebody's claims does not read all of them each time.
+    seen: Mutex<BTreeMap<IpAddr, Owner>>,
 }
 
 impl Allocator {
@@ -63,11 +66,46 @@ impl Allocator {
         Err(Error::retry(Reason::AddressesExhausted, message))
     }
 
+    /// Claims an address for this owner; false if it is another's.
+    pub(crate) fn claim(&self, store: &Store, claimant: &Owner, address: IpAddr) -> Result<bool, Error> {
+        self.forget(address);
+        let piece = piece(address);
+        let text = serde_json::to_vec(claimant).map_err(|error| corrupt(store, &piece, &error.to_string()))?;
+        if store.create(&piece, &text).map_err(|error| unavailable(store, &piece, &error))? {
+            return Ok(true);
+        }
+        Ok(owner(store, address)?.as_ref() == Some(claimant))
+    }
+
+    /// All addresses that this owner has claimed, sorted, whether its load balancer knows of them or not. A claim that cannot be
+    /// understood is nobody's; one that changes hands behind our back is found once it has been seen free or by another process.
+    pub(crate) fn claims_of(&self, store: &Store, us: &Owner) -> Result<Vec<IpAddr>, Error> {
+        let claimed = claimed(store)?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.retain(|address, _| claimed.binary_search(address).is_ok());
+        for address in claimed {
+            if let Entry::Vacant(unseen) = seen.entry(address)
+                && let Ok(Some(owner)) = owner(store, address)
+            {
+                unseen.insert(owner);
+            }
+        }
+        let ours = |(address, seen): (&IpAddr, &Owner)| (seen == us).then_some(*address);
+        let mut claims: Vec<_> = seen.iter().filter_map(ours).collect();
+        claims.retain(|address| matches!(owner(store, *address), Ok(Some(owner)) if &owner == us));
+        Ok(claims)
+    }
+
+    fn forget(&self, address: IpAddr) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(&address);
+    }
+
     /// Gives an address back, if it is this owner's.
     pub(crate) fn release(&self, store: &Store, owner: &Owner, address: IpAddr) -> Result<(), Error> {
         if self::owner(store, address)?.as_ref() != Some(owner) {
             return Ok(());
         }
+        self.forget(address);
         let piece = piece(address);
         store.remove(&piece).map_err(|error| unavailable(store, &piece, &error))?;
         let mut free_from = self.free_from.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,16 +116,6 @@ impl Allocator {
         }
         Ok(())
     }
-}
-
-/// Claims an address for this owner; false if it is another's.
-pub(crate) fn claim(store: &Store, claimant: &Owner, address: IpAddr) -> Result<bool, Error> {
-    let piece = piece(address);
-    let text = serde_json::to_vec(claimant).map_err(|error| corrupt(store, &piece, &error.to_string()))?;
-    if store.create(&piece, &text).map_err(|error| unavailable(store, &piece, &error))? {
-        return Ok(true);
-    }
-    Ok(owner(store, address)?.as_ref() == Some(claimant))
 }
 
 /// Whose an address is.

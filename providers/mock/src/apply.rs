@@ -10,7 +10,7 @@ use portolan_core::ids::{Instance, LoadBalancerId};
 use portolan_core::provider::Error;
 use portolan_core::reason::Reason;
 
-use crate::addresses::{Allocator, Owner, claim, owner};
+use crate::addresses::{Allocator, Owner, owner};
 use crate::clock::Millis;
 use crate::parameters::Parameters;
 use crate::step::Step;
@@ -25,6 +25,13 @@ pub(crate) struct Bench<'a> {
     pub(crate) allocator: &'a Allocator,
     pub(crate) instance: &'a Instance,
     pub(crate) now: Millis,
+}
+
+/// Which address is wanted: that one or none, or that one rather than another.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    requested: Option<IpAddr>,
+    preferred: Option<IpAddr>,
 }
 
 impl Bench<'_> {
@@ -60,13 +67,20 @@ impl Bench<'_> {
                     generation.drained_at.get_or_insert(drained_at);
                 })
             }
-            Step::AssignAddress { generation, family, requested } => {
-                self.assign(found.ok_or_else(|| vanished(id))?, *generation, *family, *requested)
+            Step::AssignAddress { generation, family, requested, preferred } => {
+                let wish = Wish { requested: *requested, preferred: *preferred };
+                self.assign(found.ok_or_else(|| vanished(id))?, *generation, *family, wish)
             }
-            // What is gone needs no release and no deletion.
-            Step::ReleaseAddress { generation, address } => {
-                found.map_or(Ok(()), |balancer| self.release(balancer, *generation, &[*address]))
-            }
+            // What is gone needs no release and no deletion; but its claim may be left.
+            Step::ReleaseAddress { generation, address } => match (found, generation) {
+                (Some(balancer), Some(generation)) => self.release(balancer, *generation, &[*address]),
+                // Somebody has made it again; it may mean to have this address.
+                (Some(_), None) => Err(vanished(id)),
+                (None, Some(_) | None) => {
+                    let us = Owner { id: id.clone(), instance: self.instance.clone() };
+                    self.allocator.release(self.store, &us, *address)
+                }
+            },
             Step::DeleteBalancer { generation } => found.map_or(Ok(()), |balancer| self.delete(balancer, *generation)),
         }
     }
@@ -130,7 +144,7 @@ impl Bench<'_> {
         mut balancer: StoredBalancer,
         number: u32,
         family: Family,
-        requested: Option<IpAddr>,
+        Wish { requested, preferred }: Wish,
     ) -> Result<(), Error> {
         let us = Owner { id: balancer.id.clone(), instance: balancer.instance.clone() };
         let generation = balancer.generation(number).ok_or_else(|| vanished(&us.id))?;
@@ -151,13 +165,22 @@ impl Bench<'_> {
         }
         let address = match requested {
             Some(address) => self.requested(&us, scheme, address)?,
-            None => self.allocator.free(self.store, &self.parameters.ranges, scheme, family)?,
+            None => match preferred {
+                Some(address) if self.can_have(&us, scheme, address)? => address,
+                Some(_) | None => self.allocator.free(self.store, &self.parameters.ranges, scheme, family)?,
+            },
         };
         if let Some(generation) = balancer.generation(number) {
             generation.addresses.insert(family, address);
         }
         write(self.store, &balancer)?;
         self.claim(&us, address)
+    }
+
+    /// An address is ours already or free, and the class gives it.
+    fn can_have(&self, us: &Owner, scheme: Scheme, address: IpAddr) -> Result<bool, Error> {
+        let ranges = &self.parameters.ranges;
+        Ok(ranges.gives(scheme, address) && owner(self.store, address)?.is_none_or(|owner| &owner == us))
     }
 
     /// The requested address, if it can be had: that one or none.
@@ -184,7 +207,7 @@ impl Bench<'_> {
     }
 
     fn claim(&self, us: &Owner, address: IpAddr) -> Result<(), Error> {
-        if claim(self.store, us, address)? {
+        if self.allocator.claim(self.store, us, address)? {
             return Ok(());
         }
         Err(Error::retry(
@@ -214,6 +237,13 @@ impl Bench<'_> {
         // The plan has released them one by one; should somebody have added one since, it does not outlive its load balancer.
         let left: Vec<_> = generation.addresses.values().copied().collect();
         self.release(balancer.clone(), number, &left)?;
+        if balancer.generations.len() == 1 {
+            // Nor does a claim of which no generation knows: what was claimed before somebody removed the file, and it was made anew.
+            let us = Owner { id: balancer.id.clone(), instance: balancer.instance.clone() };
+            for address in self.allocator.claims_of(self.store, &us)? {
+                self.allocator.release(self.store, &us, address)?;
+            }
+        }
         balancer.generations.retain(|generation| generation.number != number);
         write(self.store, &balancer)
     }

@@ -10,13 +10,15 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use portolan_core::ids::LoadBalancerId;
+use portolan_core::provider::Error;
 use serde::{Deserialize, Serialize};
 
 use crate::changes;
+use crate::clock::Clock;
 use crate::duration;
 use crate::step::STEP_NAMES;
-use crate::store::{Store, file_name, id_of};
-use crate::stored::{ids, read_any, write};
+use crate::store::{LOCK, Store, file_name, id_of};
+use crate::stored::{ids, read_any, unavailable, write};
 
 /// The folder of faults.
 const FAULTS: &str = "faults";
@@ -184,7 +186,7 @@ impl Fault {
 pub fn add(store: &Store, name: &str, fault: &Fault) -> Result<(), FaultError> {
     fault.check()?;
     let text = serde_json::to_vec(fault).map_err(io::Error::other)?;
-    store.locked(|| {
+    store.locked_blocking(|| {
         if store.exists(&piece(name))? {
             return Err(FaultError::Armed(name.to_owned()));
         }
@@ -200,7 +202,7 @@ pub fn add(store: &Store, name: &str, fault: &Fault) -> Result<(), FaultError> {
 
 /// Ends a fault, and releases what it holds.
 pub fn end(store: &Store, name: &str) -> Result<(), FaultError> {
-    store.locked(|| {
+    store.locked_blocking(|| {
         let Some(fault) = read_fault(store, name)? else {
             return Err(FaultError::NotArmed(name.to_owned()));
         };
@@ -225,7 +227,7 @@ pub fn end_all(store: &Store) -> Result<(), FaultError> {
 
 /// Releases what any fault holds: one load balancer, or all.
 pub fn release(store: &Store, id: Option<&LoadBalancerId>) -> Result<Vec<LoadBalancerId>, FaultError> {
-    store.locked(|| {
+    store.locked_blocking(|| {
         let released = release_where(store, &|_| true, id)?;
         changes::announce(store, &released.iter().cloned().collect(), false)?;
         Ok(released)
@@ -246,29 +248,52 @@ pub fn list(store: &Store) -> Result<Vec<Result<Armed, FaultError>>, FaultError>
 }
 
 /// The faults that act on this call, by name; each has counted it. A fault whose file cannot be understood does nothing: `list` shows it.
-pub(crate) fn acting(store: &Store, call: Met, id: &LoadBalancerId) -> io::Result<Vec<Acting>> {
-    let names = names(store)?;
+pub(crate) async fn acting(
+    store: &Store,
+    clock: &dyn Clock,
+    call: Met,
+    id: &LoadBalancerId,
+) -> Result<Vec<Acting>, Error> {
+    let names = names(store).map_err(|error| unavailable(store, FAULTS, &error))?;
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    store.locked(|| {
-        let mut acting = Vec::new();
-        for name in names {
-            let Some(Ok(fault)) = read_fault(store, &name)? else { continue };
-            if !fault.meets(call, id) {
-                continue;
-            }
-            let number = if fault.counts() { (met(store, &name)?.len() as u64).saturating_add(1) } else { 1 };
-            let acts = fault.acts_on(number);
-            if acts || fault.at_call.is_some() {
-                store.append(&hits(&name), format!("{}\n", file_name(id.as_str())).as_bytes())?;
-            }
-            if acts {
-                acting.push(Acting { name, effect: fault.effect });
-            }
+    let section = store.locked(clock, || count(store, &names, call, id)).await;
+    section.map_err(|error| unavailable(store, LOCK, &error))?.map_err(|error| unavailable(store, FAULTS, &error))
+}
+
+/// Counts a call with every fault that it meets. Under the store's lock.
+fn count(store: &Store, names: &[String], call: Met, id: &LoadBalancerId) -> io::Result<Vec<Acting>> {
+    let mut acting = Vec::new();
+    for name in names {
+        let Some(Ok(fault)) = read_fault(store, name)? else { continue };
+        if !fault.meets(call, id) {
+            continue;
         }
-        Ok(acting)
-    })?
+        let number = if fault.counts() { (met(store, name)?.len() as u64).saturating_add(1) } else { 1 };
+        let acts = fault.acts_on(number);
+        if acts || fault.at_call.is_some() {
+            store.append(&hits(name), format!("{}\n", file_name(id.as_str())).as_bytes())?;
+        }
+        if acts {
+            acting.push(Acting { name: name.clone(), effect: fault.effect });
+        }
+    }
+    Ok(acting)
+}
+
+/// The faults that act on this call and show in what an observation sees, uncounted: for a dry run, which writes nothing and is spared
+/// failing, hanging and dying in the controller's place.
+pub(crate) fn showing(store: &Store, id: &LoadBalancerId) -> io::Result<Vec<Acting>> {
+    let mut showing = Vec::new();
+    for name in names(store)? {
+        let Some(Ok(fault)) = read_fault(store, &name)? else { continue };
+        let number = (met(store, &name)?.len() as u64).saturating_add(1);
+        if fault.effect.shows() && fault.meets(Met::Observe, id) && fault.acts_on(number) {
+            showing.push(Acting { name, effect: fault.effect });
+        }
+    }
+    Ok(showing)
 }
 
 fn names(store: &Store) -> io::Result<Vec<String>> {
@@ -322,6 +347,23 @@ fn piece(name: &str) -> String {
 
 fn hits(name: &str) -> String {
     format!("{FAULTS}/{}.hits", file_name(name))
+}
+
+impl Effect {
+    /// It changes what an observation sees, and nothing else about it.
+    fn shows(self) -> bool {
+        match self {
+            Self::Hold | Self::Unhealthy => true,
+            Self::Terminal
+            | Self::Retry
+            | Self::Wait
+            | Self::Delay(_)
+            | Self::Hang
+            | Self::CrashBefore
+            | Self::CrashAfter
+            | Self::FailAfterEffect => false,
+        }
+    }
 }
 
 impl FromStr for On {

@@ -20,7 +20,7 @@ pub fn outcome(parameters: &Parameters, desired: Option<&LoadBalancer>, observed
         return nothing(Verdict::no(Reason::NotRequested, "no load balancer is asked for"), "nothing is asked for");
     };
     match observed {
-        State::Absent => nothing(
+        State::Absent | State::Claims { .. } => nothing(
             Verdict::no(Reason::AddressPending, "the load balancer does not exist yet"),
             "it does not exist yet",
         ),

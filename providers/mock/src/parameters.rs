@@ -1,7 +1,7 @@
 //! The parameters of a class of this provider.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -16,7 +16,7 @@ use crate::ranges::Ranges;
 /// What a class can set. All of it has a default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameters {
-    /// `state`: the folder that holds the mock's world. Without it the caller chooses one.
+    /// `state`: the folder that holds the mock's world, an absolute path. Without it the caller chooses one.
     pub state: Option<PathBuf>,
     /// `capabilities`: each true by default, except `sctp`.
     pub capabilities: Capabilities,
@@ -85,8 +85,15 @@ impl Parameters {
             let at = Place::default().child(key);
             match key.as_str() {
                 "state" => match value.as_str() {
-                    Some(folder) if !folder.is_empty() => self.state = Some(PathBuf::from(folder)),
-                    Some(_) | None => read.problem(&at, "must name a folder"),
+                    // A relative path would mean another world wherever a process is started; and it goes into records.
+                    Some(folder) if !Path::new(folder).is_absolute() => {
+                        read.problem(&at, "must be an absolute path, for example /var/lib/portolan/mock");
+                    }
+                    Some(folder) if folder.contains('\0') => {
+                        read.problem(&at, "holds a NUL character, which no path can hold");
+                    }
+                    Some(folder) => self.state = Some(PathBuf::from(folder)),
+                    None => read.problem(&at, "must name a folder"),
                 },
                 "capabilities" => self.read_capabilities(value, &at, read),
                 "publish" => match value.as_str() {
@@ -336,6 +343,21 @@ mod tests {
         ]);
         assert_eq!(places, expected);
         assert_eq!(found.len(), expected.len());
+    }
+
+    #[test]
+    fn the_state_folder_means_the_same_to_every_process() {
+        for (state, says) in [
+            ("", "absolute"),
+            ("relative", "absolute"),
+            ("./x", "absolute"),
+            ("~/x", "absolute"),
+            ("/tmp/\u{0}x", "NUL"),
+        ] {
+            let found = problems(&json!({"state": state}));
+            assert_eq!((found.len(), found[0].0.as_str()), (1, "/state"), "{state:?}");
+            assert!(found[0].1.contains(says), "{state:?}: {found:?}");
+        }
     }
 
     #[test]

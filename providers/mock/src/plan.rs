@@ -22,13 +22,15 @@ use crate::stored::not_ours;
 pub fn plan(parameters: &Parameters, desired: Option<&LoadBalancer>, observed: &State) -> Result<Plan<Step>, Refusal> {
     let steps = match (desired, observed) {
         (None, State::Absent | State::Foreign { .. }) => Vec::new(),
+        (None, State::Claims { addresses }) => addresses.iter().copied().map(stray).collect(),
         (None, State::Ours(balancer)) => balancer.generations.iter().flat_map(removal).collect(),
         (Some(desired), State::Foreign { instance }) => {
             let message = not_ours(&desired.id, instance.as_deref());
             return Err(Refusal::one(Refused::whole(Reason::NotOurs, message)));
         }
-        (Some(desired), State::Absent) => towards(parameters, &canonical(desired), None),
-        (Some(desired), State::Ours(balancer)) => towards(parameters, &canonical(desired), Some(balancer)),
+        (Some(desired), State::Absent) => towards(parameters, &canonical(desired), None, &[]),
+        (Some(desired), State::Claims { addresses }) => towards(parameters, &canonical(desired), None, addresses),
+        (Some(desired), State::Ours(balancer)) => towards(parameters, &canonical(desired), Some(balancer), &[]),
     };
     Ok(Plan { steps })
 }
@@ -112,18 +114,32 @@ fn is_told_address(desired: &LoadBalancer, address: IpAddr) -> bool {
 fn removal(generation: &Generation) -> impl Iterator<Item = Step> {
     let number = generation.number;
     let addresses = generation.addresses.values().chain(generation.unclaimed.values());
-    let release = |address: &IpAddr| Step::ReleaseAddress { generation: number, address: *address };
+    let release = |address: &IpAddr| Step::ReleaseAddress { generation: Some(number), address: *address };
     addresses.map(release).chain([Step::DeleteBalancer { generation: number }]).collect::<Vec<_>>().into_iter()
 }
 
-fn towards(parameters: &Parameters, desired: &LoadBalancer, balancer: Option<&Balancer>) -> Vec<Step> {
+/// Gives back a claim that has outlived its load balancer.
+fn stray(address: IpAddr) -> Step {
+    Step::ReleaseAddress { generation: None, address }
+}
+
+/// `claims` are what is left of a load balancer whose file is gone.
+fn towards(
+    parameters: &Parameters,
+    desired: &LoadBalancer,
+    balancer: Option<&Balancer>,
+    claims: &[IpAddr],
+) -> Vec<Step> {
     let none: &[Generation] = &[];
     let generations = balancer.map_or(none, |balancer| balancer.generations.as_slice());
     let target = balancer.and_then(|balancer| target(parameters, desired, balancer));
     let last = generations.iter().map(|generation| generation.number).max().unwrap_or(0);
     let number = target.map_or_else(|| last.saturating_add(1), |target| target.number);
 
-    let mut steps = Vec::new();
+    let preferred = |family| preferred(parameters, desired, claims, family);
+    let given_up =
+        |address: &&IpAddr| !is_told_address(desired, **address) && preferred(Family::of(**address)) != Some(**address);
+    let mut steps: Vec<_> = claims.iter().filter(given_up).copied().map(stray).collect();
     if target.is_none() {
         steps.push(Step::CreateBalancer { generation: number, scheme: scheme(parameters, desired) });
     }
@@ -138,6 +154,7 @@ fn towards(parameters: &Parameters, desired: &LoadBalancer, balancer: Option<&Ba
         number,
         target,
         predecessor(desired, generations, number, scheme(parameters, desired)),
+        preferred,
         &mut steps,
     );
     listeners(desired, number, target, &mut steps);
@@ -181,6 +198,7 @@ fn addresses(
     number: u32,
     target: Option<&Generation>,
     predecessor: Option<&Generation>,
+    preferred: impl Fn(Family) -> Option<IpAddr>,
     steps: &mut Vec<Step>,
 ) {
     for family in [Family::V4, Family::V6].into_iter().filter(|family| desired.families.contains(family)) {
@@ -189,8 +207,25 @@ fn addresses(
         }
         let asked = desired.requested.iter().find(|address| Family::of(**address) == family);
         let kept = || predecessor.and_then(|predecessor| predecessor.addresses.get(&family));
-        steps.push(Step::AssignAddress { generation: number, family, requested: asked.or_else(kept).copied() });
+        let requested = asked.or_else(kept).copied();
+        let preferred = if requested.is_none() { preferred(family) } else { None };
+        steps.push(Step::AssignAddress { generation: number, family, requested, preferred });
     }
+}
+
+/// The address that clients know, or that a lost load balancer has left claimed: a load balancer that has to be made again gets it back,
+/// if it is still to be had. A status alone is no more than such a wish, or a status written by hand could steal.
+fn preferred(parameters: &Parameters, desired: &LoadBalancer, claims: &[IpAddr], family: Family) -> Option<IpAddr> {
+    if !desired.families.contains(&family) || desired.requested.iter().any(|asked| Family::of(*asked) == family) {
+        return None;
+    }
+    let told = desired.published.iter().filter_map(|entry| match entry {
+        Published::Ip { ip, mode: _ } => Some(*ip),
+        Published::Hostname { .. } => None,
+    });
+    let scheme = scheme(parameters, desired);
+    told.chain(claims.iter().copied())
+        .find(|address| Family::of(*address) == family && parameters.ranges.gives(scheme, *address))
 }
 
 fn listeners(desired: &LoadBalancer, number: u32, generation: Option<&Generation>, steps: &mut Vec<Step>) {
@@ -212,7 +247,7 @@ fn listeners(desired: &LoadBalancer, number: u32, generation: Option<&Generation
 fn surplus_addresses(desired: &LoadBalancer, target: &Generation, steps: &mut Vec<Step>) {
     for (family, address) in target.addresses.iter().chain(&target.unclaimed) {
         if !desired.families.contains(family) && !is_told_address(desired, *address) {
-            steps.push(Step::ReleaseAddress { generation: target.number, address: *address });
+            steps.push(Step::ReleaseAddress { generation: Some(target.number), address: *address });
         }
     }
 }

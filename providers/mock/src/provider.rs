@@ -17,14 +17,14 @@ use crate::addresses::{self, Allocator};
 use crate::apply::Bench;
 use crate::changes;
 use crate::clock::Clock;
-use crate::faults::{Acting, Effect, Met, acting};
+use crate::faults::{Acting, Effect, Met, acting, showing};
 use crate::observe::observe;
 use crate::outcome::outcome;
 use crate::parameters::Parameters;
 use crate::plan::plan;
 use crate::state::{Readiness, State};
 use crate::step::Step;
-use crate::store::Store;
+use crate::store::{LOCK, Store};
 use crate::stored::{Found, ids, read, unavailable, write};
 
 /// How long the fault `wait` says to wait.
@@ -42,19 +42,36 @@ struct Inner {
     instance: Instance,
     clock: Arc<dyn Clock>,
     allocator: Allocator,
+    /// Observations write nothing: see [`Mock::dry`].
+    dry: bool,
 }
 
 impl Mock {
     /// The mock provider on this world. Nothing is read or written before the first call.
     pub fn new(parameters: Parameters, store: Store, instance: Instance, clock: Arc<dyn Clock>) -> Self {
-        Self { inner: Arc::new(Inner { parameters, store, instance, clock, allocator: Allocator::default() }) }
+        Self::with(parameters, store, instance, clock, false)
+    }
+
+    /// The same for a dry run, which observes and plans. Armed faults are not counted and do not fail it; those that change what an
+    /// observation shows do so here too.
+    pub fn dry(parameters: Parameters, store: Store, instance: Instance, clock: Arc<dyn Clock>) -> Self {
+        Self::with(parameters, store, instance, clock, true)
+    }
+
+    fn with(parameters: Parameters, store: Store, instance: Instance, clock: Arc<dyn Clock>, dry: bool) -> Self {
+        let allocator = Allocator::default();
+        Self { inner: Arc::new(Inner { parameters, store, instance, clock, allocator, dry }) }
     }
 
     async fn observe(&self, id: &LoadBalancerId) -> Result<State, Error> {
         let inner = &self.inner;
-        let acting = self.acting(Met::Observe, id)?;
+        let acting = if inner.dry {
+            showing(&inner.store, id).map_err(|error| unavailable(&inner.store, "faults", &error))?
+        } else {
+            acting(&inner.store, inner.clock.as_ref(), Met::Observe, id).await?
+        };
         self.before(&acting).await?;
-        let mut state = observe(&inner.store, &inner.instance, id, inner.clock.now())?;
+        let mut state = observe(&inner.store, &inner.allocator, &inner.instance, id, inner.clock.now())?;
         for fault in &acting {
             show(fault.effect, &mut state);
         }
@@ -64,7 +81,7 @@ impl Mock {
 
     async fn carry_out(&self, step: &Step, id: &LoadBalancerId) -> Result<(), Error> {
         let inner = &self.inner;
-        let acting = self.acting(Met::Step(step.name()), id)?;
+        let acting = acting(&inner.store, inner.clock.as_ref(), Met::Step(step.name()), id).await?;
         self.before(&acting).await?;
         let store = &inner.store;
         let bench = Bench {
@@ -75,19 +92,16 @@ impl Mock {
             now: inner.clock.now(),
         };
         store
-            .locked(|| {
+            .locked(inner.clock.as_ref(), || {
                 bench.apply(id, step)?;
                 acting
                     .iter()
                     .filter(|fault| fault.effect == Effect::Hold)
                     .try_for_each(|fault| self.hold(id, &fault.name))
             })
-            .map_err(|error| unavailable(store, "lock", &error))??;
+            .await
+            .map_err(|error| unavailable(store, LOCK, &error))??;
         self.after(&acting).await
-    }
-
-    fn acting(&self, call: Met, id: &LoadBalancerId) -> Result<Vec<Acting>, Error> {
-        acting(&self.inner.store, call, id).map_err(|error| unavailable(&self.inner.store, "faults", &error))
     }
 
     /// What faults do before the call has any effect.

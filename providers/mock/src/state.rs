@@ -14,6 +14,11 @@ pub enum State {
     /// Nothing.
     #[default]
     Absent,
+    /// Only claims: its file is gone, but these addresses, sorted, still name it.
+    Claims {
+        /// At least one.
+        addresses: Vec<IpAddr>,
+    },
     /// Something of that name without our mark.
     Foreign {
         /// The mark it carries.

@@ -42,6 +42,9 @@ pub enum Step {
         /// This address or none.
         #[serde(skip_serializing_if = "Option::is_none")]
         requested: Option<IpAddr>,
+        /// Where none is requested: this one if it can be had, else any.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        preferred: Option<IpAddr>,
     },
     /// Makes a listener as it should be.
     PutListener {
@@ -59,8 +62,9 @@ pub enum Step {
     },
     /// Takes an address back from a generation.
     ReleaseAddress {
-        /// The generation.
-        generation: u32,
+        /// The generation; none if no load balancer is left that knows of the claim.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        generation: Option<u32>,
         /// Which.
         address: IpAddr,
     },
@@ -121,10 +125,13 @@ impl fmt::Display for Step {
                 write!(f, "let only {} connect", listed(networks.iter()))
             }
             Self::SetNodes { nodes } => write!(f, "use nodes {}", listed(nodes.iter().map(|node| &node.name))),
-            Self::AssignAddress { generation, family, requested: Some(address) } => {
+            Self::AssignAddress { generation, family, requested: Some(address), preferred: _ } => {
                 write!(f, "assign {family} address {address} to generation {generation}")
             }
-            Self::AssignAddress { generation, family, requested: None } => {
+            Self::AssignAddress { generation, family, requested: None, preferred: Some(address) } => {
+                write!(f, "assign {family} address {address}, if it can be had, to generation {generation}")
+            }
+            Self::AssignAddress { generation, family, requested: None, preferred: None } => {
                 write!(f, "assign a free {family} address to generation {generation}")
             }
             Self::PutListener { generation, listener } => {
@@ -139,7 +146,10 @@ impl fmt::Display for Step {
             Self::DeleteListener { generation, listener } => {
                 write!(f, "delete listener {listener} of generation {generation}")
             }
-            Self::ReleaseAddress { generation, address } => {
+            Self::ReleaseAddress { generation: None, address } => {
+                write!(f, "release address {address}, of which no generation knows")
+            }
+            Self::ReleaseAddress { generation: Some(generation), address } => {
                 write!(f, "release address {address} of generation {generation}")
             }
             Self::DrainBalancer { generation } => write!(f, "drain generation {generation}"),

@@ -2,7 +2,8 @@
 //!
 //! In the folder each piece is written whole under a temporary name and then renamed or linked, so a reader never sees half of one and a
 //! process killed at any moment leaves each piece old or new. Nothing is flushed to the disk: the mock survives its processes, not the
-//! machine. Calls block; they are short, and the mock has no network to wait for.
+//! machine. Calls are short, and none waits for anybody: what is no regular file is not opened (a FIFO would block for ever), and whoever
+//! holds the lock is waited for between calls, not in one. So they need no thread of their own.
 //!
 //! | Piece | Means |
 //! |---|---|
@@ -13,11 +14,24 @@
 //! | `lock` | held while several pieces are read and written as one |
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Clock;
+
+/// The piece whose file is the lock.
+pub(crate) const LOCK: &str = "lock";
+
+/// How long a holder of the lock is waited for. A section takes less than a millisecond, so whoever holds it longer is stuck, or a person
+/// with a shell; either is better told than waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The first pause of those who wait for the lock, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
 /// A handle to a world. Clones share it.
 #[derive(Clone, Debug)]
@@ -64,7 +78,7 @@ impl Store {
     pub fn read(&self, piece: &str) -> io::Result<Option<Vec<u8>>> {
         self.alive()?;
         match self.backend.as_ref() {
-            Backend::Folder(folder) => absent(fs::read(folder.root.join(piece))),
+            Backend::Folder(folder) => folder.read(piece),
             Backend::Memory(memory) => Ok(memory.pieces().get(piece).cloned()),
         }
     }
@@ -73,7 +87,7 @@ impl Store {
     pub fn exists(&self, piece: &str) -> io::Result<bool> {
         self.alive()?;
         match self.backend.as_ref() {
-            Backend::Folder(folder) => folder.root.join(piece).try_exists(),
+            Backend::Folder(folder) => Ok(absent(fs::symlink_metadata(folder.root.join(piece)))?.is_some()),
             Backend::Memory(memory) => Ok(memory.pieces().contains_key(piece)),
         }
     }
@@ -140,10 +154,7 @@ impl Store {
     pub fn append(&self, piece: &str, text: &[u8]) -> io::Result<()> {
         self.write()?;
         match self.backend.as_ref() {
-            Backend::Folder(folder) => {
-                let path = folder.ready(piece)?;
-                OpenOptions::new().create(true).append(true).open(path)?.write_all(text)
-            }
+            Backend::Folder(folder) => folder.open_to_append(piece)?.write_all(text),
             Backend::Memory(memory) => {
                 memory.pieces().entry(piece.to_owned()).or_default().extend_from_slice(text);
                 Ok(())
@@ -164,20 +175,46 @@ impl Store {
     }
 
     /// Does something while nobody else, of any process, is in such a section. Never from within one, and never across an await. The kernel
-    /// lets go of the lock when a process dies.
-    pub fn locked<T>(&self, act: impl FnOnce() -> T) -> io::Result<T> {
+    /// lets go of the lock when a process dies. Who waits for it sleeps on the clock; after five seconds it is an error of the kind
+    /// `TimedOut`.
+    pub async fn locked<T>(&self, clock: &dyn Clock, act: impl FnOnce() -> T) -> io::Result<T> {
+        let mut pauses = pauses();
+        loop {
+            if let Some(_section) = self.enter()? {
+                return Ok(act());
+            }
+            clock.sleep(pauses.next().ok_or_else(still_locked)?).await;
+        }
+    }
+
+    /// The same for a command line, which may block its thread.
+    pub fn locked_blocking<T>(&self, act: impl FnOnce() -> T) -> io::Result<T> {
+        let mut pauses = pauses();
+        loop {
+            if let Some(_section) = self.enter()? {
+                return Ok(act());
+            }
+            std::thread::sleep(pauses.next().ok_or_else(still_locked)?);
+        }
+    }
+
+    /// Enters a section, unless another process is in one. (Nothing ever stays in a section of the memory.)
+    fn enter(&self) -> io::Result<Option<Section<'_>>> {
         self.alive()?;
         match self.backend.as_ref() {
             Backend::Folder(folder) => {
-                let path = folder.ready("lock")?;
-                let lock = OpenOptions::new().create(true).append(true).open(path)?;
-                lock.lock()?;
+                let lock = folder.open_to_append(LOCK)?;
+                match lock.try_lock() {
+                    Ok(()) => {}
+                    Err(TryLockError::WouldBlock) => return Ok(None),
+                    Err(TryLockError::Error(error)) => return Err(error),
+                }
                 folder.sweep()?;
-                Ok(act())
+                Ok(Some(Section::Folder { _lock: lock }))
             }
             Backend::Memory(memory) => {
-                let _guard = memory.lock.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(act())
+                let guard = memory.lock.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(Some(Section::Memory { _guard: guard }))
             }
         }
     }
@@ -198,6 +235,33 @@ impl Store {
     }
 }
 
+/// A section lasts as long as this.
+enum Section<'a> {
+    Folder { _lock: File },
+    Memory { _guard: MutexGuard<'a, ()> },
+}
+
+/// The pauses between looks at the lock, growing: all of them together are as long as our patience.
+fn pauses() -> impl Iterator<Item = Duration> {
+    let (first, longest) = PAUSES;
+    let mut left = PATIENCE;
+    let growing = std::iter::successors(Some(first), move |pause| Some(pause.saturating_mul(2).min(longest)));
+    growing.map_while(move |pause| {
+        left = left.checked_sub(pause)?;
+        Some(pause)
+    })
+}
+
+fn still_locked() -> io::Error {
+    io::Error::new(
+        ErrorKind::TimedOut,
+        format!(
+            "another process has held this lock for {} s; find it with lsof or fuser, and end it",
+            PATIENCE.as_secs()
+        ),
+    )
+}
+
 #[derive(Debug)]
 struct Folder {
     root: PathBuf,
@@ -206,6 +270,17 @@ struct Folder {
 }
 
 impl Folder {
+    fn read(&self, piece: &str) -> io::Result<Option<Vec<u8>>> {
+        let path = self.root.join(piece);
+        if regular(&path)? { absent(fs::read(path)) } else { Ok(None) }
+    }
+
+    fn open_to_append(&self, piece: &str) -> io::Result<File> {
+        let path = self.ready(piece)?;
+        regular(&path)?;
+        OpenOptions::new().create(true).append(true).open(path)
+    }
+
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         let Some(entries) = absent(fs::read_dir(self.root.join(folder)))? else { return Ok(Vec::new()) };
         let mut names = Vec::new();
@@ -223,6 +298,7 @@ impl Folder {
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
         let temporary = self.ready(&format!("temporary/{}-{number}", std::process::id()))?;
         let path = self.ready(piece)?;
+        regular(&temporary)?;
         let written = fs::write(&temporary, text).and_then(|()| publish(&temporary, &path));
         if written.is_err() {
             absent(fs::remove_file(&temporary))?;
@@ -263,10 +339,21 @@ impl Memory {
     }
 }
 
+/// A file is there that can be opened without waiting for anybody; false if nothing is. Whatever else it is (a FIFO waits for its other
+/// end, a device for its hardware), somebody has put it there by hand, and it is refused.
+fn regular(path: &Path) -> io::Result<bool> {
+    match absent(fs::metadata(path))? {
+        None => Ok(false),
+        Some(found) if found.is_file() => Ok(true),
+        Some(_) => Err(io::Error::other("this is no regular file; remove it")),
+    }
+}
+
+/// A name that the file system cannot hold (255 bytes on most) is one that nothing can have: absent like any other.
 fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -333,7 +420,7 @@ mod tests {
             store.remove("a/x").unwrap();
             store.remove("a/x").unwrap();
             assert!(!store.exists("a/x").unwrap());
-            assert_eq!(store.locked(|| store.list("a").unwrap()).unwrap(), ["w"]);
+            assert_eq!(store.locked_blocking(|| store.list("a").unwrap()).unwrap(), ["w"]);
             if let Some(folder) = folder {
                 assert_eq!(store.list("temporary").unwrap(), Vec::<String>::new());
                 fs::remove_dir_all(folder).unwrap();
@@ -366,7 +453,7 @@ mod tests {
                     scope.spawn(|| {
                         for _ in 0..50 {
                             store
-                                .locked(|| {
+                                .locked_blocking(|| {
                                     let text = store.read("n").unwrap().unwrap_or_default();
                                     let number: u32 = String::from_utf8(text).unwrap().parse().unwrap_or(0);
                                     store.replace("n", (number + 1).to_string().as_bytes()).unwrap();
@@ -386,7 +473,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("portolan-mock-sweep-{}", std::process::id()));
         fs::create_dir_all(folder.join("temporary")).unwrap();
         fs::write(folder.join("temporary/1-1"), b"half").unwrap();
-        Store::folder(&folder).locked(|| ()).unwrap();
+        Store::folder(&folder).locked_blocking(|| ()).unwrap();
         assert!(!folder.join("temporary/1-1").exists());
         fs::remove_dir_all(folder).unwrap();
     }

@@ -174,7 +174,7 @@ impl Lab {
         for class in &mut configuration.classes.classes {
             let mut located = Class { provider: ProviderName::new("mock"), ..Class::clone(class) };
             let parameters = located.parameters.as_object_mut().unwrap();
-            let world = parameters.entry("state").or_insert("world".into()).as_str().unwrap().to_owned();
+            let world = parameters.entry("state").or_insert("/world".into()).as_str().unwrap().to_owned();
             self.worlds.entry(world).or_insert_with(Store::memory);
             if !self.parameters.contains(&located.parameters) {
                 self.parameters.push(located.parameters.clone());

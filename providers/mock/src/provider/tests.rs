@@ -14,12 +14,26 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::faults::{self, Fault};
 use crate::picture::picture;
+use crate::state::Balancer;
 
 /// A world, a class in it, and the runtime's loop around them.
 struct Scene {
     store: Store,
     clock: ManualClock,
     mock: Mock,
+}
+
+/// A clock whose sleeps block their thread: for tests with several threads and no runtime.
+struct BlockingClock;
+
+impl Clock for BlockingClock {
+    fn now(&self) -> crate::clock::Millis {
+        crate::clock::Millis::default()
+    }
+
+    fn sleep(&self, duration: Duration) -> futures::future::BoxFuture<'static, ()> {
+        async move { std::thread::sleep(duration) }.boxed()
+    }
 }
 
 /// What a pass of the runtime came to.
@@ -638,6 +652,11 @@ fn two_controllers_never_give_one_address_twice() {
             let folder = &folder;
             scope.spawn(move || {
                 let scene = Scene::on(Store::folder(folder), instance, &json!({}));
+                let instance_name = Instance::parse(instance).unwrap();
+                // Who waits for the other's lock must let it run.
+                let mock =
+                    Mock::new(Parameters::default(), scene.store.clone(), instance_name, Arc::new(BlockingClock));
+                let scene = Scene { mock, ..scene };
                 for number in 0..20 {
                     assert_eq!(scene.settle(&mut desired(&format!("{instance}.{number}"))).error, None);
                 }
@@ -676,4 +695,167 @@ fn a_claim_taken_away_by_hand_is_made_again_or_replaced() {
     assert_eq!(ips(&lb.published), ["203.0.113.2"]);
     scene.delete("lb");
     assert!(scene.store.exists("addresses/203.0.113.1").unwrap(), "what is another's is not released");
+}
+
+/// A folder of its own, gone with the test.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("portolan-mock-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn scene(&self) -> Scene {
+        Scene::on(Store::folder(&self.0), "", &json!({}))
+    }
+
+    /// Puts a FIFO there, with nobody at its other end: opening it blocks for ever.
+    fn fifo(&self, piece: &str) {
+        let path = self.0.join(piece);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let _ = std::fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_lock_that_somebody_holds_is_waited_for_on_the_clock_and_then_named() {
+    let folder = Folder::new("held");
+    let scene = folder.scene();
+    let lock = std::fs::File::create(folder.0.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let before = scene.clock.now();
+    let create = Step::CreateBalancer { generation: 1, scheme: Scheme::Public };
+    let error = scene.apply("lb", &create).unwrap_err();
+    assert_eq!((error.kind, error.reason), (ErrorKind::Retry, Reason::ProviderFailed));
+    assert!(error.message.contains(&folder.0.join("lock").display().to_string()), "{}", error.message);
+    let waited = before.until(scene.clock.now()).unwrap();
+    assert!(waited > Duration::from_secs(4) && waited <= Duration::from_secs(5), "{waited:?}");
+    assert_eq!(scene.observe("lb"), Ok(State::Absent), "observing needs no lock");
+    drop(lock);
+    assert!(scene.apply("lb", &create).is_ok());
+}
+
+#[test]
+fn what_is_no_regular_file_fails_by_name_and_blocks_nobody() {
+    let folder = Folder::new("fifo");
+    let scene = folder.scene();
+    let mut lb = LoadBalancer { requested: vec!["203.0.113.1".parse().unwrap()], ..desired("lb") };
+    for piece in ["lock", "balancers/lb.json", "addresses/203.0.113.1"] {
+        folder.fifo(piece);
+        let error = match scene.observe("lb") {
+            Err(error) => error,
+            Ok(_) => scene.settle(&mut lb).error.or_else(|| scene.observe("lb").err()).unwrap_or_else(|| {
+                panic!("{piece} is not looked at");
+            }),
+        };
+        assert_eq!(error.kind, ErrorKind::Retry);
+        assert!(error.message.contains(piece) && error.message.contains("regular file"), "{}", error.message);
+        std::fs::remove_file(folder.0.join(piece)).unwrap();
+    }
+    folder.fifo("changes");
+    let mut changes = Box::pin(scene.mock.changes());
+    folder.fifo("faults/f.json");
+    assert!(scene.observe("lb").unwrap_err().message.contains("faults"));
+    std::fs::remove_file(folder.0.join("faults/f.json")).unwrap();
+    std::fs::remove_file(folder.0.join("changes")).unwrap();
+    assert_eq!(scene.settle(&mut lb).error, None);
+    scene.arm("sick", "observe", "unhealthy");
+    assert_eq!(changes.next().now_or_never(), Some(Some(lb.id.clone())), "changes go on when they can be read");
+}
+
+#[test]
+fn a_name_that_no_file_can_have_is_absent() {
+    let folder = Folder::new("long");
+    let id = "x".repeat(253);
+    folder.scene().delete(&id);
+    let error = folder.scene().settle(&mut desired(&id)).error.unwrap();
+    assert_eq!(error.kind, ErrorKind::Retry);
+}
+
+#[test]
+fn a_dry_run_shows_what_faults_show_and_neither_counts_nor_meets_them() {
+    let folder = Folder::new("dry");
+    let scene = folder.scene();
+    let mut lb = desired("lb");
+    scene.settle(&mut lb);
+    let once =
+        Fault { on: "observe".parse().unwrap(), id: None, times: Some(1), at_call: None, effect: Effect::Unhealthy };
+    faults::add(&scene.store, "sick", &once).unwrap();
+    faults::add(&scene.store, "fails", &Fault { effect: Effect::Retry, ..once }).unwrap();
+    std::fs::remove_file(folder.0.join("lock")).unwrap();
+    let clock = Arc::new(scene.clock.clone());
+    let dry = Mock::dry(Parameters::default(), scene.store.clone(), Instance::default(), clock);
+    for _ in 0..3 {
+        let seen = dry.observe_many(std::slice::from_ref(&lb.id)).now_or_never().unwrap().remove(0);
+        assert!(matches!(seen, Ok(State::Ours(Balancer { unhealthy: true, .. }))), "{seen:?}");
+    }
+    assert!(!folder.0.join("lock").exists(), "it does not even lock");
+    assert!(faults::list(&scene.store).unwrap().into_iter().all(|fault| fault.unwrap().met == 0));
+    assert!(scene.observe("lb").is_err(), "the fault was kept for the controller");
+}
+
+#[test]
+fn a_load_balancer_whose_file_is_lost_gets_its_address_back() {
+    for publish in ["ip", "hostname"] {
+        let scene = Scene::new(&json!({"publish": publish}));
+        let (mut first, mut lb) = (desired("first"), desired("lb"));
+        scene.settle(&mut first);
+        scene.settle(&mut lb);
+        scene.delete("first");
+        let claim = || scene.store.list("addresses").unwrap();
+        assert_eq!(claim(), ["203.0.113.2"]);
+        scene.store.remove("balancers/lb.json").unwrap();
+        let before = lb.published.clone();
+        lb.nodes.clear();
+        assert_eq!(scene.settle(&mut lb).error, None);
+        assert_eq!(lb.published, before);
+        assert_eq!(claim(), ["203.0.113.2"]);
+        scene.delete("lb");
+        assert_eq!(claim(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_published_address_is_only_a_wish() {
+    let scene = Scene::new(&json!({}));
+    let mut owner = desired("owner");
+    scene.settle(&mut owner);
+    let told = |ip: &str| vec![Published::Ip { ip: ip.parse().unwrap(), mode: IpMode::Vip }];
+    for (id, status, given) in [
+        ("thief", "203.0.113.1", "203.0.113.2"),
+        ("outsider", "192.0.2.1", "203.0.113.3"),
+        ("insider", "10.255.0.7", "203.0.113.4"),
+        ("heir", "203.0.113.9", "203.0.113.9"),
+    ] {
+        let mut lb = LoadBalancer { published: told(status), ..desired(id) };
+        assert_eq!(scene.settle(&mut lb).error, None);
+        assert_eq!(ips(&lb.published), [given], "{id}");
+    }
+}
+
+#[test]
+fn delete_reaches_empty_also_from_claims_of_which_no_load_balancer_knows() {
+    let scene = Scene::new(&json!({}));
+    let mut other = desired("other");
+    scene.settle(&mut other);
+    let stray = |address: &str| scene.store.create(&format!("addresses/{address}"), br#"{"id":"lb","instance":""}"#);
+    for with_file in [false, true] {
+        if with_file {
+            scene.settle(&mut desired("lb"));
+        }
+        for address in ["203.0.113.200", "10.255.0.9", "2001:db8:113::5"] {
+            stray(address).unwrap();
+        }
+        scene.delete("lb");
+        assert_eq!(scene.store.list("addresses").unwrap(), ["203.0.113.1"], "with a file: {with_file}");
+    }
 }
