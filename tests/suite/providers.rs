@@ -135,6 +135,35 @@ fn a_replace_publishes_the_successor_before_it_takes_the_old_one_away() {
 }
 
 #[test]
+fn a_replace_of_what_was_never_published_leaves_nothing_behind() {
+    real(|world| {
+        world.mock().fault("stuck", &["--on", "PutListener", "--effect", "hang"]);
+        let setup = world.setup();
+        let controller = setup.start();
+        let service = world.create("web", json!({}));
+        let schemes = || -> Vec<String> {
+            let balancers = world.mock().balancers();
+            let generations =
+                balancers.values().flat_map(|one| one["generations"].as_array().cloned().unwrap_or_default());
+            generations.map(|one| one["scheme"].as_str().unwrap().to_owned()).collect()
+        };
+        eventually("the first generation is begun", SOON, || {
+            if schemes() == ["public"] { Ok(()) } else { Err(format!("{service:#} {:?}", schemes())) }
+        });
+        controller.kill();
+        assert!(addresses(&world.service("web").unwrap()).is_empty());
+        world.edit("web", json!({"metadata": {"annotations": {"portolan.dev/scheme": "internal"}}}));
+        world.mock().end_faults();
+        let _controller = setup.start();
+        let service = world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        assert!(addresses(&service)[0].starts_with("10.255."), "{service:#}");
+        eventually("only the second generation is left", SOON, || {
+            if schemes() == ["internal"] { Ok(()) } else { Err(format!("{:?}", schemes())) }
+        });
+    });
+}
+
+#[test]
 fn an_exhausted_range_says_so_and_a_freed_address_is_found() {
     real(|world| {
         // 203.0.113.8 and 203.0.113.11 are network and broadcast address.

@@ -1,5 +1,6 @@
 //! From the end of a walk to the status, and to when the key comes back.
 
+use portolan_core::balancer::LoadBalancer;
 use portolan_core::class::Class;
 use portolan_core::desire::{Desired, Warning};
 use portolan_core::provider::{Error, ErrorKind, Outcome, Provider, Verdict as Finding};
@@ -66,10 +67,12 @@ impl Pass<'_> {
         };
         let findings = Findings { accepted, refused_ports, warnings, outcome: &outcome };
         let status = status::status(&service.object, &findings, &self.reconciler.now());
-        let replaced = !service.object.ingress.is_empty() && status.ingress != service.object.ingress;
+        let is_news = status.ingress != service.object.ingress;
         self.write_status(service, &status, warnings).await?;
-        // What is published decides what a replace may take away, so a change of it is looked at once more.
-        Ok(if replaced && verdict == Verdict::Done { Verdict::Again } else { verdict })
+        if is_news && verdict == Verdict::Done && takes_away(provider, &desired.load_balancer, &outcome, &state) {
+            return Ok(Verdict::Again);
+        }
+        Ok(verdict)
     }
 
     /// The first failure of a Service that works is not yet news: a provider's hiccup must not rewrite every status.
@@ -94,6 +97,15 @@ impl Pass<'_> {
         }
         Ok(verdict_of(&error.kind))
     }
+}
+
+/// What is published decides what a replace may take away: now that this is told, something is left to do. That holds also when
+/// nothing was published before, since a predecessor that never came so far must go like any other. Nobody else would wake the key:
+/// the write is our own.
+fn takes_away<P: Provider>(provider: &P, desired: &LoadBalancer, outcome: &Outcome, state: &P::State) -> bool {
+    let mut told = LoadBalancer { published: outcome.published.clone(), ..desired.clone() };
+    told.published.sort();
+    provider.plan(Some(&told), state).is_ok_and(|plan| !plan.is_empty())
 }
 
 /// Puts a failure where it belongs: on the condition that names the failing hop.
