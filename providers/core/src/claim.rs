@@ -125,8 +125,11 @@ pub fn claim(service: &Service, records: &[&Record], classes: &Classes) -> Claim
         return unless_ours(WasOurs::Deleting, NotOurs::Deleting);
     }
     if service.service_type != ServiceType::LoadBalancer {
-        // One that was refused carries our conditions and nothing else of ours. Whichever instance they are of, nobody serves it now.
-        if has_own_conditions(service) && !service.finalizers.iter().any(|finalizer| finalizer.starts_with(FINALIZER)) {
+        // One that was refused carries our conditions and nothing else of ours. They do not say which instance wrote them: as long as
+        // a record or a finalizer of another names it, or it is none that we look at, it is left to that one.
+        let unclaimed =
+            records.is_empty() && !service.finalizers.iter().any(|finalizer| finalizer.starts_with(FINALIZER));
+        if has_own_conditions(service) && unclaimed && classes.watches(&service.key.namespace) {
             return Claim::WasOurs(WasOurs::TypeChanged);
         }
         return unless_ours(WasOurs::TypeChanged, NotOurs::NotLoadBalancer);
