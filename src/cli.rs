@@ -117,9 +117,31 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use clap::CommandFactory;
 
     use super::*;
+
+    /// Holds every `*.yaml` of a folder, at least so many, to what is recorded beside it as `*.expected`. `UPDATE_GOLDEN=1` records
+    /// the answers anew.
+    pub(super) fn as_recorded(folder: &str, least: usize, answer: impl Fn(&Path) -> String) {
+        let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+        files.sort();
+        assert!(files.len() >= least, "only {} files in {folder}", files.len());
+        let mut wrong = Vec::new();
+        for file in files {
+            let answer = answer(&file);
+            let expected = file.with_extension("expected");
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                fs::write(&expected, &answer).unwrap();
+            } else if fs::read_to_string(&expected).unwrap_or_default() != answer {
+                wrong.push(format!("{}:\n{answer}", file.display()));
+            }
+        }
+        assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

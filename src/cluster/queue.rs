@@ -147,11 +147,6 @@ impl<K: Ord + Clone> Queue<K> {
         self.in_flight
     }
 
-    /// How many keys could start now.
-    pub fn ready(&self) -> usize {
-        self.ready.len()
-    }
-
     fn enqueue(&mut self, now: Time, key: K) {
         let Some(entry) = self.keys.get_mut(&key) else {
             self.keys.insert(key.clone(), Entry { state: State::Ready, failures: 0 });

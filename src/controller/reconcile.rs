@@ -338,9 +338,8 @@ impl Pass<'_> {
         self.gate.check()?;
         // Told first: after a crash in between, the same news has the same name and is found.
         self.tell(service, &events::of_status(&service.object, status, warnings)).await;
-        if let Some(written) = status_writer::write(&self.reconciler.client, service, status).await? {
-            self.written.push(Written::Service(written));
-        }
+        let written = status_writer::write(&self.reconciler.client, service, status).await?;
+        self.written.push(Written::Service(written));
         Ok(())
     }
 

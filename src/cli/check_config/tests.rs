@@ -1,7 +1,7 @@
-use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::cli::tests::as_recorded;
 use crate::config::tests::providers;
 
 fn check(file: &str) -> (u8, String) {
@@ -13,22 +13,10 @@ fn check(file: &str) -> (u8, String) {
 /// Every `testdata/config/*.yaml` against what stands beside it. `UPDATE_GOLDEN=1` writes what would be right now.
 #[test]
 fn each_file_is_answered_as_recorded() {
-    let mut files: Vec<_> = fs::read_dir("testdata/config").unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
-    assert!(files.len() >= 15, "only {} files: is testdata/config here?", files.len());
-    let mut wrong = Vec::new();
-    for file in files {
+    as_recorded("testdata/config", 15, |file| {
         let (code, printed) = check(file.to_str().unwrap());
-        let answer = format!("{printed}exit code {code}\n");
-        let expected = file.with_extension("expected");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::write(&expected, &answer).unwrap();
-        } else if fs::read_to_string(&expected).unwrap_or_default() != answer {
-            wrong.push(format!("{}:\n{answer}", file.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+        format!("{printed}exit code {code}\n")
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::cli::tests::as_recorded;
 
 /// A folder of its own for a configuration and the state of its mock; gone with the test.
 struct Folder(PathBuf);
@@ -53,30 +54,18 @@ fn about_the_scheme(plan: &str) -> String {
 #[test]
 fn each_internal_annotation_is_planned_as_recorded() {
     let folder = Folder::new("internal");
-    let mut files: Vec<_> =
-        fs::read_dir("testdata/annotations/internal").unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
-    files.sort();
-    assert!(files.len() >= 14, "only {} files", files.len());
-    let mut wrong = Vec::new();
-    for file in files {
+    as_recorded("testdata/annotations/internal", 14, |file| {
         let mut answer = String::new();
         for (title, lines, parameters) in [
             ("a provider with schemes", "", ""),
             ("a provider without schemes", "", "capabilities: {scheme: false}"),
             ("internalAnnotations: []", "internalAnnotations: []", ""),
         ] {
-            let plan = folder.plan(&file, lines, parameters);
+            let plan = folder.plan(file, lines, parameters);
             answer.push_str(&format!("== {title}\n{}", about_the_scheme(&plan)));
         }
-        let expected = file.with_extension("expected");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::write(&expected, &answer).unwrap();
-        } else if fs::read_to_string(&expected).unwrap_or_default() != answer {
-            wrong.push(format!("{}:\n{answer}", file.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+        answer
+    });
 }
 
 #[test]
