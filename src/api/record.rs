@@ -6,7 +6,8 @@ use kube::CustomResource;
 use kube::core::ObjectMeta;
 use portolan_core::balancer::Member;
 use portolan_core::ids::{ClassName, Instance, LoadBalancerId, ProviderName, ResourceVersion, Uid};
-use portolan_core::record::{ClaimedBy, Record};
+use portolan_core::record::{ClaimedBy, Joined, Record};
+use portolan_core::share::Share;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,8 +31,9 @@ pub struct LoadBalancerRecordSpec {
     /// The class's aliases at that time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
-    /// How the Service came to that class.
-    pub claimed_by: ClaimedByText,
+    /// The share that it serves; none for a Service's own load balancer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<ShareSpec>,
     /// The provider.
     pub provider: String,
     /// The provider's parameters: with them the load balancer can be removed although its class is no longer configured.
@@ -57,9 +59,21 @@ pub enum ClaimedByText {
     TypeAnnotation,
 }
 
+/// What Services ask for that share a load balancer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShareSpec {
+    /// The namespace of the Service that was there first.
+    pub namespace: String,
+    /// The name in their annotation `portolan.dev/share`.
+    pub name: String,
+}
+
 /// A Service behind a load balancer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct MemberSpec {
+    /// How it came to the class.
+    pub claimed_by: ClaimedByText,
     /// Its UID: the identity.
     pub uid: String,
     /// Its namespace.
@@ -89,17 +103,18 @@ impl From<&Record> for LoadBalancerRecord {
             instance: record.instance.as_str().to_owned(),
             class: record.class.to_string(),
             aliases: record.aliases.clone(),
-            claimed_by: match record.claimed_by {
-                ClaimedBy::Class => ClaimedByText::Class,
-                ClaimedBy::Default => ClaimedByText::Default,
-                ClaimedBy::TypeAnnotation => ClaimedByText::TypeAnnotation,
-            },
+            share: record.share.clone().map(|Share { namespace, name }| ShareSpec { namespace, name }),
             provider: record.provider.to_string(),
             parameters: Some(record.parameters.clone()).filter(|value| !value.is_null()),
             members: record
                 .members
                 .iter()
-                .map(|member| MemberSpec {
+                .map(|Joined { member, claimed_by }| MemberSpec {
+                    claimed_by: match claimed_by {
+                        ClaimedBy::Class => ClaimedByText::Class,
+                        ClaimedBy::Default => ClaimedByText::Default,
+                        ClaimedBy::TypeAnnotation => ClaimedByText::TypeAnnotation,
+                    },
                     uid: member.uid.to_string(),
                     namespace: member.namespace.clone(),
                     name: member.name.clone(),
@@ -130,17 +145,20 @@ impl TryFrom<LoadBalancerRecord> for Record {
             instance: Instance::parse(&spec.instance).map_err(|problem| wrong(format!("spec.instance: {problem}")))?,
             class: ClassName::new(spec.class),
             aliases: spec.aliases,
-            claimed_by: match spec.claimed_by {
-                ClaimedByText::Class => ClaimedBy::Class,
-                ClaimedByText::Default => ClaimedBy::Default,
-                ClaimedByText::TypeAnnotation => ClaimedBy::TypeAnnotation,
-            },
+            share: spec.share.map(|ShareSpec { namespace, name }| Share { namespace, name }),
             provider: ProviderName::new(spec.provider),
             parameters: spec.parameters.unwrap_or(Value::Null),
             members: spec
                 .members
                 .into_iter()
-                .map(|member| Member { uid: Uid::new(member.uid), namespace: member.namespace, name: member.name })
+                .map(|MemberSpec { claimed_by, uid, namespace, name }| Joined {
+                    member: Member { uid: Uid::new(uid), namespace, name },
+                    claimed_by: match claimed_by {
+                        ClaimedByText::Class => ClaimedBy::Class,
+                        ClaimedByText::Default => ClaimedBy::Default,
+                        ClaimedByText::TypeAnnotation => ClaimedBy::TypeAnnotation,
+                    },
+                })
                 .collect(),
             external: spec.external,
         })
@@ -165,10 +183,13 @@ mod tests {
             instance: Instance::parse("blue").unwrap(),
             class: ClassName::new("portolan.dev/mock"),
             aliases: vec!["an.alias/of-it".to_owned()],
-            claimed_by: ClaimedBy::TypeAnnotation,
+            share: Some(Share { namespace: "shop".into(), name: "front".into() }),
             provider: ProviderName::new("mock"),
             parameters: json!({"ranges": {"internal": ["10.255.0.0/16"]}, "delay": 3}),
-            members: vec![Member { uid: Uid::new("0f4c"), namespace: "shop".into(), name: "web".into() }],
+            members: vec![Joined {
+                member: Member { uid: Uid::new("0f4c"), namespace: "shop".into(), name: "web".into() },
+                claimed_by: ClaimedBy::TypeAnnotation,
+            }],
             external: BTreeMap::from([("arn".to_owned(), "arn:aws:x".to_owned())]),
         }
     }
@@ -197,8 +218,8 @@ mod tests {
             ("/metadata/name", Value::Null, "no name"),
             ("/spec/instance", json!("Not legal"), "spec.instance"),
             ("/spec/parameters", json!("text"), "spec.parameters"),
-            ("/spec/claimedBy", json!("Force"), "Force"),
-            ("/spec/members", json!([{"uid": 3}]), "invalid type"),
+            ("/spec/members/0/claimedBy", json!("Force"), "Force"),
+            ("/spec/members/0/uid", json!(3), "invalid type"),
         ] {
             let error = broken(pointer, value).unwrap_err();
             assert!(error.contains(says), "{pointer}: {error}");
@@ -218,8 +239,9 @@ mod tests {
         let parameters = &spec["properties"]["parameters"];
         assert_eq!(parameters["type"], "object");
         assert_eq!(parameters["x-kubernetes-preserve-unknown-fields"], true);
-        assert_eq!(spec["properties"]["claimedBy"]["enum"], json!(["Class", "Default", "TypeAnnotation"]));
-        assert_eq!(spec["required"], json!(["claimedBy", "class", "provider"]));
+        let member = &spec["properties"]["members"]["items"]["properties"];
+        assert_eq!(member["claimedBy"]["enum"], json!(["Class", "Default", "TypeAnnotation"]));
+        assert_eq!(spec["required"], json!(["class", "provider"]));
         let columns: Vec<_> =
             version["additionalPrinterColumns"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
         assert_eq!(columns, ["Class", "Provider", "Services", "Age"]);

@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, ListParams};
 use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::{Client, Resource};
-use portolan_core::claim::load_balancer_of;
 use portolan_core::class::Classes;
 use portolan_core::ids::{LoadBalancerId, ServiceKey};
 use portolan_core::record::Record;
@@ -30,8 +29,8 @@ use crate::yaml;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArguments {
-    /// Manifests to plan for instead of a live cluster: YAML or JSON with Services, and with the EndpointSlices, Nodes and
-    /// LoadBalancerRecords that bear on them; `-` reads standard input.
+    /// Manifests to plan for instead of a live cluster: YAML or JSON with Services, and with the EndpointSlices, Nodes, Namespaces
+    /// and LoadBalancerRecords that bear on them; `-` reads standard input.
     #[arg(short, long = "filename", value_name = "FILES", num_args = 1..)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -56,6 +55,7 @@ struct Objects {
     services: Vec<StoredService>,
     slices: Vec<EndpointSlice>,
     nodes: Vec<Node>,
+    namespaces: Vec<Namespace>,
     records: Vec<Record>,
     /// Services that are there but cannot be read. They are not gone.
     unreadable_services: Vec<ServiceKey>,
@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &PlanArguments, out: &mut impl Write) -> anyhow::Re
         };
         for (kind, count) in &objects.ignored {
             tracing::warn!(
-                "{count} of kind {kind} read over: plan looks at Service, EndpointSlice, Node, LoadBalancerRecord"
+                "{count} of kind {kind} read over: plan looks at Service, EndpointSlice, Node, Namespace, LoadBalancerRecord"
             );
         }
         let settings = configuration.settings();
@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &PlanArguments, out: &mut impl Write) -> anyhow::Re
         let (index, ids) = objects.index(&classes);
         let mut previews = Vec::new();
         for id in ids {
-            previews.push(preview(&index.snapshot(&id), &classes, &settings, &providers).await);
+            previews.extend(preview(&index.snapshot(&id), &classes, &settings, &providers).await);
         }
         anyhow::Ok((previews, unreadable))
     })?;
@@ -144,6 +144,8 @@ impl Objects {
         objects.slices = objects.readable(slices);
         let nodes = list_all(client).await.context("cannot list Nodes")?;
         objects.nodes = objects.readable(nodes);
+        let namespaces = list_all(client).await.context("cannot list Namespaces")?;
+        objects.namespaces = objects.readable(namespaces);
         let records = match list_all::<LoadBalancerRecord>(client).await {
             // Without our CRD nothing has ever been recorded: a plan for a first installation.
             Err(ListError::Call(kube::Error::Api(status))) if status.code == 404 => Vec::new(),
@@ -197,6 +199,7 @@ impl Objects {
             "Service" => self.services.push(as_applied(&mut document)?),
             "EndpointSlice" => self.slices.push(in_namespace(&mut document)?),
             "Node" => self.nodes.push(typed(document)?),
+            "Namespace" => self.namespaces.push(typed(document)?),
             "LoadBalancerRecord" => self.records.push(typed::<LoadBalancerRecord>(document)?.try_into()?),
             "" => anyhow::bail!("a document has no kind; write kind and apiVersion as kubectl wants them"),
             _ if kind.ends_with("List") => {
@@ -217,20 +220,17 @@ impl Objects {
         let services: Vec<_> = self.services.into_iter().map(as_stored).collect();
         let slices = self.slices.into_iter().filter_map(project::slice).map(Arc::new);
         let nodes = self.nodes.into_iter().map(project::node).map(Arc::new);
+        let namespaces = self.namespaces.into_iter().map(project::namespace).map(Arc::new);
         let records: Vec<_> = self.records.into_iter().map(Arc::new).collect();
 
-        let mut ids: Vec<LoadBalancerId> =
-            services.iter().map(|service| load_balancer_of(&service.object, classes)).collect();
-        for record in &records {
-            if record.belongs_to(&classes.instance) && !ids.contains(&record.id) {
-                ids.push(record.id.clone());
-            }
-        }
+        let keys: Vec<ServiceKey> = services.iter().map(|service| service.object.key.clone()).collect();
         let mut index = Index::new(classes.clone());
         list(&mut index, services, self.unreadable_services, Observed::Service);
         list(&mut index, slices, [], Observed::Slice);
         list(&mut index, nodes, [], Observed::Node);
+        list(&mut index, namespaces, [], Observed::Namespace);
         list(&mut index, records, [], Observed::Record);
+        let ids = index.everything(&keys);
         (index, ids)
     }
 }

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Client;
 use kube::api::{Api, PostParams};
 use portolan_core::events::{Event, EventType};
+use portolan_core::share::fnv1a;
 use portolan_core::snapshot::Service;
 
 use crate::cluster::clock::Clock;
@@ -113,9 +114,4 @@ impl EventWriter {
 fn name(service: &Service, event: &Event) -> String {
     let news = [service.uid.as_str(), event.reason, &event.message, &event.since].join("\n");
     format!("{}.{:016x}", service.key.name, fnv1a(news.as_bytes()))
-}
-
-/// FNV-1a, 64 bits: stable between builds, which the standard library's hasher is not.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }

@@ -3,6 +3,8 @@
 //! A finalizer list has several owners, so every edit keeps the others' entries in their order and carries the resourceVersion
 //! that it was made from.
 
+use std::sync::Arc;
+
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use portolan_core::ids::{Instance, STANDARD_FINALIZER};
@@ -26,14 +28,14 @@ pub(crate) enum Standard {
 }
 
 impl Standard {
-    /// For a Service that is claimed so now, and was when its record was written.
-    pub(crate) fn of(now: ClaimedBy, before: Option<&Record>) -> Self {
+    /// For a Service that is claimed so now; these records tell how it was before.
+    pub(crate) fn of<'a>(service: &Service, now: ClaimedBy, before: impl IntoIterator<Item = &'a Arc<Record>>) -> Self {
         match now {
             ClaimedBy::Default => Self::Set,
-            ClaimedBy::Class | ClaimedBy::TypeAnnotation => match before {
-                Some(record) if record.claimed_by == ClaimedBy::Default => Self::Take,
-                Some(_) | None => Self::Leave,
-            },
+            ClaimedBy::Class | ClaimedBy::TypeAnnotation => {
+                let was_default = |record: &Arc<Record>| record.claimed_by(&service.uid) == Some(ClaimedBy::Default);
+                if before.into_iter().any(was_default) { Self::Take } else { Self::Leave }
+            }
         }
     }
 }
@@ -137,11 +139,12 @@ mod tests {
     #[test]
     fn the_standard_finalizer_goes_when_a_service_is_not_claimed_as_default_any_more() {
         let mut service = service("a");
-        let was_default = Record { claimed_by: ClaimedBy::Default, ..record(&service, "portolan.dev/mock") };
+        let mut was_default = record(&service, "portolan.dev/mock");
+        was_default.members[0].claimed_by = ClaimedBy::Default;
         service.finalizers = vec!["portolan.dev/load-balancer".to_owned(), STANDARD_FINALIZER.to_owned()];
-        let take = Standard::of(ClaimedBy::Class, Some(&was_default));
+        let take = Standard::of(&service, ClaimedBy::Class, [&Arc::new(was_default)]);
         assert_eq!(wanted(&service, &Instance::default(), take), Some(vec!["portolan.dev/load-balancer".to_owned()]));
-        assert_eq!(wanted(&service, &Instance::default(), Standard::of(ClaimedBy::Class, None)), None);
+        assert_eq!(wanted(&service, &Instance::default(), Standard::of(&service, ClaimedBy::Class, [])), None);
     }
 
     #[test]

@@ -13,8 +13,9 @@ use k8s_openapi::api::discovery::v1 as discovery;
 use kube::core::ObjectMeta;
 use portolan_core::balancer::{Family, PortKey, Protocol};
 use portolan_core::ids::{NodeName, ResourceVersion, ServiceKey, Uid};
+use portolan_core::share::{SHARE_WITH_ANNOTATION, ShareWith};
 use portolan_core::snapshot::{
-    Endpoint, FamilyPolicy, Ingress, Node, PortStatus, Service, ServicePort, ServiceType, Slice, SliceName, SlicePort,
+    Endpoint, FamilyPolicy, Ingress, Namespace, Node, PortStatus, Service, ServicePort, ServiceType, Slice, SliceName, SlicePort,
     TrafficPolicy, Versioned,
 };
 use portolan_core::time::Timestamp;
@@ -41,6 +42,11 @@ pub fn service_key(metadata: &ObjectMeta) -> ServiceKey {
 pub fn slice_name(metadata: &ObjectMeta) -> SliceName {
     let ServiceKey { namespace, name } = service_key(metadata);
     SliceName { namespace, name }
+}
+
+/// The name.
+pub fn namespace_name(metadata: &ObjectMeta) -> String {
+    metadata.name.clone().unwrap_or_default()
 }
 
 /// The name.
@@ -130,6 +136,13 @@ pub fn slice(object: discovery::EndpointSlice) -> Option<Slice> {
         endpoints: endpoints.collect(),
         name,
     })
+}
+
+/// A Namespace.
+pub fn namespace(object: core::Namespace) -> Namespace {
+    let name = namespace_name(&object.metadata);
+    let said = object.metadata.annotations.and_then(|mut annotations| annotations.remove(SHARE_WITH_ANNOTATION));
+    Namespace { name, share_with: said.map_or_else(ShareWith::default, |text| ShareWith::parse(&text)) }
 }
 
 /// A Node.

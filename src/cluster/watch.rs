@@ -52,18 +52,19 @@ pub fn client(mut config: kube::Config) -> Result<Client, kube::Error> {
     Ok(ClientBuilder::try_from(config)?.with_layer(&layer_fn(Checked)).build())
 }
 
-/// Watches all four kinds and hands on what they say, until `stop`.
+/// Watches all kinds and hands on what they say, until `stop`.
 pub(crate) async fn run(
     client: Client,
     seed: u64,
     events: mpsc::Sender<Observed>,
     stop: CancellationToken,
 ) -> Result<(), Infallible> {
-    let streams: [BoxStream<'static, Observed>; 4] = [
+    let streams: [BoxStream<'static, Observed>; 5] = [
         services(client.clone(), seed).boxed(),
         slices(client.clone(), seed.wrapping_add(1)).boxed(),
         nodes(client.clone(), seed.wrapping_add(2)).boxed(),
-        records(client, seed.wrapping_add(3)).boxed(),
+        records(client.clone(), seed.wrapping_add(3)).boxed(),
+        namespaces(client, seed.wrapping_add(4)).boxed(),
     ];
     let mut all = stream::select_all(streams);
     let forward = async {
@@ -105,6 +106,12 @@ pub fn records(client: Client, seed: u64) -> impl Stream<Item = Observed> + Send
         Err(error) => Projected::Unreadable(error.problem),
     };
     events::<LoadBalancerRecord, _>(client, seed, "LoadBalancerRecords", name, project).map(Observed::Record)
+}
+
+/// All Namespaces.
+pub fn namespaces(client: Client, seed: u64) -> impl Stream<Item = Observed> + Send {
+    let project = |object| Projected::Object(Arc::new(project::namespace(object)));
+    events::<core::Namespace, _>(client, seed, "Namespaces", project::namespace_name, project).map(Observed::Namespace)
 }
 
 /// What an object is to us.

@@ -3,78 +3,196 @@
 
 use std::sync::Arc;
 
-use portolan_core::claim::{Claim, Claimed, NotOurs, PAUSED_ANNOTATION, Standing, WasOurs, claim, load_balancer_of};
+use portolan_core::balancer::Member;
+use portolan_core::claim::{Claim, Claimed, NotOurs, PAUSED_ANNOTATION, Standing, WasOurs, claim};
 use portolan_core::class::{Class, Classes};
-use portolan_core::ids::ServiceKey;
 use portolan_core::provider::Verdict as Finding;
 use portolan_core::reason::Reason;
 use portolan_core::record::Record;
+use portolan_core::share::age;
 use portolan_core::snapshot::{Service, Snapshot, Versioned};
 
 use crate::providers;
 
 /// What is to be done.
 #[derive(Clone, Debug)]
-pub(crate) enum Decision {
-    /// Neither a Service nor a record is left.
-    Nothing,
+pub(crate) struct Decision {
+    /// The Services of the snapshot and what each is to this load balancer: those whom the record names in its order, the others by age.
+    pub services: Vec<(Versioned<Service>, Role)>,
+    /// Services that the record names and that are there, although nobody can read them.
+    pub unreadable: Vec<Member>,
+    /// The load balancer's record.
+    pub record: Option<Arc<Record>>,
+    /// What becomes of the load balancer.
+    pub fate: Fate,
+}
+
+/// What a Service is to a load balancer.
+#[derive(Clone, Debug)]
+pub(crate) enum Role {
     /// The Service is none of our business.
-    Ignore(Versioned<Service>, NotOurs),
-    /// Services that the record names exist, but nothing was ever read of them: nobody knows what they want, so nothing is
-    /// touched until they can be read or are gone.
-    Unreadable(Vec<ServiceKey>),
-    /// The Service is gone, without having waited for us: the record knows what is left.
-    RemoveOrphan(Arc<Record>),
-    /// The Service was ours: effects, record, marks go, in this order.
-    CleanUp(Versioned<Service>, Option<Arc<Record>>, WasOurs),
+    Stranger(NotOurs),
     /// The Service is ours and nothing is changed; its status says why.
-    Keep(Versioned<Service>, Finding),
-    /// What another class of ours has made goes first, with the parameters of that time.
-    Move(Versioned<Service>, Arc<Record>, Claimed, Arc<Class>),
-    /// The Service is served by this class.
-    Serve(Versioned<Service>, Option<Arc<Record>>, Claimed, Arc<Class>),
+    Kept(Finding),
+    /// The Service belongs to another load balancer of ours now, and that one has `joined` it or not yet.
+    Moving { joined: bool },
+    /// The Service was ours.
+    Leaving(WasOurs),
+    /// The Service is served.
+    Served(Claimed),
+}
+
+/// What becomes of a load balancer.
+#[derive(Clone, Debug)]
+pub(crate) enum Fate {
+    /// It stays as it is, or does not exist.
+    Left,
+    /// Nobody is left who wants it: effects, then the record.
+    Removed(Arc<Record>),
+    /// What another class of ours has made, or this one elsewhere, goes first, with the parameters of that time.
+    Moved(Arc<Record>, Arc<Class>),
+    /// It is served by this class.
+    Served(Arc<Class>),
+}
+
+impl Decision {
+    /// The Services that are served, and how they came to it.
+    pub(crate) fn served(&self) -> impl Iterator<Item = (&Versioned<Service>, &Claimed)> {
+        self.services.iter().filter_map(|(service, role)| match role {
+            Role::Served(claimed) => Some((service, claimed)),
+            Role::Stranger(_) | Role::Kept(_) | Role::Moving { .. } | Role::Leaving(_) => None,
+        })
+    }
+
+    /// The Services that were ours.
+    pub(crate) fn leaving(&self) -> impl Iterator<Item = (&Versioned<Service>, WasOurs)> {
+        self.services.iter().filter_map(|(service, role)| match role {
+            Role::Leaving(why) => Some((service, *why)),
+            Role::Stranger(_) | Role::Kept(_) | Role::Moving { .. } | Role::Served(_) => None,
+        })
+    }
+
+    /// The record names this Service.
+    pub(crate) fn has_joined(&self, service: &Service) -> bool {
+        self.record.as_ref().is_some_and(|record| record.names(&service.uid))
+    }
 }
 
 /// Decides what is to be done about the snapshot's load balancer.
 pub(crate) fn decide(snapshot: &Snapshot, classes: &Classes) -> Decision {
-    let own = snapshot.record.clone().filter(|record| record.belongs_to(&classes.instance));
-    let named = |service: &&Versioned<Service>| load_balancer_of(&service.object, classes) == snapshot.id;
-    let Some(service) = snapshot.services.values().find(named).cloned() else {
-        return match own {
-            Some(_) if !snapshot.unreadable.is_empty() => Decision::Unreadable(snapshot.unreadable.clone()),
-            Some(record) => Decision::RemoveOrphan(record),
-            None => Decision::Nothing,
-        };
+    let record = snapshot.record.clone().filter(|record| record.belongs_to(&classes.instance));
+    let joined = |service: &Service| record.as_ref().is_some_and(|record| record.names(&service.uid));
+    let mut class = None;
+    let mut services: Vec<(Versioned<Service>, Role)> = Vec::new();
+    for service in snapshot.services.values() {
+        let here = snapshot.placed.get(&service.object.key) == Some(&snapshot.id);
+        if !here && !joined(&service.object) {
+            continue;
+        }
+        let role = role(snapshot, &service.object, here, classes, &mut class);
+        services.push((service.clone(), role));
+    }
+    let place = |service: &Service| {
+        let members = record.iter().flat_map(|record| &record.members);
+        members.take_while(|joined| joined.member.uid != service.uid).count()
     };
-    let records: Vec<&Record> = own.iter().chain(&snapshot.other_records).map(AsRef::as_ref).collect();
-    let claimed = match claim(&service.object, &records, classes) {
-        Claim::NotOurs(why) => return Decision::Ignore(service, why),
-        Claim::WasOurs(why) => return Decision::CleanUp(service, own, why),
+    services.sort_by_key(|(service, _)| (place(&service.object), age(&service.object)));
+    let missing = record.iter().flat_map(|record| &record.members).map(|joined| &joined.member);
+    let missing = missing.filter(|member| !services.iter().any(|(service, _)| service.object.uid == member.uid));
+    let (unreadable, gone): (Vec<Member>, Vec<Member>) =
+        missing.cloned().partition(|member| snapshot.unreadable.contains(&member.key()));
+    let fate = fate(&services, &unreadable, !gone.is_empty(), record.as_ref(), class, classes);
+    Decision { services, unreadable, record, fate }
+}
+
+/// What a Service is to the load balancer. `class` becomes the class that serves those who are served: for all of them the same.
+fn role(snapshot: &Snapshot, service: &Service, here: bool, classes: &Classes, class: &mut Option<Arc<Class>>) -> Role {
+    let records: Vec<&Record> = snapshot.record.iter().chain(&snapshot.other_records).map(AsRef::as_ref).collect();
+    let claimed = match claim(service, &records, classes) {
+        Claim::NotOurs(why) => return Role::Stranger(why),
+        Claim::WasOurs(why) => return Role::Leaving(why),
         Claim::Claimed(claimed) => claimed,
     };
-    let class = match &claimed.standing {
-        Standing::Serve(class) => class.clone(),
-        Standing::ClassNotConfigured { class } => {
-            let message = format!(
+    if !here {
+        let now = snapshot.placed.get(&service.key);
+        let joined = snapshot.other_records.iter().any(|record| Some(&record.id) == now && record.names(&service.uid));
+        return Role::Moving { joined };
+    }
+    let no = |reason, message: String| Role::Kept(Finding::no(reason, message));
+    match &claimed.standing {
+        Standing::Serve(serves) => {
+            class.get_or_insert_with(|| serves.clone());
+            Role::Served(claimed)
+        }
+        Standing::ClassNotConfigured { class } => no(
+            Reason::ClassNotConfigured,
+            format!(
                 "class {class} is not in the configuration any more; everything stays as it is until the class is back, or the \
                  Service is deleted or changes its type"
-            );
-            return Decision::Keep(service, Finding::no(Reason::ClassNotConfigured, message));
-        }
-        Standing::Paused => {
-            let message = format!("everything stays as it is while the annotation {PAUSED_ANNOTATION} is there");
-            return Decision::Keep(service, Finding::no(Reason::Paused, message));
-        }
-        Standing::OtherInstance(instance) => {
-            let message = format!("instance {:?} of Portolan still cleans up after this Service", instance.as_str());
-            return Decision::Keep(service, Finding::no(Reason::OtherInstance, message));
-        }
+            ),
+        ),
+        Standing::Paused => no(
+            Reason::Paused,
+            format!("everything stays as it is while the annotation {PAUSED_ANNOTATION} is there"),
+        ),
+        Standing::OtherInstance(instance) => no(
+            Reason::OtherInstance,
+            format!("instance {:?} of Portolan still cleans up after this Service", instance.as_str()),
+        ),
+    }
+}
+
+fn fate(
+    services: &[(Versioned<Service>, Role)],
+    unreadable: &[Member],
+    gone: bool,
+    record: Option<&Arc<Record>>,
+    class: Option<Arc<Class>>,
+    classes: &Classes,
+) -> Fate {
+    let served = services.iter().find(|(_, role)| matches!(role, Role::Served(_)));
+    let joined = |service: &Service| record.is_some_and(|record| record.names(&service.uid));
+    let is_held = |(service, role): &&(Versioned<Service>, Role)| match role {
+        Role::Kept(_) | Role::Stranger(NotOurs::NamespaceNotWatched) | Role::Moving { .. } => joined(&service.object),
+        Role::Stranger(
+            NotOurs::NotLoadBalancer
+            | NotOurs::NoClass
+            | NotOurs::ForeignClass
+            | NotOurs::UnknownClass
+            | NotOurs::Deleting,
+        )
+        | Role::Leaving(_)
+        | Role::Served(_) => false,
     };
-    match own {
-        Some(record) if has_moved(&service.object, &record, &class, classes) => {
-            Decision::Move(service, record, claimed, class)
+    let held = !unreadable.is_empty() || services.iter().any(|service| is_held(&service));
+    match (served, class, record) {
+        (Some((service, _)), Some(class), Some(record)) if has_moved(&service.object, record, &class, classes) => {
+            // What nobody may touch goes on where it is, and the others with it.
+            if held { Fate::Left } else { Fate::Moved(record.clone(), class) }
         }
-        own => Decision::Serve(service, own, claimed, class),
+        (Some(_), Some(class), _) => Fate::Served(class),
+        (Some(_) | None, _, None) => Fate::Left,
+        (Some(_) | None, _, Some(record)) if !held => Fate::Removed(record.clone()),
+        (Some(_) | None, _, Some(record)) => {
+            let changes = |(service, role): &(Versioned<Service>, Role)| match role {
+                Role::Leaving(_) => joined(&service.object),
+                Role::Moving { joined } => *joined,
+                Role::Stranger(_) | Role::Kept(_) | Role::Served(_) => false,
+            };
+            if gone || services.iter().any(changes) { Fate::Served(Arc::new(class_of_then(record))) } else { Fate::Left }
+        }
+    }
+}
+
+/// The class of a record as it was when the record was written.
+fn class_of_then(record: &Record) -> Class {
+    Class {
+        name: record.class.clone(),
+        aliases: record.aliases.clone(),
+        provider: record.provider.clone(),
+        default: false,
+        claim_by_type_annotation: false,
+        parameters: record.parameters.clone(),
     }
 }
 
@@ -105,7 +223,7 @@ mod tests {
     }
 
     /// What is decided for a Service of class `value` that has a record of `before`, while `now` is configured.
-    fn decided(value: &str, before: &Class, now: Class) -> Decision {
+    fn decided(value: &str, before: &Class, now: Class) -> Fate {
         let service = Service { class: Some(value.to_owned()), ..service("a") };
         let record = Record {
             aliases: before.aliases.clone(),
@@ -114,36 +232,39 @@ mod tests {
             ..record(&service, before.name.as_str())
         };
         let classes = Classes { classes: vec![Arc::new(now)], ..Classes::default() };
+        let (key, id) = (service.key.clone(), LoadBalancerId::new(service.uid.as_str()));
         let snapshot = Snapshot {
-            id: LoadBalancerId::new(service.uid.as_str()),
+            id: id.clone(),
             services: [(
                 service.key.clone(),
                 Versioned { version: ResourceVersion::new("1"), object: Arc::new(service) },
             )]
             .into(),
+            placed: [(key, id)].into(),
+            consents: Default::default(),
             slices: Default::default(),
             nodes: Default::default(),
             record: Some(Arc::new(record)),
             other_records: Vec::new(),
             unreadable: Vec::new(),
         };
-        decide(&snapshot, &classes)
+        decide(&snapshot, &classes).fate
     }
 
     #[test]
     fn a_class_that_is_renamed_while_its_alias_stays_keeps_its_load_balancers() {
         let before = class_in("portolan.dev/old", "x.io/lb", "/a");
-        let decision = decided("x.io/lb", &before, class_in("portolan.dev/new", "x.io/lb", "/a"));
-        assert!(matches!(decision, Decision::Serve(_, Some(_), _, _)), "{decision:?}");
+        let fate = decided("x.io/lb", &before, class_in("portolan.dev/new", "x.io/lb", "/a"));
+        assert!(matches!(fate, Fate::Served(_)), "{fate:?}");
     }
 
     #[test]
     fn another_provider_or_another_place_is_a_move() {
         let before = class_in("portolan.dev/a", "x.io/lb", "/a");
         let elsewhere = decided("x.io/lb", &before, class_in("portolan.dev/a", "x.io/lb", "/b"));
-        assert!(matches!(elsewhere, Decision::Move(..)), "{elsewhere:?}");
+        assert!(matches!(elsewhere, Fate::Moved(..)), "{elsewhere:?}");
         let other = Class { provider: ProviderName::new("aws"), ..class_in("portolan.dev/a", "x.io/lb", "/a") };
         let other = decided("x.io/lb", &before, other);
-        assert!(matches!(other, Decision::Move(..)), "{other:?}");
+        assert!(matches!(other, Fate::Moved(..)), "{other:?}");
     }
 }

@@ -11,6 +11,7 @@
 //! own writes wake nobody.
 
 mod pass;
+mod shares;
 mod store;
 
 pub use store::{Event, Object};
@@ -18,14 +19,15 @@ pub use store::{Event, Object};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use portolan_core::balancer::Member;
 use portolan_core::claim::has_own_conditions;
 use portolan_core::class::Classes;
 use portolan_core::ids::{LoadBalancerId, ResourceVersion, ServiceKey, Uid};
 use portolan_core::record::Record;
-use portolan_core::snapshot::{Node, Service, ServiceType, Slice, Snapshot, Versioned};
+use portolan_core::share::Consents;
+use portolan_core::snapshot::{Namespace, Node, Service, ServiceType, Slice, Snapshot, Versioned};
 
 use pass::Pass;
+use shares::Shares;
 use store::{Change, Store};
 
 /// The load balancers that need a pass.
@@ -42,6 +44,8 @@ pub enum Observed {
     Node(Event<Arc<Node>>),
     /// Of records, of every instance.
     Record(Event<Arc<Record>>),
+    /// Of Namespaces.
+    Namespace(Event<Arc<Namespace>>),
 }
 
 /// A write of ours that the server has acknowledged.
@@ -65,6 +69,8 @@ pub struct Index {
     slices: Store<Arc<Slice>>,
     nodes: Store<Arc<Node>>,
     records: Store<Arc<Record>>,
+    namespaces: Store<Arc<Namespace>>,
+    shares: Shares,
     /// The Service that each load balancer would serve alone: the way from a UID to a key.
     alone: HashMap<LoadBalancerId, ServiceKey>,
     /// Each Service's slices, by name.
@@ -88,6 +94,8 @@ impl Index {
             slices: Store::default(),
             nodes: Store::default(),
             records: Store::default(),
+            namespaces: Store::default(),
+            shares: Shares::default(),
             alone: HashMap::new(),
             slices_of: BTreeMap::new(),
             naming: BTreeMap::new(),
@@ -130,16 +138,24 @@ impl Index {
                     self.record_changed(change, &mut concerned);
                 }
             }
+            Observed::Namespace(event) => {
+                for change in self.namespaces.observe(event) {
+                    self.namespace_changed(&change, &mut concerned);
+                }
+            }
         }
         if self.synced {
             self.wake(concerned, dirty);
-        } else if [self.services.lists(), self.slices.lists(), self.nodes.lists(), self.records.lists()]
-            .iter()
-            .all(|lists| *lists > 0)
-        {
+        } else if self.lists().iter().all(|lists| *lists > 0) {
             self.synced = true;
             dirty.append(&mut self.all());
         }
+    }
+
+    /// How many lists of each kind are complete.
+    fn lists(&self) -> [u64; 5] {
+        let Self { services, slices, nodes, records, namespaces, .. } = self;
+        [services.lists(), slices.lists(), nodes.lists(), records.lists(), namespaces.lists()]
     }
 
     /// A pass over this load balancer begins; this is what it reads. Until it has [`finished`](Self::finished), nothing wakes its
@@ -209,15 +225,32 @@ impl Index {
         services.chain(records).collect()
     }
 
+    /// Every load balancer that has anything to do with these Services, in their order, and then those of which only the record is left.
+    pub(crate) fn everything(&self, services: &[ServiceKey]) -> Vec<LoadBalancerId> {
+        let of_services = services.iter().filter_map(|key| self.services.get(key)).flat_map(|service| {
+            let named = self.naming.get(&service.object.uid).into_iter().flatten().cloned();
+            std::iter::once(self.place_of(&service.object)).chain(named)
+        });
+        let records = self.records.iter().map(|record| record.id.clone());
+        let mut seen = BTreeSet::new();
+        let is_ours = |id: &LoadBalancerId| self.records.get(id).is_none_or(|record| self.is_ours(record));
+        of_services.chain(records).filter(|id| is_ours(id) && seen.insert(id.clone())).collect()
+    }
+
     /// What there is to know of a load balancer now.
     pub fn snapshot(&self, id: &LoadBalancerId) -> Snapshot {
         let record = self.records.get(id).filter(|record| self.is_ours(record)).cloned();
         let members = record.iter().flat_map(|record| &record.members);
-        let services: BTreeMap<_, _> = std::iter::once(id.clone())
-            .chain(members.map(|member| self.id_alone(&member.uid)))
-            .filter_map(|alone| self.services.get(self.alone.get(&alone)?))
+        let own = self.alone.get(id).filter(|key| self.shares.placed(key).is_none());
+        let services: BTreeMap<_, _> = own
+            .into_iter()
+            .chain(self.shares.at(id))
+            .chain(members.filter_map(|joined| self.alone.get(&self.id_alone(&joined.member.uid))))
+            .filter_map(|key| self.services.get(key))
             .map(|service| (service.object.key.clone(), service.clone()))
             .collect();
+        let placed: BTreeMap<_, _> =
+            services.values().map(|service| (service.object.key.clone(), self.place_of(&service.object))).collect();
         let slices =
             services.keys().map(|key| (key.clone(), self.slices_of.get(key).cloned().unwrap_or_default())).collect();
         let other_ids: BTreeSet<_> =
@@ -226,7 +259,7 @@ impl Index {
             .into_iter()
             .filter(|other| record.is_none() || *other != id)
             .filter_map(|other| self.records.get(other));
-        let unreadable = record.iter().flat_map(|record| &record.members).map(Member::key);
+        let unreadable = record.iter().flat_map(|record| &record.members).map(|joined| joined.member.key());
         let unreadable = unreadable.filter(|key| self.services.is_unreadable(key)).collect();
         Snapshot {
             id: id.clone(),
@@ -234,16 +267,34 @@ impl Index {
             nodes: Arc::clone(self.all_nodes.get_or_init(|| Arc::new(self.nodes.iter().cloned().collect()))),
             other_records: other_records.cloned().collect(),
             record,
+            consents: self.consents(&services),
+            placed,
             services,
             unreadable,
         }
     }
 
-    /// The load balancers whose snapshots show this Service. Services that share one will add theirs here.
+    /// What the Namespaces of these Services say, if they are in several.
+    fn consents(&self, services: &BTreeMap<ServiceKey, Versioned<Service>>) -> Consents {
+        let names: BTreeSet<&String> = services.keys().map(|key| &key.namespace).collect();
+        let names = names.into_iter().filter(|_| services.len() > 1);
+        let namespaces: Vec<_> = names.filter_map(|name| self.namespaces.get(name)).collect();
+        if namespaces.len() < 2 {
+            return Consents::new();
+        }
+        namespaces.into_iter().map(|namespace| (namespace.name.clone(), namespace.share_with.clone())).collect()
+    }
+
+    /// The load balancer to which a Service belongs now.
+    fn place_of(&self, service: &Service) -> LoadBalancerId {
+        self.shares.placed(&service.key).cloned().unwrap_or_else(|| self.id_alone(&service.uid))
+    }
+
+    /// The load balancers whose snapshots show this Service.
     fn ids_of_service(&self, service: &Service) -> Dirty {
         let load_balancer = service.service_type == ServiceType::LoadBalancer;
         let marked = service.finalizers.contains(&self.finalizer) || has_own_conditions(service);
-        let own = (load_balancer || marked).then(|| self.id_alone(&service.uid));
+        let own = (load_balancer || marked).then(|| self.place_of(service));
         let named = self.naming.get(&service.uid).into_iter().flatten();
         let ours = named.filter(|id| self.records.get(id).is_some_and(|record| self.is_ours(record))).cloned();
         own.into_iter().chain(ours).collect()
@@ -256,9 +307,11 @@ impl Index {
                 self.alone.remove(&alone);
             }
             dirty.append(&mut self.ids_of_service(&before.object));
+            self.regroup(&before.object.key, dirty);
         }
         if let Some(after) = change.after {
             self.alone.insert(self.id_alone(&after.object.uid), after.object.key.clone());
+            self.regroup(&after.object.key, dirty);
             dirty.append(&mut self.ids_of_service(&after.object));
         }
     }
@@ -266,7 +319,7 @@ impl Index {
     /// A Service of which nobody knew what it says can be read now, or is gone: whoever has waited for that may go on.
     fn service_resolved(&self, key: &ServiceKey, dirty: &mut Dirty) {
         let waiting = self.records.iter().filter(|record| self.is_ours(record));
-        let waiting = waiting.filter(|record| record.members.iter().any(|member| member.key() == *key));
+        let waiting = waiting.filter(|record| record.members.iter().any(|joined| joined.member.key() == *key));
         dirty.extend(waiting.map(|record| record.id.clone()));
     }
 
@@ -313,7 +366,7 @@ impl Index {
             }
         }
         if let Some(before) = &before {
-            for member in &before.members {
+            for member in before.members.iter().map(|joined| &joined.member) {
                 self.record_concerns(&member.uid, dirty);
                 if let Some(ids) = self.naming.get_mut(&member.uid) {
                     ids.remove(&before.id);
@@ -324,10 +377,13 @@ impl Index {
             }
         }
         if let Some(after) = &after {
-            for member in &after.members {
+            for member in after.members.iter().map(|joined| &joined.member) {
                 self.naming.entry(member.uid.clone()).or_default().insert(after.id.clone());
-                self.record_concerns(&member.uid, dirty);
             }
+        }
+        self.share_record_changed(before.as_deref(), after.as_deref(), dirty);
+        for joined in after.iter().flat_map(|record| &record.members) {
+            self.record_concerns(&joined.member.uid, dirty);
         }
     }
 

@@ -1,19 +1,22 @@
 //! What a pass would do, without doing it: the dry run behind `portolan plan`.
 
+use std::collections::BTreeSet;
+
 use portolan_core::balancer::LoadBalancer;
 use portolan_core::claim::{ClaimWarning, NotOurs, WasOurs};
-use portolan_core::class::Classes;
+use portolan_core::class::{Class, Classes};
 use portolan_core::desire::{self, Desired, Settings, Warning, desire};
 use portolan_core::ids::{LoadBalancerId, ServiceKey};
 use portolan_core::provider::{Provider, Step};
 use portolan_core::record::Record;
-use portolan_core::refusal::{Refusal, Refused};
-use portolan_core::snapshot::{Service, Snapshot};
+use portolan_core::refusal::Refused;
+use portolan_core::snapshot::{Service, Snapshot, Versioned};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::cluster::finalizers::{self, Standard};
-use crate::controller::decision::{Decision, decide};
+use crate::controller::decision::{Decision, Fate, Role, decide};
+use crate::controller::reconcile::candidates;
 use crate::controller::walk::observe;
 use crate::providers::{Providers, with_provider};
 
@@ -25,7 +28,7 @@ pub(crate) struct Preview {
     pub service: Option<ServiceKey>,
     /// The load balancer.
     pub id: LoadBalancerId,
-    /// `Claimed`, `NotOurs`, `WasOurs`, or `Unreadable`.
+    /// `Claimed`, `NotOurs`, `WasOurs`, `Moving` or `Unreadable`.
     pub claim: &'static str,
     /// Why, for people.
     pub why: String,
@@ -57,104 +60,157 @@ pub(crate) struct PlannedStep {
     pub step: Value,
 }
 
-/// Looks ahead for one load balancer.
+/// Looks ahead for one load balancer: an entry for each of its Services, the provider's steps with the first that is served; or one entry
+/// for what only a record remembers.
 pub(crate) async fn preview(
     snapshot: &Snapshot,
     classes: &Classes,
     settings: &Settings,
     providers: &Providers,
-) -> Preview {
-    let mut preview = Preview {
-        service: None,
-        id: snapshot.id.clone(),
-        claim: "WasOurs",
-        why: "the Service is gone".to_owned(),
-        class: None,
-        refusals: Vec::new(),
-        warnings: Vec::new(),
-        writes: Vec::new(),
-        steps: Vec::new(),
-        error: None,
-    };
-    match decide(snapshot, classes) {
-        Decision::Nothing => {}
-        Decision::Unreadable(services) => {
-            preview.claim = "Unreadable";
-            preview.why = "the Service is there but cannot be read: everything stays as it is".to_owned();
-            preview.service = services.into_iter().next();
-        }
-        Decision::RemoveOrphan(record) => preview.removal(&record, providers).await,
-        Decision::Ignore(service, why) => {
-            preview.about(&service.object, "NotOurs", not_ours(&why, &service.object));
-        }
-        Decision::CleanUp(service, record, why) => {
-            preview.about(&service.object, "WasOurs", was_ours(why).to_owned());
-            if let Some(record) = record {
-                preview.removal(&record, providers).await;
+) -> Vec<Preview> {
+    let decision = decide(snapshot, classes);
+    let mut previews: Vec<Preview> =
+        decision.services.iter().map(|(service, role)| Preview::of(snapshot, &service.object, role)).collect();
+    for member in &decision.unreadable {
+        let why = "the Service is there but cannot be read: everything stays as it is".to_owned();
+        previews.push(Preview { service: Some(member.key()), claim: "Unreadable", why, ..Preview::empty(snapshot) });
+    }
+    if previews.is_empty() && decision.record.is_some() {
+        let why = "the Service is gone".to_owned();
+        previews.push(Preview { claim: "WasOurs", why, ..Preview::empty(snapshot) });
+    }
+    match &decision.fate {
+        Fate::Left => {}
+        Fate::Removed(record) => {
+            if let Some(first) = previews.first_mut() {
+                first.removal(record, providers).await;
             }
+        }
+        Fate::Moved(record, class) => {
+            for (preview, _) in previews.iter_mut().zip(&decision.services).filter(is_served) {
+                preview.why = format!("class {}, after what class {} has made is removed", class.name, record.class);
+                preview.class = Some(class.name.to_string());
+            }
+            if let Some((first, _)) = previews.iter_mut().zip(&decision.services).find(is_served) {
+                first.removal(record, providers).await;
+            }
+        }
+        Fate::Served(class) => match providers.of_class(class) {
+            Ok(provider) => with_provider!(provider, provider => {
+                let candidates = candidates(snapshot, &decision, &BTreeSet::new());
+                let desired = desire(&desire::Input {
+                    id: &snapshot.id,
+                    class,
+                    capabilities: provider.capabilities(),
+                    candidates: &candidates,
+                    nodes: &snapshot.nodes,
+                    settings,
+                    consents: &snapshot.consents,
+                });
+                served(&mut previews, snapshot, &decision, classes, class, &desired);
+                let LoadBalancer { members, held, .. } = &desired.load_balancer;
+                let leaves = decision.leaving().any(|(service, _)| decision.has_joined(&service.object));
+                if leaves || members.iter().any(|member| !held.contains(&member.uid)) {
+                    let first = previews.iter().position(|preview| {
+                        preview.service.as_ref().is_some_and(|key| {
+                            members.iter().any(|member| member.key() == *key && !held.contains(&member.uid))
+                        })
+                    });
+                    if let Some(preview) = previews.get_mut(first.unwrap_or(0)) {
+                        preview.steps(&provider, Some(&desired.load_balancer)).await;
+                    }
+                }
+            }),
+            Err(error) => {
+                for (preview, _) in previews.iter_mut().zip(&decision.services).filter(is_served) {
+                    preview.error = Some(error.to_string());
+                }
+            }
+        },
+    }
+    for (preview, (service, role)) in previews.iter_mut().zip(&decision.services) {
+        let named = snapshot.other_records.iter().any(|record| {
+            record.belongs_to(&classes.instance) && record.names(&service.object.uid)
+        });
+        if matches!(role, Role::Leaving(_)) && !named {
             preview.writes.push("remove finalizer and conditions");
         }
-        Decision::Keep(service, finding) => {
-            preview.about(&service.object, "Claimed", finding.message.clone());
-            preview.refusals.push(Refused::whole(finding.reason, finding.message));
+    }
+    previews
+}
+
+fn is_served((_, (_, role)): &(&mut Preview, &(Versioned<Service>, Role))) -> bool {
+    matches!(role, Role::Served(_))
+}
+
+/// What being served means for each of the Services.
+fn served(
+    previews: &mut [Preview],
+    snapshot: &Snapshot,
+    decision: &Decision,
+    classes: &Classes,
+    class: &Class,
+    desired: &Desired,
+) {
+    let members = desired.load_balancer.members.len();
+    let mut record = decision.record.is_some();
+    for (preview, (service, role)) in previews.iter_mut().zip(&decision.services) {
+        let Role::Served(claimed) = role else { continue };
+        let service = &service.object;
+        preview.why = format!("class {}", class.name);
+        if members > 1 {
+            preview.why.push_str(&format!(", on a load balancer of {members} Services"));
         }
-        Decision::Move(service, record, _, class) => {
-            let why = format!("class {}, after what class {} has made is removed", class.name, record.class);
-            preview.about(&service.object, "Claimed", why);
-            preview.class = Some(class.name.to_string());
-            preview.removal(&record, providers).await;
+        preview.class = Some(class.name.to_string());
+        if let Some(refusal) = desired.refused.get(&service.uid) {
+            preview.refusals.clone_from(&refusal.reasons);
+            continue;
         }
-        Decision::Serve(service, record, claimed, class) => {
-            preview.about(&service.object, "Claimed", format!("class {}", class.name));
-            preview.class = Some(class.name.to_string());
-            preview.warnings = claimed.warnings.iter().map(ClaimWarning::warning).collect();
-            let standard = Standard::of(claimed.by, record.as_deref());
-            if finalizers::wanted(&service.object, &classes.instance, standard).is_some() {
-                preview.writes.push("edit finalizers");
-            }
-            if record.is_none() {
-                preview.writes.push("create record");
-            }
-            match providers.of_class(&class) {
-                Ok(provider) => with_provider!(provider, provider => {
-                    let desired = desire(&desire::Input {
-                        id: &snapshot.id,
-                        class: &class,
-                        capabilities: provider.capabilities(),
-                        service: &service.object,
-                        slices: snapshot.slices_of(&service.object),
-                        nodes: &snapshot.nodes,
-                        settings,
-                        exists: record.is_some(),
-                    });
-                    preview.desired(&provider, desired).await;
-                }),
-                Err(error) => preview.error = Some(error.to_string()),
-            }
+        preview.refusals.extend(desired.refused_ports.get(&service.uid).into_iter().flatten().cloned());
+        preview.warnings = claimed.warnings.iter().map(ClaimWarning::warning).collect();
+        preview.warnings.extend(desired.warnings.get(&service.uid).into_iter().flatten().cloned());
+        let records = snapshot.record.iter().chain(&snapshot.other_records);
+        let own = records.filter(|record| record.belongs_to(&classes.instance));
+        let standard = Standard::of(service, claimed.by, own);
+        if finalizers::wanted(service, &classes.instance, standard).is_some() {
+            preview.writes.push("edit finalizers");
+        }
+        if !record {
+            preview.writes.push("create record");
+            record = true;
+        } else if members > 1 && !decision.has_joined(service) {
+            preview.writes.push("join record");
         }
     }
-    preview
 }
 
 impl Preview {
-    fn about(&mut self, service: &Service, claim: &'static str, why: String) {
-        self.service = Some(service.key.clone());
-        self.claim = claim;
-        self.why = why;
+    fn empty(snapshot: &Snapshot) -> Self {
+        Self {
+            service: None,
+            id: snapshot.id.clone(),
+            claim: "Claimed",
+            why: String::new(),
+            class: None,
+            refusals: Vec::new(),
+            warnings: Vec::new(),
+            writes: Vec::new(),
+            steps: Vec::new(),
+            error: None,
+        }
     }
 
-    async fn desired<P: Provider>(&mut self, provider: &P, desired: Result<Desired, Refusal>) {
-        match desired {
-            Ok(desired) => {
-                self.refusals.extend(desired.refused_ports.into_values().flatten());
-                self.warnings.extend(desired.warnings);
-                self.steps(provider, Some(&desired.load_balancer)).await;
+    fn of(snapshot: &Snapshot, service: &Service, role: &Role) -> Self {
+        let (claim, why, refusals) = match role {
+            Role::Stranger(why) => ("NotOurs", not_ours(why, service), Vec::new()),
+            Role::Kept(finding) => {
+                ("Claimed", finding.message.clone(), vec![Refused::whole(finding.reason, finding.message.clone())])
             }
-            Err(refusal) => {
-                self.writes.clear();
-                self.refusals = refusal.reasons;
-            }
-        }
+            Role::Moving { .. } => ("Moving", moving(snapshot, service), Vec::new()),
+            Role::Leaving(why) => ("WasOurs", was_ours(*why).to_owned(), Vec::new()),
+            Role::Served(_) => ("Claimed", String::new(), Vec::new()),
+        };
+        Self { service: Some(service.key.clone()), claim, why, refusals, ..Self::empty(snapshot) }
     }
 
     /// The steps that remove what a record stands for.
@@ -188,6 +244,13 @@ impl Preview {
             }
             Err(refusal) => self.refusals.extend(refusal.reasons),
         }
+    }
+}
+
+fn moving(snapshot: &Snapshot, service: &Service) -> String {
+    match snapshot.placed.get(&service.key) {
+        Some(id) => format!("it goes to load balancer {id}, and leaves this one once it is served there"),
+        None => "it goes to another load balancer".to_owned(),
     }
 }
 

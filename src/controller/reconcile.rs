@@ -5,21 +5,23 @@
 
 mod removal;
 mod report;
+mod serving;
+
+pub(crate) use serving::candidates;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use portolan_core::claim::{ClaimWarning, Claimed, NotOurs};
-use portolan_core::class::{Class, Classes};
-use portolan_core::desire::{self, Desired, Settings, Warning, desire};
+use portolan_core::claim::NotOurs;
+use portolan_core::class::Classes;
+use portolan_core::desire::{Settings, Warning};
 use portolan_core::events::{self, Event};
-use portolan_core::provider::{Provider, Verdict as Finding};
+use portolan_core::provider::Verdict as Finding;
 use portolan_core::reason::{ConditionType, Reason};
-use portolan_core::record::{Record, Records, RecordsError};
-use portolan_core::refusal::Refusal;
+use portolan_core::record::{ClaimedBy, Record, RecordsError};
 use portolan_core::snapshot::{Service, Snapshot, Versioned};
-use portolan_core::status::{self, Findings, Status};
+use portolan_core::status::{self, Status};
 
 use crate::cluster::clock::Clock;
 use crate::cluster::error::{CallError, Failure};
@@ -28,10 +30,9 @@ use crate::cluster::finalizers::{self, Standard};
 use crate::cluster::queue::Verdict;
 use crate::cluster::records::ClusterRecords;
 use crate::cluster::status as status_writer;
-use crate::controller::decision::{Decision, decide};
+use crate::controller::decision::{Decision, Fate, Role, decide};
 use crate::controller::gate::{Gate, Stopped};
 use crate::controller::index::Written;
-use crate::controller::walk::walk;
 use crate::providers::{Providers, with_provider};
 
 /// How long to wait for the watch to show what somebody else wrote. Its event ends the wait; this is for an event that never
@@ -108,141 +109,101 @@ impl Reconciler {
 
 impl Pass<'_> {
     async fn run(&mut self) -> Result<Verdict, Interrupted> {
-        match decide(self.snapshot, &self.reconciler.classes) {
-            Decision::Nothing => Ok(Verdict::Forgotten),
-            Decision::Ignore(service, NotOurs::UnknownClass) => {
-                let class = service.object.class.as_deref().unwrap_or_default();
-                self.tell(&service, &[events::unknown_class(class)]).await;
-                Ok(Verdict::Forgotten)
-            }
-            Decision::Ignore(
-                _,
-                NotOurs::NotLoadBalancer
-                | NotOurs::NoClass
-                | NotOurs::ForeignClass
-                | NotOurs::Deleting
-                | NotOurs::NamespaceNotWatched,
-            ) => Ok(Verdict::Forgotten),
-            Decision::Unreadable(services) => {
-                for service in services {
-                    let balancer = &self.snapshot.id;
-                    tracing::warn!(%service, %balancer, "the Service cannot be read; its load balancer stays as it is");
+        let decision = decide(self.snapshot, &self.reconciler.classes);
+        for (service, role) in &decision.services {
+            match role {
+                Role::Stranger(NotOurs::UnknownClass) => {
+                    let class = service.object.class.as_deref().unwrap_or_default();
+                    self.tell(service, &[events::unknown_class(class)]).await;
                 }
-                Ok(Verdict::Done) // the watch tells when it can be, or is gone
+                Role::Kept(finding) => self.only(service, &[(ConditionType::Accepted, finding.clone())]).await?,
+                Role::Stranger(
+                    NotOurs::NotLoadBalancer
+                    | NotOurs::NoClass
+                    | NotOurs::ForeignClass
+                    | NotOurs::Deleting
+                    | NotOurs::NamespaceNotWatched,
+                )
+                | Role::Moving { .. }
+                | Role::Leaving(_)
+                | Role::Served(_) => {}
             }
-            Decision::RemoveOrphan(record) => self.remove(&record, None).await,
-            Decision::CleanUp(service, record, why) => self.clean_up(&service, record.as_deref(), why).await,
-            Decision::Keep(service, finding) => self.only(&service, &[(ConditionType::Accepted, finding)]).await,
-            Decision::Move(service, record, claimed, _) => {
-                let moved = self.give_up(&service, &record, &claimed).await;
-                self.told(&service, moved).await
+        }
+        for member in &decision.unreadable {
+            let (service, balancer) = (member.key(), &self.snapshot.id);
+            tracing::warn!(%service, %balancer, "the Service cannot be read; what was made for it stays as it is");
+        }
+        match &decision.fate {
+            Fate::Left => self.clean_up(&decision, None).await,
+            Fate::Removed(record) => self.clean_up(&decision, Some(record)).await,
+            Fate::Moved(record, _) => {
+                let moved = self.give_up(&decision, record).await;
+                self.told(&decision, moved).await
             }
-            Decision::Serve(service, record, claimed, class) => match self.reconciler.providers.of_class(&class) {
+            Fate::Served(class) => match self.reconciler.providers.of_class(class) {
                 Ok(provider) => {
-                    let served = with_provider!(provider, provider => {
-                        self.serve(&provider, service.clone(), record, &claimed, &class).await
-                    });
-                    self.told(&service, served).await
+                    let served = with_provider!(provider, provider => self.serve(&provider, &decision, class).await);
+                    self.told(&decision, served).await
                 }
                 Err(error) => {
-                    self.only(&service, &[(ConditionType::Accepted, Finding::no(error.reason, error.message))]).await
+                    let finding = (ConditionType::Accepted, Finding::no(error.reason, error.message));
+                    for (service, _) in decision.served() {
+                        self.only(service, std::slice::from_ref(&finding)).await?;
+                    }
+                    Ok(Verdict::Done)
                 }
             },
         }
     }
 
-    /// A failure to read or write our own marks is told on the Service from the second one on: nobody looks for it in a log.
+    /// A failure to read or write our own marks is told on the Services from the second one on: nobody looks for it in a log.
     async fn told(
         &mut self,
-        service: &Versioned<Service>,
+        decision: &Decision,
         result: Result<Verdict, Interrupted>,
     ) -> Result<Verdict, Interrupted> {
         if let Err(Interrupted::Failed(reason, _)) = &result
             && self.attempt > 0
         {
-            let programmed = Finding::no(Reason::RecordFailed, reason.clone());
-            // Should even this not be possible, the pass is repeated anyway.
-            if let Err(error) = self.only(service, &[(ConditionType::Programmed, programmed)]).await {
-                tracing::debug!(service = %service.object.key, ?error, "the failure is not on the Service's status");
+            for (service, _) in decision.served() {
+                let programmed = Finding::no(Reason::RecordFailed, reason.clone());
+                // Should even this not be possible, the pass is repeated anyway.
+                if let Err(error) = self.only(service, &[(ConditionType::Programmed, programmed)]).await {
+                    tracing::debug!(service = %service.object.key, ?error, "the failure is not on the Service's status");
+                }
             }
         }
         result
     }
 
     /// What another class of ours has made is removed, and what only that class marks goes before.
-    async fn give_up(
-        &mut self,
-        service: &Versioned<Service>,
-        record: &Record,
-        claimed: &Claimed,
-    ) -> Result<Verdict, Interrupted> {
-        let service = self.mark(service.clone(), Standard::of(claimed.by, Some(record))).await?;
-        match self.remove(record, Some(&service)).await? {
+    async fn give_up(&mut self, decision: &Decision, record: &Record) -> Result<Verdict, Interrupted> {
+        let mut served = Vec::new();
+        for (service, claimed) in decision.served() {
+            served.push(self.mark(service.clone(), claimed.by).await?);
+        }
+        let served: Vec<_> = served.iter().collect();
+        match self.remove(record, &served).await? {
             Verdict::Forgotten => Ok(Verdict::Again),
             verdict @ (Verdict::Done | Verdict::Again | Verdict::Retry | Verdict::WaitAtMost(_)) => Ok(verdict),
         }
     }
 
-    /// Serves a Service: desire, marks, plan, status.
-    async fn serve<P: Provider>(
-        &mut self,
-        provider: &P,
-        service: Versioned<Service>,
-        own: Option<Arc<Record>>,
-        claimed: &Claimed,
-        class: &Class,
-    ) -> Result<Verdict, Interrupted> {
-        let desired = desire(&desire::Input {
-            id: &self.snapshot.id,
-            class,
-            capabilities: provider.capabilities(),
-            service: &service.object,
-            slices: self.snapshot.slices_of(&service.object),
-            nodes: &self.snapshot.nodes,
-            settings: &self.reconciler.settings,
-            exists: own.is_some(),
-        });
-        let desired = match desired {
-            Ok(desired) => desired,
-            Err(refusal) => return self.refused(&service, own.is_some(), &refusal).await,
-        };
-        let service = self.mark(service, Standard::of(claimed.by, own.as_deref())).await?;
-        let mut record = self.record(&service.object, own, claimed, class, &desired).await?;
-        let walked =
-            walk(provider, Some(&desired.load_balancer), &mut record, &self.reconciler.records, self.gate).await;
-        self.written.push(Written::Record(Arc::new(record)));
-        let warnings: Vec<Warning> =
-            claimed.warnings.iter().map(ClaimWarning::warning).chain(desired.warnings.iter().cloned()).collect();
-        self.report(provider, &service, class, &desired, &warnings, walked).await
-    }
-
-    /// Nothing can be served. What exists stays, and so does what the status says of it.
-    async fn refused(
-        &mut self,
-        service: &Versioned<Service>,
-        exists: bool,
-        refusal: &Refusal,
-    ) -> Result<Verdict, Interrupted> {
-        let accepted = status::refused(refusal);
-        if exists {
-            return self.only(service, &[(ConditionType::Accepted, accepted)]).await;
-        }
-        let refused_ports: Vec<_> = refusal.reasons.iter().filter(|refused| refused.port.is_some()).cloned().collect();
-        let findings =
-            Findings { accepted, refused_ports: &refused_ports, warnings: &[], outcome: &status::nothing_requested() };
-        let status = status::status(&service.object, &findings, &self.reconciler.now());
-        self.write_status(service, &status, &[]).await?;
-        Ok(Verdict::Done)
+    /// The records of this instance that bear on the Services of the snapshot.
+    fn own_records(&self) -> impl Iterator<Item = &Arc<Record>> {
+        let records = self.snapshot.record.iter().chain(&self.snapshot.other_records);
+        records.filter(|record| record.belongs_to(&self.reconciler.classes.instance))
     }
 
     /// Puts our finalizer on, before anything else is written.
     async fn mark(
         &mut self,
         service: Versioned<Service>,
-        standard: Standard,
+        by: ClaimedBy,
     ) -> Result<Versioned<Service>, Interrupted> {
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
+        let standard = Standard::of(&service.object, by, self.own_records());
         Ok(match finalizers::ensure(client, &service, &classes.instance, standard).await? {
             None => service,
             Some(marked) => {
@@ -252,77 +213,14 @@ impl Pass<'_> {
         })
     }
 
-    /// Writes the record, before the first external effect; or brings it up to date.
-    async fn record(
-        &mut self,
-        service: &Service,
-        own: Option<Arc<Record>>,
-        claimed: &Claimed,
-        class: &Class,
-        desired: &Desired,
-    ) -> Result<Record, Interrupted> {
-        self.gate.check()?;
-        let wanted = |version, external| Record {
-            id: self.snapshot.id.clone(),
-            version,
-            instance: self.reconciler.classes.instance.clone(),
-            class: class.name.clone(),
-            aliases: class.aliases.clone(),
-            claimed_by: claimed.by,
-            provider: class.provider.clone(),
-            parameters: class.parameters.clone(),
-            members: desired.load_balancer.members.clone(),
-            external,
-        };
-        let records = &self.reconciler.records;
-        let stored = match own {
-            None => match records.create(&wanted(None, Default::default())).await {
-                Ok(created) => created,
-                Err(RecordsError::Exists(_)) => return Err(self.reread_record().await),
-                Err(error) => return Err(error.into()),
-            },
-            Some(own) => {
-                let wanted = wanted(own.version.clone(), own.external.clone());
-                if own.same_content(&wanted) {
-                    return Ok(wanted);
-                }
-                records.replace(&wanted).await?
-            }
-        };
-        tracing::debug!(service = %service.key, balancer = %stored.id, "record written");
-        self.written.push(Written::Record(Arc::new(stored.clone())));
-        Ok(stored)
-    }
-
-    /// The index has not seen a record that the server has: show it, and look again.
-    async fn reread_record(&mut self) -> Interrupted {
-        match self.reconciler.records.get(&self.snapshot.id).await {
-            Ok(Some(record)) if record.belongs_to(&self.reconciler.classes.instance) => {
-                self.written.push(Written::Record(Arc::new(record)));
-                Interrupted::Overtaken
-            }
-            Ok(Some(record)) => Interrupted::Failed(
-                format!(
-                    "record {} is in the way: it belongs to instance {:?}, but has a name of ours; delete it if nobody needs it",
-                    record.id,
-                    record.instance.as_str()
-                ),
-                None,
-            ),
-            Ok(None) => Interrupted::Overtaken,
-            Err(error) => error.into(),
-        }
-    }
-
     /// Puts findings on some conditions, and leaves everything else as it is.
     async fn only(
         &mut self,
         service: &Versioned<Service>,
         findings: &[(ConditionType, Finding)],
-    ) -> Result<Verdict, Interrupted> {
+    ) -> Result<(), Interrupted> {
         let status = status::only(&service.object, findings, &self.reconciler.now());
-        self.write_status(service, &status, &[]).await?;
-        Ok(Verdict::Done)
+        self.write_status(service, &status, &[]).await
     }
 
     /// Writes the status and tells its news; nothing if it is no news.
@@ -364,6 +262,12 @@ impl From<CallError> for Interrupted {
 
 impl From<RecordsError> for Interrupted {
     fn from(error: RecordsError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&RecordsError> for Interrupted {
+    fn from(error: &RecordsError) -> Self {
         match error {
             RecordsError::Exists(_) | RecordsError::Conflict(_) => Self::Overtaken,
             RecordsError::Unavailable(_) | RecordsError::Refused(_) => Self::Failed(error.to_string(), None),

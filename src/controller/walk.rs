@@ -102,7 +102,8 @@ async fn carry_out<P: Provider>(
     if let Err(stopped) = gate.check() {
         return Some(End::Stopped(stopped));
     }
-    let call = Call { id: record.id.clone(), members: record.members.clone(), external: record.external.clone() };
+    let members = record.members.iter().map(|joined| joined.member.clone()).collect();
+    let call = Call { id: record.id.clone(), members, external: record.external.clone() };
     let applied = within_deadline(step.name(), provider.apply(step, &call)).await.and_then(|result| result);
     let Applied { learned, wait } = match applied {
         Ok(applied) => applied,

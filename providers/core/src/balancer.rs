@@ -18,6 +18,11 @@ pub struct LoadBalancer {
     pub class: ClassName,
     /// The Services that it serves, in the order of joining.
     pub members: Vec<Member>,
+    /// Those of them of which nobody may change anything: paused, unreadable, or asking for what cannot be. What a provider has made for
+    /// them stays as it is, unless another member's port needs its place; and as long as there is one, so do scheme, source ranges
+    /// and addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Uid>,
     /// The families of its addresses, in the order of the Service.
     pub families: Vec<Family>,
     /// Addresses asked for by name, at most one a family. A provider gives these or none.

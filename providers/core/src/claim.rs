@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::class::{Class, Classes};
 use crate::desire::Warning;
-use crate::ids::{FINALIZER, Instance, LoadBalancerId};
+use crate::ids::{ClassName, FINALIZER, Instance};
 use crate::reason::{ConditionType, Reason};
 use crate::record::{ClaimedBy, Record};
 use crate::snapshot::{Service, ServiceType};
@@ -115,10 +115,8 @@ pub enum WasOurs {
 
 /// Decides whose a Service is. `records` are all records, of any instance, that name its UID.
 pub fn claim(service: &Service, records: &[&Record], classes: &Classes) -> Claim {
-    // A record that anybody else made for this Service, under another name, claims nothing.
-    let id = load_balancer_of(service, classes);
-    let own = records.iter().find(|record| record.belongs_to(&classes.instance) && record.id == id).copied();
-    let ours = own.is_some() || has_own_finalizer(service, &classes.instance);
+    let own = own_records(service, records, classes);
+    let ours = !own.is_empty() || has_own_finalizer(service, &classes.instance);
     let unless_ours = |why, not_ours| if ours { Claim::WasOurs(why) } else { Claim::NotOurs(not_ours) };
 
     if service.deleting {
@@ -137,7 +135,7 @@ pub fn claim(service: &Service, records: &[&Record], classes: &Classes) -> Claim
     if !classes.watches(&service.key.namespace) {
         return Claim::NotOurs(NotOurs::NamespaceNotWatched);
     }
-    let Some((standing, by, warnings)) = standing(service, own, classes) else {
+    let Some((home, by, warnings)) = home(service, &own, classes) else {
         return unless_ours(
             WasOurs::HandedOver,
             match &service.class {
@@ -150,50 +148,95 @@ pub fn claim(service: &Service, records: &[&Record], classes: &Classes) -> Claim
     let standing = match records.iter().find(|record| record.instance != classes.instance) {
         Some(foreign) => Standing::OtherInstance(foreign.instance.clone()),
         None if is_paused(service) => Standing::Paused,
-        None => standing,
+        None => match home {
+            Home::Class(class) => Standing::Serve(class),
+            Home::Vanished(class) => Standing::ClassNotConfigured { class },
+        },
     };
     Claim::Claimed(Claimed { standing, by, warnings })
 }
 
+/// The records by which this instance serves the Service. One that anybody else made for it, under another name, claims nothing.
+pub fn own_records<'a>(service: &Service, records: &[&'a Record], classes: &Classes) -> Vec<&'a Record> {
+    let alone = classes.instance.load_balancer_of(&service.uid);
+    let is_own = |record: &&&Record| {
+        record.belongs_to(&classes.instance) && (record.id == alone || record.is_share_of(&classes.instance))
+    };
+    records.iter().filter(is_own).copied().collect()
+}
+
+/// The class whose load balancer a Service wants: none if it is not ours to serve.
+pub fn class_of(service: &Service, records: &[&Record], classes: &Classes) -> Option<ClassName> {
+    let live = service.service_type == ServiceType::LoadBalancer && !service.deleting;
+    if !live || !classes.watches(&service.key.namespace) {
+        return None;
+    }
+    let own = own_records(service, records, classes);
+    home(service, &own, classes).map(|(home, _, _)| match home {
+        Home::Class(class) => class.name.clone(),
+        Home::Vanished(class) => {
+            let record = own.iter().find(|record| record.answers_to(&class));
+            record.map_or_else(|| ClassName::new(class.clone()), |record| record.class.clone())
+        }
+    })
+}
+
+/// The class of a record by the name that the configuration has for it now.
+pub fn current_class(record: &Record, classes: &Classes) -> ClassName {
+    let names = std::iter::once(record.class.as_str()).chain(record.aliases.iter().map(String::as_str));
+    let now = names.filter_map(|name| classes.named(name)).next();
+    now.map_or_else(|| record.class.clone(), |class| class.name.clone())
+}
+
+/// Where a Service belongs.
+enum Home {
+    Class(Arc<Class>),
+    /// A class by this name has served it, and is in the configuration no more.
+    Vanished(String),
+}
+
 /// The class that a live LoadBalancer Service comes to; none if it is not for us.
-fn standing(
+fn home(
     service: &Service,
-    own: Option<&Record>,
+    own: &[&Record],
     classes: &Classes,
-) -> Option<(Standing, ClaimedBy, Vec<ClaimWarning>)> {
+) -> Option<(Home, ClaimedBy, Vec<ClaimWarning>)> {
     match &service.class {
         Some(value) => match classes.named(value) {
-            Some(class) => Some((Standing::Serve(class.clone()), ClaimedBy::Class, Vec::new())),
+            Some(class) => Some((Home::Class(class.clone()), ClaimedBy::Class, Vec::new())),
             None => own
-                .filter(|record| record.claimed_by == ClaimedBy::Class && record.answers_to(value))
-                .map(|_| (Standing::ClassNotConfigured { class: value.clone() }, ClaimedBy::Class, Vec::new())),
+                .iter()
+                .find(|record| {
+                    record.claimed_by(&service.uid) == Some(ClaimedBy::Class) && record.answers_to(value)
+                })
+                .map(|_| (Home::Vanished(value.clone()), ClaimedBy::Class, Vec::new())),
         },
-        None => sticky(service, own, classes).or_else(|| fresh(service, classes)),
+        None => own.iter().find_map(|record| sticky(service, record, classes)).or_else(|| fresh(service, classes)),
     }
 }
 
 /// A Service without class that is not ours yet.
-fn fresh(service: &Service, classes: &Classes) -> Option<(Standing, ClaimedBy, Vec<ClaimWarning>)> {
+fn fresh(service: &Service, classes: &Classes) -> Option<(Home, ClaimedBy, Vec<ClaimWarning>)> {
     match type_annotation(service) {
         TypeAnnotation::Ours => {
             let by_annotation = classes.by_type_annotation();
-            by_annotation.map(|class| (Standing::Serve(class.clone()), ClaimedBy::TypeAnnotation, Vec::new()))
+            by_annotation.map(|class| (Home::Class(class.clone()), ClaimedBy::TypeAnnotation, Vec::new()))
         }
         TypeAnnotation::Absent | TypeAnnotation::Other => None,
     }
-    .or_else(|| classes.default_class().map(|class| (Standing::Serve(class.clone()), ClaimedBy::Default, Vec::new())))
+    .or_else(|| classes.default_class().map(|class| (Home::Class(class.clone()), ClaimedBy::Default, Vec::new())))
 }
 
 /// Once claimed, a Service without class stays with its record's class; only a value that names another controller hands it
 /// over.
 fn sticky(
     service: &Service,
-    own: Option<&Record>,
+    record: &Record,
     classes: &Classes,
-) -> Option<(Standing, ClaimedBy, Vec<ClaimWarning>)> {
-    let record = own?;
+) -> Option<(Home, ClaimedBy, Vec<ClaimWarning>)> {
     let mut warnings = Vec::new();
-    match record.claimed_by {
+    let by = record.claimed_by(&service.uid)?;
+    match by {
         // The Service named a class, has been through another type, and names none now: that is a fresh start.
         ClaimedBy::Class => return None,
         ClaimedBy::Default => {
@@ -208,11 +251,11 @@ fn sticky(
             TypeAnnotation::Other => return None,
         },
     }
-    let standing = match classes.named(record.class.as_str()) {
-        Some(class) => Standing::Serve(class.clone()),
-        None => Standing::ClassNotConfigured { class: record.class.as_str().to_owned() },
+    let home = match classes.named(record.class.as_str()) {
+        Some(class) => Home::Class(class.clone()),
+        None => Home::Vanished(record.class.as_str().to_owned()),
     };
-    Some((standing, record.claimed_by, warnings))
+    Some((home, by, warnings))
 }
 
 fn is_paused(service: &Service) -> bool {
@@ -246,11 +289,6 @@ pub fn has_own_finalizer(service: &Service, instance: &Instance) -> bool {
 pub fn has_own_conditions(service: &Service) -> bool {
     let is_ours = |name: &str| ConditionType::ALL.iter().any(|condition| condition.name() == name);
     service.conditions.iter().any(|condition| is_ours(&condition.condition_type))
-}
-
-/// The load balancer that a Service is served by as long as it is ours.
-pub fn load_balancer_of(service: &Service, classes: &Classes) -> LoadBalancerId {
-    classes.instance.load_balancer_of(&service.uid)
 }
 
 #[cfg(test)]

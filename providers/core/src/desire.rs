@@ -9,20 +9,25 @@ pub mod nodes;
 pub mod ports;
 pub mod ranges;
 pub mod scheme;
+pub mod whole;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::balancer::{Listener, LoadBalancer, Member};
+use crate::balancer::{Family, Listener, LoadBalancer, Member, NodeTarget, Scheme, SourceRanges};
 use crate::capabilities::Capabilities;
 use crate::class::Class;
 use crate::desire::scheme::InternalAnnotations;
 use crate::ids::{LoadBalancerId, Uid};
 use crate::reason::Reason;
 use crate::refusal::{Refusal, Refused};
+use crate::share::{self, Consents};
 use crate::snapshot::{Node, Service, Slice};
+
+use whole::Whole;
 
 /// Settings of the configuration that bear on every load balancer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,28 +47,43 @@ pub struct Input<'a> {
     pub class: &'a Class,
     /// What the provider can do.
     pub capabilities: &'a Capabilities,
-    /// The Service, claimed.
-    pub service: &'a Service,
-    /// Its slices, by name.
-    pub slices: &'a [Arc<Slice>],
+    /// The Services, in the order of joining.
+    pub candidates: &'a [Candidate<'a>],
     /// All nodes, by name.
     pub nodes: &'a [Arc<Node>],
     /// The configuration's settings.
     pub settings: &'a Settings,
-    /// The load balancer exists already: it has a record.
-    pub exists: bool,
+    /// What the Namespaces say.
+    pub consents: &'a Consents,
 }
 
-/// What is to be built, and what of the spec is not.
+/// A Service that may be behind the load balancer.
+#[derive(Clone, Debug)]
+pub struct Candidate<'a> {
+    /// The Service's identity.
+    pub member: Member,
+    /// What it says; none if nobody can read it.
+    pub service: Option<&'a Service>,
+    /// Its slices, by name.
+    pub slices: &'a [Arc<Slice>],
+    /// It has joined: the record names it.
+    pub joined: bool,
+    /// Nothing of it may be changed, see [`LoadBalancer::held`].
+    pub held: bool,
+}
+
+/// What is to be built, and what is not.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Desired {
-    /// What is to be built.
+    /// What is to be built. Without members: nothing.
     pub load_balancer: LoadBalancer,
-    /// Ports that are not, by Service, in the order of the spec.
+    /// Services of which nothing can be served, and nothing is changed.
+    pub refused: BTreeMap<Uid, Refusal>,
+    /// Ports that are not built, by Service, in the order of the spec.
     pub refused_ports: BTreeMap<Uid, Vec<Refused>>,
     /// What a person should know; nothing is refused for it.
-    pub warnings: Vec<Warning>,
+    pub warnings: BTreeMap<Uid, Vec<Warning>>,
 }
 
 /// Something that a person should know.
@@ -75,12 +95,67 @@ pub struct Warning {
     pub message: String,
 }
 
-/// Decides what the load balancer looks like. `Err` means that nothing of it can be served, and nothing is changed.
+/// Decides what the load balancer looks like.
 ///
-/// Refused ports are left out. If all of them are refused, nothing is built; a load balancer that exists keeps its address and
-/// loses its listeners, because a port that the spec no longer has must not stay open.
-pub fn desire(input: &Input<'_>) -> Result<Desired, Refusal> {
-    let service = input.service;
+/// Refused ports are left out. If all ports of a Service are refused, nothing of it is built; one that has joined keeps its address and
+/// loses its listeners, because a port that the spec no longer has must not stay open. A Service that is refused as a whole and has
+/// joined is held: what exists of it stays.
+pub fn desire(input: &Input<'_>) -> Desired {
+    let mut whole = Whole::default();
+    let mut served: Vec<Want<'_>> = Vec::new();
+    let mut refused = BTreeMap::new();
+    for candidate in input.candidates {
+        match candidate.service.filter(|_| !candidate.held).map(|service| want(input, candidate, service, &whole)) {
+            Some(Ok(want)) => {
+                whole.admit(candidate, &want);
+                served.push(want);
+            }
+            Some(Err(refusal)) => {
+                refused.insert(candidate.member.uid.clone(), refusal);
+                if candidate.joined {
+                    whole.hold(candidate, input.capabilities);
+                }
+            }
+            None => whole.hold(candidate, input.capabilities),
+        }
+    }
+
+    let nodes = nodes::eligible(input.nodes, &whole.families, input.settings);
+    let mut listeners: Vec<Listener> = served.iter().flat_map(|want| want.listeners(&nodes, &whole.families)).collect();
+    listeners.sort_by_key(|listener| listener.key);
+    let (mut refused_ports, mut warnings) = (BTreeMap::new(), BTreeMap::new());
+    for Want { service, refused_ports: ports, warnings: own, .. } in served {
+        let own: Vec<Warning> = own.into_iter().chain(whole.warnings(service, input.consents)).collect();
+        if !ports.is_empty() {
+            refused_ports.insert(service.uid.clone(), ports);
+        }
+        if !own.is_empty() {
+            warnings.insert(service.uid.clone(), own);
+        }
+    }
+    Desired { load_balancer: whole.load_balancer(input, listeners, nodes), refused, refused_ports, warnings }
+}
+
+/// What one Service asks for.
+#[derive(Clone, Debug)]
+struct Want<'a> {
+    service: &'a Service,
+    slices: &'a [Arc<Slice>],
+    families: Vec<Family>,
+    requested: Vec<IpAddr>,
+    scheme: Option<Scheme>,
+    source_ranges: SourceRanges,
+    served: Vec<ports::Served<'a>>,
+    refused_ports: Vec<Refused>,
+    warnings: Vec<Warning>,
+}
+
+fn want<'a>(
+    input: &Input<'a>,
+    candidate: &Candidate<'a>,
+    service: &'a Service,
+    whole: &Whole,
+) -> Result<Want<'a>, Refusal> {
     let mut refused: Vec<Refused> =
         service.defects.iter().map(|defect| Refused::whole(Reason::InvalidSpec, defect.clone())).collect();
     let mut warnings = Vec::new();
@@ -91,39 +166,23 @@ pub fn desire(input: &Input<'_>) -> Result<Desired, Refusal> {
         scheme::scheme(service, input.capabilities, &input.settings.internal_annotations, &mut refused, &mut warnings);
     let source_ranges = ranges::source_ranges(service, input.capabilities, &mut refused);
     affinity(service, input.capabilities, &mut refused);
-    sharing(service, &mut refused);
-    let (served, refused_ports) = ports::judge(service, input.capabilities);
-    if !refused.is_empty() || (served.is_empty() && !input.exists) {
-        refused.extend(refused_ports);
+    sharing(service, input.capabilities, &mut refused);
+    let (served, refused_ports) = ports::judge(service, input.capabilities, whole.protocol());
+    let slices = candidate.slices;
+    let want = Want { service, slices, families, requested, scheme, source_ranges, served, refused_ports, warnings };
+    refused.extend(whole.conflicts(candidate, &want, input));
+    if !refused.is_empty() || (want.served.is_empty() && !candidate.joined) {
+        refused.extend(want.refused_ports);
         return Err(Refusal { reasons: refused });
     }
+    Ok(want)
+}
 
-    let nodes = nodes::eligible(input.nodes, &families, input.settings);
-    let usable = endpoints::Usable::new(service, input.slices, &families);
-    let mut listeners: Vec<Listener> =
-        served.iter().map(|port| ports::listener(service, port, &nodes, &usable)).collect();
-    listeners.sort_by_key(|listener| listener.key);
-
-    Ok(Desired {
-        load_balancer: LoadBalancer {
-            id: input.id.clone(),
-            class: input.class.name.clone(),
-            members: vec![member(service)],
-            families,
-            requested,
-            scheme,
-            listeners,
-            source_ranges,
-            nodes,
-            published: addresses::published(service),
-        },
-        refused_ports: if refused_ports.is_empty() {
-            BTreeMap::new()
-        } else {
-            BTreeMap::from([(service.uid.clone(), refused_ports)])
-        },
-        warnings,
-    })
+impl Want<'_> {
+    fn listeners(&self, nodes: &[NodeTarget], families: &[Family]) -> Vec<Listener> {
+        let usable = endpoints::Usable::new(self.service, self.slices, families);
+        self.served.iter().map(|port| ports::listener(self.service, port, nodes, &usable)).collect()
+    }
 }
 
 /// A Service as a member of its load balancer.
@@ -141,16 +200,19 @@ fn affinity(service: &Service, capabilities: &Capabilities, refused: &mut Vec<Re
     }
 }
 
-/// The annotation that asks to share a load balancer.
-pub const SHARE_ANNOTATION: &str = "portolan.dev/share";
-
-/// Sharing is a later step: refused by name, so that nobody waits for it in silence.
-fn sharing(service: &Service, refused: &mut Vec<Refused>) {
-    if service.annotations.contains_key(SHARE_ANNOTATION) {
-        refused.push(Refused::whole(
+/// Sharing by capability: an address of one's own is not what was asked for.
+fn sharing(service: &Service, capabilities: &Capabilities, refused: &mut Vec<Refused>) {
+    match share::asked(service) {
+        None => {}
+        Some(Err(problem)) => refused.push(Refused::whole(Reason::InvalidAnnotation, problem)),
+        Some(Ok(_)) if capabilities.sharing => {}
+        Some(Ok(_)) => refused.push(Refused::whole(
             Reason::SharingNotSupported,
-            format!("annotation {SHARE_ANNOTATION}: sharing is not available in this version; remove the annotation"),
-        ));
+            format!(
+                "annotation {}: this provider gives each Service a load balancer of its own; remove it",
+                share::SHARE_ANNOTATION
+            ),
+        )),
     }
 }
 

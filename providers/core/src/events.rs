@@ -45,6 +45,11 @@ pub fn deleted() -> Event {
     Event::new(EventType::Normal, "DeletedLoadBalancer", "Deleted load balancer")
 }
 
+/// A Service has left a load balancer that others go on sharing.
+pub fn left_share() -> Event {
+    Event::new(EventType::Normal, "DeletedLoadBalancer", "Removed from the shared load balancer")
+}
+
 /// The class begins with our prefix but is nobody's.
 pub fn unknown_class(class: &str) -> Event {
     Event::new(

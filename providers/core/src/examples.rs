@@ -10,7 +10,7 @@ use crate::balancer::{Family, PortKey, Protocol};
 use crate::capabilities::Capabilities;
 use crate::class::Class;
 use crate::ids::{ClassName, Instance, LoadBalancerId, NodeName, ProviderName, ServiceKey, Uid};
-use crate::record::{ClaimedBy, Record};
+use crate::record::{ClaimedBy, Joined, Record};
 use crate::snapshot::{
     Endpoint, FamilyPolicy, Node, Service, ServicePort, ServiceType, Slice, SliceName, SlicePort, TrafficPolicy,
 };
@@ -83,10 +83,10 @@ pub fn record(service: &Service, class: &str) -> Record {
         instance,
         class: ClassName::new(class),
         aliases: Vec::new(),
-        claimed_by: ClaimedBy::Class,
+        share: None,
         provider: ProviderName::new("mock"),
         parameters: Value::Null,
-        members: vec![crate::desire::member(service)],
+        members: vec![Joined { member: crate::desire::member(service), claimed_by: ClaimedBy::Class }],
         external: BTreeMap::new(),
     }
 }

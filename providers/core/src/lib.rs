@@ -18,6 +18,7 @@
 //! | addresses and families | [`desire::addresses`] |
 //! | source ranges | [`desire::ranges`] |
 //! | internal or public | [`desire::scheme`] |
+//! | which Services share a load balancer | [`share`]; on what terms: [`desire::whole`] |
 //! | status, conditions | [`status`]; their reasons: [`reason`] |
 //! | what a provider is, and the laws it keeps | [`provider`], `conformance` (feature `testing`) |
 
@@ -40,5 +41,6 @@ pub mod desire;
 pub mod events;
 #[cfg(any(test, feature = "testing"))]
 pub mod examples;
+pub mod share;
 pub mod status;
 pub mod time;

@@ -108,8 +108,14 @@ reasons! {
     RequestedAddressNotSupported,
     /// A requested address cannot be read, or does not fit the Service's families.
     InvalidRequestedAddress,
-    /// Sharing a load balancer between Services is not available here.
+    /// The provider gives each Service a load balancer of its own.
     SharingNotSupported,
+    /// The Service asks to share a load balancer, and contradicts a Service that was there before it: in a port, or in what belongs to the whole. The message names the key.
+    ShareConflict,
+    /// A Warning: the Namespaces of two Services that share a load balancer do not both list each other any more. Nobody is moved for it.
+    ShareConsentWithdrawn,
+    /// A Warning: of another Service on the same load balancer nothing may be changed, because it is paused or asks for what cannot be. What belongs to the whole stays as it is until that is over.
+    ShareHeld,
     // AddressAssigned
     /// The load balancer has its address.
     Assigned,
@@ -170,7 +176,10 @@ impl Reason {
             | Self::SchemeConflict
             | Self::RequestedAddressNotSupported
             | Self::InvalidRequestedAddress
-            | Self::SharingNotSupported => ConditionType::Accepted,
+            | Self::SharingNotSupported
+            | Self::ShareConflict
+            | Self::ShareConsentWithdrawn
+            | Self::ShareHeld => ConditionType::Accepted,
             Self::Assigned
             | Self::AddressPending
             | Self::NotRequested

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::balancer::Member;
 use crate::ids::{ClassName, Instance, LoadBalancerId, ProviderName, ResourceVersion, Uid};
+use crate::share::Share;
 
 /// The record of one load balancer.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,16 +24,25 @@ pub struct Record {
     pub class: ClassName,
     /// The class's aliases at that time: they tell a Service of a class that has vanished from one that was handed over.
     pub aliases: Vec<String>,
-    /// How the Service came to that class.
-    pub claimed_by: ClaimedBy,
+    /// The share that it serves; none for a Service's own.
+    pub share: Option<Share>,
     /// The provider.
     pub provider: ProviderName,
     /// The provider's parameters: with them the load balancer can be removed although its class is no longer configured.
     pub parameters: Value,
     /// The Services it serves, in the order of joining.
-    pub members: Vec<Member>,
+    pub members: Vec<Joined>,
     /// External identifiers that steps have taught us.
     pub external: BTreeMap<String, String>,
+}
+
+/// A Service that has joined a load balancer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// The Service.
+    pub member: Member,
+    /// How it came to the class.
+    pub claimed_by: ClaimedBy,
 }
 
 /// How a Service came to its class.
@@ -49,7 +59,12 @@ pub enum ClaimedBy {
 impl Record {
     /// The record names this Service.
     pub fn names(&self, uid: &Uid) -> bool {
-        self.members.iter().any(|member| &member.uid == uid)
+        self.members.iter().any(|joined| &joined.member.uid == uid)
+    }
+
+    /// How this Service came to the class; none if the record does not name it.
+    pub fn claimed_by(&self, uid: &Uid) -> Option<ClaimedBy> {
+        self.members.iter().find(|joined| &joined.member.uid == uid).map(|joined| joined.claimed_by)
     }
 
     /// It is this Portolan's.

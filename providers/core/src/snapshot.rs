@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::ids::{LoadBalancerId, ResourceVersion, ServiceKey};
 use crate::record::Record;
+use crate::share::{Consents, ShareWith};
 
 /// An object together with the version it was read at.
 #[derive(Clone, Debug)]
@@ -26,6 +27,15 @@ pub struct Versioned<T> {
     pub object: Arc<T>,
 }
 
+/// A Namespace: what its owner says about sharing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// Its name.
+    pub name: String,
+    /// With whom its Services may share.
+    pub share_with: ShareWith,
+}
+
 /// All that one pass over one load balancer reads: immutable, taken at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -33,6 +43,10 @@ pub struct Snapshot {
     pub id: LoadBalancerId,
     /// Every Service that names this load balancer now, or that its record names; by key.
     pub services: BTreeMap<ServiceKey, Versioned<Service>>,
+    /// The load balancer to which each of those Services belongs now.
+    pub placed: BTreeMap<ServiceKey, LoadBalancerId>,
+    /// What the Namespaces of those Services say; empty if all are in one.
+    pub consents: Consents,
     /// The slices of those Services, by name.
     pub slices: BTreeMap<ServiceKey, Vec<Arc<Slice>>>,
     /// All Nodes, by name.

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::balancer::Published;
-use crate::desire::Warning;
+use crate::balancer::{Family, LoadBalancer, Published};
+use crate::desire::{Warning, addresses};
 use crate::provider::{Outcome, Verdict};
 use crate::reason::{ConditionType, PORTS_ERROR, Reason};
 use crate::refusal::{Refusal, Refused};
@@ -102,6 +102,40 @@ pub fn only(service: &Service, findings: &[(ConditionType, Verdict)], now: &str)
         set(&mut conditions, condition_type.name(), verdict.status, verdict.reason.code(), &verdict.message, now);
     }
     Status { ingress: service.ingress.clone(), conditions }
+}
+
+/// The status of a Service of which nothing is changed although it asks for a change: what the load balancer has to say, and the ports
+/// as they were told last.
+pub fn kept(service: &Service, accepted: Verdict, outcome: &Outcome, now: &str) -> Status {
+    let findings = [
+        (ConditionType::Accepted, accepted),
+        (ConditionType::AddressAssigned, outcome.assigned.clone()),
+        (ConditionType::Programmed, outcome.programmed.clone()),
+        (ConditionType::Reachable, outcome.reachable.clone()),
+    ];
+    let mut status = only(service, &findings, now);
+    let mut published = outcome.published.clone();
+    published.sort();
+    if addresses::published(service) != published {
+        status.ingress = ingress(service, &outcome.published, &[]);
+    }
+    status
+}
+
+/// What the outcome of a whole load balancer means for one of its Services: addresses in its own order of families, and whether anybody
+/// answers at its own ports.
+pub fn of_member(service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> Outcome {
+    let mut own = outcome.clone();
+    own.published.sort_by_key(|published| match published {
+        Published::Ip { ip, mode: _ } => service.families.iter().position(|family| *family == Family::of(*ip)),
+        Published::Hostname { .. } => None,
+    });
+    let mut listeners = whole.listeners.iter().filter(|listener| listener.service == service.uid).peekable();
+    let nobody_answers = listeners.peek().is_some() && !listeners.any(|listener| listener.has_endpoints);
+    if whole.members.len() > 1 && outcome.reachable.status == ConditionStatus::True && nobody_answers {
+        own.reachable = Verdict::no(Reason::NoEndpoints, "no port has an endpoint that can take traffic");
+    }
+    own
 }
 
 /// The conditions of a Service that is not ours any more: those of others. `handed_over`: the standard condition belongs to the

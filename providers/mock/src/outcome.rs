@@ -7,7 +7,7 @@ use portolan_core::provider::{Outcome, Verdict, Wait};
 use portolan_core::reason::Reason;
 
 use crate::parameters::{Parameters, Publish};
-use crate::plan::{canonical, publishable, target};
+use crate::plan::{canonical, publishable, target, with_held};
 use crate::state::{Balancer, Drain, Generation, Readiness, State};
 use crate::stored::not_ours;
 
@@ -31,7 +31,7 @@ pub fn outcome(parameters: &Parameters, desired: Option<&LoadBalancer>, observed
                 ..nothing(Verdict::no(Reason::AddressPending, message), "")
             }
         }
-        State::Ours(balancer) => of(parameters, desired, balancer),
+        State::Ours(balancer) => of(parameters, &with_held(canonical(desired), balancer), balancer),
     }
 }
 
@@ -103,9 +103,8 @@ fn assigned(parameters: &Parameters, desired: &LoadBalancer, target: Option<&Gen
 }
 
 fn programmed(desired: &LoadBalancer, balancer: &Balancer, target: Option<&Generation>) -> Verdict {
-    let desired = canonical(desired);
     let as_desired = |target: &Generation| {
-        has_addresses(&desired, target)
+        has_addresses(desired, target)
             && target.listeners == desired.listeners
             && balancer.source_ranges == desired.source_ranges
             && balancer.nodes == desired.nodes

@@ -30,7 +30,10 @@ pub fn plan(parameters: &Parameters, desired: Option<&LoadBalancer>, observed: &
         }
         (Some(desired), State::Absent) => towards(parameters, &canonical(desired), None, &[]),
         (Some(desired), State::Claims { addresses }) => towards(parameters, &canonical(desired), None, addresses),
-        (Some(desired), State::Ours(balancer)) => towards(parameters, &canonical(desired), Some(balancer), &[]),
+        (Some(desired), State::Ours(balancer)) => {
+            let desired = with_held(canonical(desired), balancer);
+            towards(parameters, &desired, Some(balancer), &[])
+        }
     };
     Ok(Plan { steps })
 }
@@ -55,6 +58,39 @@ pub(crate) fn canonical(desired: &LoadBalancer) -> LoadBalancer {
             Targets::Pods { endpoints } => endpoints.sort_unstable(),
         }
     }
+    desired
+}
+
+/// The same with what may not be changed as it is: the listeners of those who are held, and as long as anybody is, scheme, source ranges
+/// and addresses; and everything, if all are.
+pub(crate) fn with_held(mut desired: LoadBalancer, balancer: &Balancer) -> LoadBalancer {
+    if desired.held.is_empty() {
+        return desired;
+    }
+    let current = balancer
+        .generations
+        .iter()
+        .filter(|generation| !generation.is_leaving())
+        .max_by_key(|generation| (generation.is_among(&desired.published), Reverse(generation.number)));
+    let Some(current) = current else { return desired };
+    desired.scheme = Some(current.scheme);
+    desired.requested = Vec::new();
+    desired.source_ranges = balancer.source_ranges.clone();
+    let mut families: Vec<Family> = current.addresses.keys().copied().collect();
+    families.sort_by_key(|family| desired.families.iter().position(|wanted| wanted == family));
+    if !families.is_empty() {
+        desired.families = families;
+    }
+    if desired.held.len() == desired.members.len() {
+        desired.nodes.clone_from(&balancer.nodes);
+    }
+    for listener in &current.listeners {
+        let is_free = desired.listeners.iter().all(|other| other.key != listener.key);
+        if is_free && desired.held.contains(&listener.service) {
+            desired.listeners.push(listener.clone());
+        }
+    }
+    desired.listeners.sort_by_key(|listener| listener.key);
     desired
 }
 

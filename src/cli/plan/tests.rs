@@ -87,6 +87,7 @@ fn server(services: Value) -> Client {
             let (status, body) = match request.uri().path().rsplit('/').next() {
                 Some("services") => (200, services.clone()),
                 Some("endpointslices") => (200, list("EndpointSliceList", json!([]))),
+                Some("namespaces") => (200, list("NamespaceList", json!([]))),
                 Some("nodes") => (200, list("NodeList", json!([{"metadata": {"name": "n"}, "spec": 5}]))),
                 _ => (
                     404,

@@ -6,7 +6,6 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use portolan_core::ids::{ClassName, Instance, ProviderName, ResourceVersion};
-use portolan_core::record::ClaimedBy;
 use serde_json::{Value, json};
 
 use super::*;
@@ -44,7 +43,7 @@ fn record(version: Option<&str>) -> Record {
         instance: Instance::default(),
         class: ClassName::new("portolan.dev/mock"),
         aliases: Vec::new(),
-        claimed_by: ClaimedBy::Class,
+        share: None,
         provider: ProviderName::new("mock"),
         parameters: json!({}),
         members: vec![],

@@ -82,6 +82,7 @@ fn short(observed: Observed) -> String {
         Observed::Slice(event) => of(event),
         Observed::Node(event) => of(event),
         Observed::Record(event) => of(event),
+        Observed::Namespace(event) => of(event),
     }
 }
 
@@ -195,7 +196,11 @@ async fn a_condition_that_go_wrote_without_a_time_makes_no_service_unreadable() 
         .filter_map(|observed| async {
             match observed {
                 Observed::Service(Event::InitApply(service) | Event::Apply(service)) => Some(service),
-                Observed::Service(_) | Observed::Slice(_) | Observed::Node(_) | Observed::Record(_) => None,
+                Observed::Service(_)
+                | Observed::Slice(_)
+                | Observed::Node(_)
+                | Observed::Record(_)
+                | Observed::Namespace(_) => None,
             }
         })
         .take(2)

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use portolan_core::class::{Class, Classes};
+use portolan_core::class::Class;
 use portolan_core::desire::Settings;
-use portolan_core::ids::{LoadBalancerId, ProviderName};
+use portolan_core::ids::{ProviderName, ServiceKey};
 use portolan_mock::clock::Millis;
 use portolan_mock::{Mock, Parameters, Store, faults};
 use serde_json::Value;
@@ -243,15 +243,15 @@ impl Lab {
     async fn plans(&self) -> Vec<Preview> {
         let classes = &self.configuration.classes;
         let mut index = Index::new(classes.clone());
-        let mut ids: Vec<LoadBalancerId> = Vec::new();
+        let mut services = Vec::new();
         for observed in self.server.everything() {
-            ids.extend(id(&observed, classes).filter(|id| !ids.contains(id)));
+            services.extend(service_key(&observed));
             index.observe(observed, &mut Dirty::new());
         }
         let providers = self.providers();
         let mut plans = Vec::new();
-        for id in ids {
-            plans.push(preview(&index.snapshot(&id), classes, &self.settings(), &providers).await);
+        for id in index.everything(&services) {
+            plans.extend(preview(&index.snapshot(&id), classes, &self.settings(), &providers).await);
         }
         plans
     }
@@ -261,14 +261,11 @@ impl Lab {
     }
 }
 
-/// The load balancer that an object makes one look at.
-fn id(observed: &Observed, classes: &Classes) -> Option<LoadBalancerId> {
+/// The Service that was observed.
+fn service_key(observed: &Observed) -> Option<ServiceKey> {
     use crate::controller::index::Event::InitApply;
-    if let Observed::Service(InitApply(service)) = observed {
-        return Some(portolan_core::claim::load_balancer_of(&service.object, classes));
-    }
-    let Observed::Record(InitApply(record)) = observed else { return None };
-    (record.instance == classes.instance).then(|| record.id.clone())
+    let Observed::Service(InitApply(service)) = observed else { return None };
+    Some(service.object.key.clone())
 }
 
 /// The mock's clock, moved by the runtime's.

@@ -43,7 +43,7 @@ impl Name {
     }
 
     fn of(kind: &str, namespace: &str, name: &str) -> Self {
-        let namespaced = !matches!(kind, "Node" | "LoadBalancerRecord");
+        let namespaced = !matches!(kind, "Node" | "Namespace" | "LoadBalancerRecord");
         Self::new(kind, if namespaced { namespace } else { "" }, name)
     }
 }
@@ -376,6 +376,7 @@ impl Stored {
             Observed::Slice(Event::Init),
             Observed::Node(Event::Init),
             Observed::Record(Event::Init),
+            Observed::Namespace(Event::Init),
         ];
         all.extend(self.objects.iter().filter_map(|(name, object)| observed(name, object, false)).map(listed));
         all.extend([
@@ -383,6 +384,7 @@ impl Stored {
             Observed::Slice(Event::InitDone),
             Observed::Node(Event::InitDone),
             Observed::Record(Event::InitDone),
+            Observed::Namespace(Event::InitDone),
         ]);
         all
     }
@@ -434,6 +436,15 @@ fn observed(name: &Name, object: &Value, gone: bool) -> Option<Observed> {
             let event = if gone { Event::Delete(name, version) } else { Event::Apply(Arc::new(project::node(node))) };
             Some(Observed::Node(event))
         }
+        "Namespace" => {
+            let namespace: k8s_openapi::api::core::v1::Namespace = serde_json::from_value(object).unwrap();
+            let version = project::version(&namespace.metadata);
+            Some(Observed::Namespace(if gone {
+                Event::Delete(name.name.clone(), version)
+            } else {
+                Event::Apply(Arc::new(project::namespace(namespace)))
+            }))
+        }
         "LoadBalancerRecord" => {
             let stored: LoadBalancerRecord = serde_json::from_value(object).unwrap();
             let version = ResourceVersion::new(stored.metadata.resource_version.clone().unwrap_or_default());
@@ -458,6 +469,7 @@ fn listed(observed: Observed) -> Observed {
         Observed::Slice(event) => Observed::Slice(listed(event)),
         Observed::Node(event) => Observed::Node(listed(event)),
         Observed::Record(event) => Observed::Record(listed(event)),
+        Observed::Namespace(event) => Observed::Namespace(listed(event)),
     }
 }
 
@@ -509,13 +521,16 @@ fn describe_service(name: &Name, old: &Value, new: Option<&Value>) -> String {
 fn describe_record(record: &Value) -> String {
     let spec = &record["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let members: Vec<String> = spec["members"].as_array().into_iter().flatten().map(|one| text(&one["name"])).collect();
+    let list = spec["members"].as_array().cloned().unwrap_or_default();
+    let members: Vec<String> = list.iter().map(|one| text(&one["name"])).collect();
+    let mut claimed: Vec<String> = list.iter().map(|one| text(&one["claimedBy"])).collect();
+    claimed.dedup();
     let external =
         spec["external"].as_object().map(|external| format!(", external {}", Value::Object(external.clone())));
     format!(
         "{} by {}, serves {}{}",
         text(&spec["class"]),
-        text(&spec["claimedBy"]),
+        claimed.join(", "),
         members.join(", "),
         external.unwrap_or_default()
     )

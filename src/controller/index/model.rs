@@ -21,6 +21,10 @@ use std::time::Duration;
 
 use portolan_core::time::Time;
 
+use portolan_core::ids::{ClassName, Instance};
+use portolan_core::share::Share;
+
+use super::objects::{CLASS, is_claimed};
 use passes::{Pass, Promise, process};
 use relevant::Relevant;
 use server::Kind;
@@ -122,6 +126,13 @@ impl Counts {
     }
 }
 
+/// The load balancers of all shares that there can be.
+fn shares() -> BTreeSet<LoadBalancerId> {
+    let share = |namespace: &str| Share { namespace: namespace.to_owned(), name: "x".to_owned() };
+    let id = |namespace| Instance::default().load_balancer_of_share(&ClassName::new(CLASS), &share(namespace));
+    ["shop", "mall"].map(id).into()
+}
+
 struct World {
     random: Random,
     // The server.
@@ -131,6 +142,7 @@ struct World {
     slices: Kind<Arc<Slice>>,
     nodes: Kind<Arc<Node>>,
     records: Kind<Arc<Record>>,
+    namespaces: Kind<Arc<Namespace>>,
     // The process.
     index: Index,
     queue: Queue<LoadBalancerId>,
@@ -146,7 +158,7 @@ struct World {
     service_promises: BTreeMap<ServiceKey, Promise>,
     record_promises: BTreeMap<LoadBalancerId, Promise>,
     /// Lists told since the process began, by kind.
-    listed: [u64; 4],
+    listed: [u64; 5],
     /// Services in the list under way that cannot be decoded, and of which there is an earlier reading.
     unreadable: Vec<ServiceKey>,
     all_ids: BTreeSet<LoadBalancerId>,
@@ -166,6 +178,7 @@ impl World {
             slices: Kind::default(),
             nodes: Kind::default(),
             records: Kind::default(),
+            namespaces: Kind::default(),
             index,
             queue,
             now: Time::default(),
@@ -175,9 +188,9 @@ impl World {
             owed: BTreeSet::new(),
             service_promises: BTreeMap::new(),
             record_promises: BTreeMap::new(),
-            listed: [0; 4],
+            listed: [0; 5],
             unreadable: Vec::new(),
-            all_ids: BTreeSet::new(),
+            all_ids: shares(),
             counts: Counts::default(),
         };
         for _ in 0..world.random.below(8) {
@@ -213,9 +226,32 @@ impl World {
         self.everything_becomes_readable();
         self.everything_is_told();
         self.the_index_holds_what_the_server_holds();
+        self.everybody_is_where_the_rule_says();
         self.nobody_who_missed_something_sleeps();
         self.whoever_is_owed_a_pass_gets_one();
         self.a_list_of_the_same_wakes_nobody();
+    }
+
+    /// Where each Service of the index belongs, by the core's rule alone.
+    fn everybody_is_where_the_rule_says(&self) {
+        let asks = |service: &&Service| {
+            is_claimed(service) && service.annotations.contains_key(portolan_core::share::SHARE_ANNOTATION)
+        };
+        let services: Vec<_> = self.services.objects().map(|service| Arc::clone(&service.object)).collect();
+        let services: Vec<&Service> = services.iter().map(AsRef::as_ref).filter(asks).collect();
+        let records: Vec<&Record> = self.records.objects().map(AsRef::as_ref).collect();
+        let records: Vec<&Record> = records
+            .into_iter()
+            .filter(|record| record.instance == Instance::default() && record.share.is_some())
+            .collect();
+        let consents =
+            self.namespaces.objects().map(|one| (one.name.clone(), one.share_with.clone())).collect();
+        let class = ClassName::new(CLASS);
+        let placed = portolan_core::share::place(&Instance::default(), &class, "x", &services, &records, &consents);
+        for service in self.services.objects().map(|service| &service.object) {
+            let alone = Instance::default().load_balancer_of(&service.uid);
+            assert_eq!(self.index.place_of(service), placed.get(&service.uid).cloned().unwrap_or(alone));
+        }
     }
 
     fn everything_becomes_readable(&mut self) {
@@ -230,6 +266,10 @@ impl World {
             let version = self.next_version();
             self.nodes.put(version, node, true);
         }
+        for namespace in self.namespaces.objects().cloned().collect::<Vec<_>>() {
+            let version = self.next_version();
+            self.namespaces.put(version, namespace, true);
+        }
         for record in self.records.objects().cloned().collect::<Vec<_>>() {
             self.put_record((*record).clone(), true);
         }
@@ -239,14 +279,16 @@ impl World {
     fn everything_is_told(&mut self) {
         self.queue_step(Input::Paused(true));
         loop {
-            let told = match self.random.below(5) {
+            let told = match self.random.below(6) {
                 0 => self.services_tell(),
                 1 => self.slices_tell(),
                 2 => self.nodes_tell(),
                 3 => self.records_tell(),
+                4 => self.namespaces_tell(),
                 _ => self.passes.pop_first().map(|(id, pass)| self.pass_ends(&id, pass)).is_some(),
             };
             let idle = self.services.tell_is_over() && self.slices.tell_is_over() && self.nodes.tell_is_over();
+            let idle = idle && self.namespaces.tell_is_over();
             if !told && idle && self.records.tell_is_over() && self.passes.is_empty() {
                 return;
             }
@@ -260,6 +302,7 @@ impl World {
         assert_eq!(services(&mut self.index.services.iter()), services(&mut self.services.objects()));
         assert!(self.index.slices.iter().eq(self.slices.objects()));
         assert!(self.index.nodes.iter().eq(self.nodes.objects()));
+        assert!(self.index.namespaces.iter().eq(self.namespaces.objects()));
         assert_eq!(self.index.records.iter().collect::<Vec<_>>(), self.records.objects().collect::<Vec<_>>());
     }
 
@@ -294,7 +337,13 @@ impl World {
         self.slices.begin_list(&mut self.random);
         self.nodes.begin_list(&mut self.random);
         self.records.begin_list(&mut self.random);
-        while self.services_tell() || self.slices_tell() || self.nodes_tell() || self.records_tell() {}
+        self.namespaces.begin_list(&mut self.random);
+        while self.services_tell()
+            || self.slices_tell()
+            || self.nodes_tell()
+            || self.records_tell()
+            || self.namespaces_tell()
+        {}
         assert!(self.owed.is_empty(), "a list of the same has woken {:?}", self.owed);
     }
 }

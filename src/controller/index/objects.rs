@@ -6,7 +6,7 @@ use portolan_core::balancer::Member;
 use portolan_core::ids::{
     ClassName, Instance, LoadBalancerId, NodeName, ProviderName, ResourceVersion, ServiceKey, Uid,
 };
-use portolan_core::record::{ClaimedBy, Record};
+use portolan_core::record::{ClaimedBy, Joined, Record};
 use portolan_core::snapshot::{FamilyPolicy, Node, Service, ServiceType, TrafficPolicy};
 use portolan_core::time::Timestamp;
 use serde_json::Value;
@@ -56,10 +56,10 @@ pub(super) fn record(id: LoadBalancerId, instance: Instance, members: Vec<Member
         instance,
         class: ClassName::new(CLASS),
         aliases: Vec::new(),
-        claimed_by: ClaimedBy::Class,
+        share: None,
         provider: ProviderName::new("mock"),
         parameters: Value::Null,
-        members,
+        members: members.into_iter().map(|member| Joined { member, claimed_by: ClaimedBy::Class }).collect(),
         external: BTreeMap::new(),
     }
 }

@@ -28,16 +28,40 @@ impl Pass {
                     *known = service.clone();
                 }
             }
-            Written::Record(record) if record.id == self.known.id => self.known.record = Some(Arc::clone(record)),
-            Written::RecordDeleted(id, _) if *id == self.known.id => self.known.record = None,
+            Written::Record(record) if record.id == self.known.id => {
+                self.known.record = Some(Arc::clone(record));
+                self.forget_strangers();
+            }
+            Written::RecordDeleted(id, _) if *id == self.known.id => {
+                self.known.record = None;
+                self.forget_strangers();
+            }
             Written::Record(_) | Written::RecordDeleted(..) => {}
         }
     }
 
+    /// Services that only the record has made it know.
+    fn forget_strangers(&mut self) {
+        let Snapshot { id, services, placed, consents, record, slices, other_records, .. } = &mut self.known;
+        placed.retain(|key, place| {
+            let named = services.get(key).zip(record.as_ref());
+            place == id || named.is_some_and(|(service, record)| record.names(&service.object.uid))
+        });
+        services.retain(|key, _| placed.contains_key(key));
+        slices.retain(|key, _| placed.contains_key(key));
+        consents.retain(|namespace, _| services.keys().any(|key| key.namespace == *namespace));
+        if consents.len() < 2 {
+            consents.clear();
+        }
+        other_records.retain(|record| services.values().any(|service| record.names(&service.object.uid)));
+    }
+
     /// No decision can tell what the pass knew from what there is now. Versions do not count.
     pub(super) fn missed_nothing(&self, now: &Snapshot) -> bool {
-        let Snapshot { id: _, services, slices, nodes, record, other_records, unreadable } = &self.known;
+        let Snapshot { id: _, services, placed, consents, slices, nodes, record, other_records, unreadable } = &self.known;
         services.values().map(|service| &service.object).eq(now.services.values().map(|service| &service.object))
+            && *placed == now.placed
+            && *consents == now.consents
             && *slices == now.slices
             && *nodes == now.nodes
             && *unreadable == now.unreadable

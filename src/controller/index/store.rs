@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use portolan_core::ids::{LoadBalancerId, NodeName, ResourceVersion, ServiceKey};
 use portolan_core::record::Record;
-use portolan_core::snapshot::{Node, Service, Slice, SliceName, Versioned};
+use portolan_core::snapshot::{Namespace, Node, Service, Slice, SliceName, Versioned};
 
 /// What a watch says, after projection. The stream may begin anew with `Init` at any time.
 #[derive(Clone, Debug)]
@@ -250,6 +250,22 @@ impl Object for Arc<Slice> {
     type Name = SliceName;
 
     fn name(&self) -> SliceName {
+        self.name.clone()
+    }
+
+    fn version(&self) -> Option<&ResourceVersion> {
+        None
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+impl Object for Arc<Namespace> {
+    type Name = String;
+
+    fn name(&self) -> String {
         self.name.clone()
     }
 

@@ -1,4 +1,4 @@
-use portolan_core::balancer::Family;
+use portolan_core::balancer::{Family, Member};
 use portolan_core::class::Class;
 use portolan_core::ids::{ClassName, Instance, NodeName, ProviderName};
 use portolan_core::snapshot::SliceName;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::objects::{CLASS, member, node, record, service};
 use super::*;
-use crate::controller::decision::{Decision, decide};
+use crate::controller::decision::{Fate, decide};
 
 /// An index that knows one class, and collects whom it wakes.
 struct Bench {
@@ -36,6 +36,7 @@ impl Bench {
         bench.list(Observed::Slice, &[]);
         bench.list(Observed::Node, &[]);
         bench.list(Observed::Record, records);
+        bench.list(Observed::Namespace, &[]);
         assert!(bench.index.synced());
         bench.dirty.clear();
         bench
@@ -142,6 +143,7 @@ fn nothing_is_dirty_before_every_kind_is_listed_and_then_everything_of_ours_is()
     assert_eq!(bench.list(Observed::Service, &services), NOBODY);
     assert_eq!(bench.list(Observed::Record, &[record_of(5, &["gone"]), record_of_another_instance(6, "e")]), NOBODY);
     assert_eq!(bench.list(Observed::Slice, &[]), NOBODY);
+    assert_eq!(bench.list(Observed::Namespace, &[]), NOBODY);
     assert!(!bench.index.synced());
     assert_eq!(bench.list(Observed::Node, &[]), ["uid-a", "uid-c", "uid-d", "uid-gone"]);
     assert!(bench.index.synced());
@@ -262,10 +264,13 @@ fn what_could_never_be_decoded_is_not_gone_until_the_server_says_so() {
         bench.observe(Observed::Service(Event::InitDone));
         bench.list(Observed::Slice, &[]);
         bench.list(Observed::Node, &[]);
+        bench.list(Observed::Namespace, &[]);
         assert_eq!(bench.list(Observed::Record, &[record_of(3, &["a"])]), ["uid-a"]);
         let is_touched = |bench: &mut Bench| {
             let snapshot = bench.snapshot("uid-a");
-            !matches!(decide(&snapshot, &bench.index.classes), Decision::Unreadable(names) if names == snapshot.unreadable)
+            let decision = decide(&snapshot, &bench.index.classes);
+            let named: Vec<_> = decision.unreadable.iter().map(Member::key).collect();
+            !matches!(decision.fate, Fate::Left) || named.is_empty() || named != snapshot.unreadable
         };
         assert!(!is_touched(&mut bench));
         (bench, is_touched)

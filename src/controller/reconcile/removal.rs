@@ -1,5 +1,7 @@
 //! The way back: effects, record, marks.
 
+use std::sync::Arc;
+
 use portolan_core::claim::WasOurs;
 use portolan_core::events::{self, Event, EventType};
 use portolan_core::provider::{Error, ErrorKind, Verdict as Finding};
@@ -8,36 +10,66 @@ use portolan_core::record::{ClaimedBy, Record, Records};
 use portolan_core::snapshot::{Service, Versioned};
 use portolan_core::status;
 
+use super::serving::since;
 use super::{Interrupted, Pass, Reconciler};
 use crate::cluster::finalizers;
 use crate::cluster::queue::Verdict;
+use crate::controller::decision::{Decision, Role};
 use crate::controller::index::Written;
 use crate::controller::walk::{End, walk};
 use crate::providers::with_provider;
 
 impl Pass<'_> {
-    /// A Service that was ours: effects, record, marks.
+    /// Removes the load balancer of this record, if one is given, and then takes our marks off the Services that were ours.
     pub(super) async fn clean_up(
         &mut self,
-        service: &Versioned<Service>,
-        own: Option<&Record>,
-        why: WasOurs,
+        decision: &Decision,
+        record: Option<&Arc<Record>>,
     ) -> Result<Verdict, Interrupted> {
+        let leaving: Vec<_> = decision.leaving().collect();
         // The finalizer goes only when no record is left, and that is asked of the server: the cache may lag behind a write of
         // an earlier pass.
-        let stored = match own {
-            Some(record) => Some(record.clone()),
+        let stored = match record {
+            Some(record) => Some(Record::clone(record)),
+            None if leaving.is_empty() || decision.record.is_some() => None,
             None => self.reconciler.records.get(&self.snapshot.id).await?,
         };
         if let Some(record) = &stored {
-            let verdict = self.remove(record, Some(service)).await?;
+            let services: Vec<_> = leaving.iter().map(|(service, _)| *service).collect();
+            let verdict = self.remove(record, &services).await?;
             if verdict != Verdict::Forgotten {
                 return Ok(verdict);
             }
         }
+        for (service, why) in leaving {
+            self.release(service, stored.as_ref(), None, why).await?;
+        }
+        let stays = |(_, role): &(Versioned<Service>, Role)| match role {
+            Role::Kept(_) | Role::Served(_) | Role::Moving { .. } => true,
+            Role::Stranger(_) | Role::Leaving(_) => false,
+        };
+        let watched = !decision.unreadable.is_empty() || decision.services.iter().any(stays);
+        Ok(if watched { Verdict::Done } else { Verdict::Forgotten })
+    }
+
+    /// Takes our marks off a Service that was ours, unless a record still names it: `before` is what its record was, `now` what is left
+    /// of it.
+    pub(super) async fn release(
+        &mut self,
+        service: &Versioned<Service>,
+        before: Option<&Record>,
+        now: Option<&Record>,
+        why: WasOurs,
+    ) -> Result<(), Interrupted> {
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
-        let by_default = stored.as_ref().is_none_or(|record| record.claimed_by == ClaimedBy::Default);
+        let uid = &service.object.uid;
+        let others = self.snapshot.other_records.iter().map(AsRef::as_ref).chain(now);
+        if others.into_iter().any(|record| record.belongs_to(&classes.instance) && record.names(uid)) {
+            return Ok(());
+        }
+        let claimed_by = before.and_then(|record| record.claimed_by(uid));
+        let by_default = claimed_by.is_none_or(|by| by == ClaimedBy::Default);
         let standard = match why {
             // Upstream's finalizer on a Service with a class was never ours.
             WasOurs::Deleting => by_default && service.object.class.is_none(),
@@ -47,27 +79,27 @@ impl Pass<'_> {
         // The server blanks the status itself when the type changes; one that names another class by now is that controller's.
         let published = |record: &Record| match &service.object.class {
             Some(class) => record.answers_to(class),
-            None => record.claimed_by != ClaimedBy::Class,
+            None => claimed_by != Some(ClaimedBy::Class),
         };
         let marks = finalizers::Marks {
             standard,
-            ingress: why == WasOurs::Deleting && stored.as_ref().is_some_and(published),
+            ingress: why == WasOurs::Deleting && before.is_some_and(published),
             conditions: status::without_ours(&service.object, why == WasOurs::HandedOver),
         };
         if let Some(released) = finalizers::release(client, service, &classes.instance, &marks).await? {
             self.written.push(Written::Service(released));
         }
-        Ok(Verdict::Forgotten)
+        Ok(())
     }
 
-    /// Removes a load balancer and then its record. `Forgotten` when both are gone.
+    /// Removes a load balancer and then its record. `Forgotten` when both are gone. `services` are told.
     pub(super) async fn remove(
         &mut self,
         record: &Record,
-        service: Option<&Versioned<Service>>,
+        services: &[&Versioned<Service>],
     ) -> Result<Verdict, Interrupted> {
-        let since = record.version.as_ref().map(ToString::to_string).unwrap_or_default();
-        if let Some(service) = service {
+        let since = since(record);
+        for service in services {
             self.tell(service, &[Event { since: since.clone(), ..events::deleting() }]).await;
         }
         let mut record = record.clone();
@@ -86,32 +118,45 @@ impl Pass<'_> {
             End::Stopped(stopped) => return Err(stopped.into()),
         };
         if let Some(error) = failure {
-            return self.not_removed(&error, service, since).await;
+            self.not_removed(&error, services, since).await?;
+            // What was made must go: even a terminal error is tried again, because nobody may edit a Service that is gone.
+            return Ok(match error.kind {
+                ErrorKind::Terminal | ErrorKind::Retry => Verdict::Retry,
+                ErrorKind::Wait(at_most) => Verdict::WaitAtMost(at_most),
+            });
         }
         self.gate.check()?;
         self.reconciler.records.delete(&record).await?;
         if let Some(version) = record.version {
             self.written.push(Written::RecordDeleted(record.id, version));
         }
-        if let Some(service) = service {
-            self.tell(service, &[Event { since, ..events::deleted() }]).await;
+        for service in services {
+            self.tell(service, &[Event { since: since.clone(), ..events::deleted() }]).await;
         }
         Ok(Verdict::Forgotten)
     }
 
-    /// A removal that fails is told from its second failure on, or at once if it will go on failing; on a Service that waits for it,
+    /// A Service has left a load balancer on which others go on.
+    pub(super) async fn tell_left(&self, service: &Versioned<Service>, since: String) {
+        self.tell(service, &[Event { since, ..events::left_share() }]).await;
+    }
+
+    /// A removal that fails is told from its second failure on, or at once if it will go on failing; on Services that wait for it,
     /// also by the condition.
-    async fn not_removed(
+    pub(super) async fn not_removed(
         &mut self,
         error: &Error,
-        service: Option<&Versioned<Service>>,
+        services: &[&Versioned<Service>],
         since: String,
-    ) -> Result<Verdict, Interrupted> {
-        tracing::warn!(balancer = %self.snapshot.id, %error, "the load balancer is not removed yet");
-        let is_news = self.attempt > 0 || error.kind == ErrorKind::Terminal;
-        if let (Some(service), true) = (service, is_news) {
+    ) -> Result<(), Interrupted> {
+        tracing::warn!(balancer = %self.snapshot.id, %error, "what was made is not removed yet");
+        if self.attempt == 0 && error.kind != ErrorKind::Terminal {
+            return Ok(());
+        }
+        for service in services {
             let message = format!("Error deleting load balancer: {error}");
-            let event = Event { since, ..Event::new(EventType::Warning, "DeleteLoadBalancerFailed", message) };
+            let event =
+                Event { since: since.clone(), ..Event::new(EventType::Warning, "DeleteLoadBalancerFailed", message) };
             self.tell(service, &[event]).await;
             let programmed = Finding::no(error.reason, format!("not removed yet: {error}"));
             let mut findings = vec![(ConditionType::Programmed, programmed)];
@@ -121,10 +166,6 @@ impl Pass<'_> {
             }
             self.only(service, &findings).await?;
         }
-        // What was made must go: even a terminal error is tried again, because nobody may edit a Service that is gone.
-        Ok(match error.kind {
-            ErrorKind::Terminal | ErrorKind::Retry => Verdict::Retry,
-            ErrorKind::Wait(at_most) => Verdict::WaitAtMost(at_most),
-        })
+        Ok(())
     }
 }

@@ -1,78 +1,141 @@
 //! From the end of a walk to the status, and to when the key comes back.
 
 use portolan_core::balancer::LoadBalancer;
+use portolan_core::claim::ClaimWarning;
 use portolan_core::class::Class;
-use portolan_core::desire::{Desired, Warning};
+use portolan_core::desire::{Desired, Warning, addresses};
 use portolan_core::provider::{Error, ErrorKind, Outcome, Provider, Verdict as Finding};
 use portolan_core::reason::{ConditionType, Reason};
 use portolan_core::refusal::Refusal;
 use portolan_core::snapshot::{Service, Versioned};
-use portolan_core::status::{self, Findings};
+use portolan_core::status;
 
+use super::serving::Seat;
 use super::{Interrupted, Pass};
 use crate::cluster::queue::Verdict;
+use crate::controller::decision::Decision;
 use crate::controller::walk::{End, Walked};
 
+/// What a walk has come to, for everybody whom it concerns.
+struct Findings<'a> {
+    /// What the provider says of the whole.
+    outcome: Outcome,
+    /// Why nothing is accepted any more, although it was.
+    refusal: Option<Refusal>,
+    /// The failure that the outcome blames.
+    failure: Option<&'a Error>,
+    verdict: Verdict,
+}
+
 impl Pass<'_> {
-    /// Writes the status that a walk has led to.
+    /// Writes the statuses that a walk has led to: of those who are served.
     pub(super) async fn report<P: Provider>(
         &mut self,
         provider: &P,
-        service: &Versioned<Service>,
+        seats: &[Seat<'_>],
         class: &Class,
         desired: &Desired,
-        warnings: &[Warning],
         walked: Walked<P::State>,
     ) -> Result<Verdict, Interrupted> {
-        let refused_ports = desired.refused_ports.get(&service.object.uid).map(Vec::as_slice).unwrap_or_default();
-        let mut accepted = if desired.load_balancer.listeners.is_empty() {
-            status::refused(&Refusal { reasons: refused_ports.to_vec() })
-        } else {
-            status::accepted(class.name.as_str(), refused_ports)
-        };
         let Some(state) = walked.state else {
-            return match walked.end {
-                End::Failed(error) => self.failed_unseen(service, accepted, &error).await,
-                End::Settled | End::Waiting(_) | End::Refused(_) => Ok(Verdict::Retry),
-                End::RecordLost(error) => Err(error.into()),
-                End::Stopped(stopped) => Err(stopped.into()),
+            let error = match walked.end {
+                End::Failed(error) => error,
+                End::Settled | End::Waiting(_) | End::Refused(_) => return Ok(Verdict::Retry),
+                End::RecordLost(error) => return Err(error.into()),
+                End::Stopped(stopped) => return Err(stopped.into()),
             };
+            for seat in seats {
+                let accepted = accepted(class, desired, &seat.service.object);
+                self.failed_unseen(&seat.service, accepted, &error).await?;
+            }
+            return Ok(verdict_of(&error.kind));
         };
-        let mut outcome = provider.outcome(Some(&desired.load_balancer), &state);
-        let verdict = match walked.end {
-            End::Settled => match &outcome.wait {
-                None => Verdict::Done,
-                Some(wait) => Verdict::WaitAtMost(wait.at_most),
-            },
-            End::Waiting(wait) => {
-                outcome.programmed = Finding::no(Reason::Provisioning, wait.on);
-                Verdict::WaitAtMost(wait.at_most)
-            }
-            End::Failed(error) if self.is_passing(&error, service) => return Ok(Verdict::Retry),
-            End::Failed(error) => {
-                blame(&mut outcome, &error);
-                verdict_of(&error.kind)
-            }
-            End::Refused(refusal) => {
-                let reason = refusal.reason();
-                if reason.hop() == ConditionType::Accepted {
-                    accepted = status::refused(&refusal);
-                } else {
-                    blame(&mut outcome, &Error::terminal(reason, refusal.to_string()));
-                }
-                Verdict::Done
-            }
-            End::RecordLost(error) => return Err(error.into()),
-            End::Stopped(stopped) => return Err(stopped.into()),
-        };
-        let findings = Findings { accepted, refused_ports, warnings, outcome: &outcome };
-        let status = status::status(&service.object, &findings, &self.reconciler.now());
-        let is_news = status.ingress != service.object.ingress;
-        self.write_status(service, &status, warnings).await?;
-        if is_news && verdict == Verdict::Done && takes_away(provider, &desired.load_balancer, &outcome, &state) {
+        let whole = provider.outcome(Some(&desired.load_balancer), &state);
+        let found = found(&walked.end, whole)?;
+        let mut is_news = false;
+        let mut result = Ok(());
+        for seat in seats {
+            let told = self.report_to(seat, class, desired, &found).await;
+            is_news |= *told.as_ref().unwrap_or(&false);
+            result = result.and(told.map(drop));
+        }
+        result?;
+        if found.failure.is_some_and(|error| seats.iter().all(|seat| self.is_passing(error, &seat.service))) {
+            return Ok(Verdict::Retry);
+        }
+        if is_news && found.verdict == Verdict::Done && takes_away(provider, desired, seats, &found.outcome, &state) {
             return Ok(Verdict::Again);
         }
-        Ok(verdict)
+        Ok(found.verdict)
+    }
+
+    /// Writes one status. Whether its addresses are news.
+    async fn report_to(
+        &mut self,
+        seat: &Seat<'_>,
+        class: &Class,
+        desired: &Desired,
+        found: &Findings<'_>,
+    ) -> Result<bool, Interrupted> {
+        let Seat { service, claimed } = seat;
+        if found.failure.is_some_and(|error| self.is_passing(error, service)) {
+            return Ok(false);
+        }
+        let uid = &service.object.uid;
+        let refused_ports = desired.refused_ports.get(uid).map(Vec::as_slice).unwrap_or_default();
+        let of_desire = desired.warnings.get(uid).into_iter().flatten().cloned();
+        let warnings: Vec<Warning> = claimed.warnings.iter().map(ClaimWarning::warning).chain(of_desire).collect();
+        let accepted = match &found.refusal {
+            Some(refusal) => status::refused(refusal),
+            None => accepted(class, desired, &service.object),
+        };
+        let outcome = self.for_member(&service.object, &desired.load_balancer, &found.outcome);
+        let findings = status::Findings { accepted, refused_ports, warnings: &warnings, outcome: &outcome };
+        let status = status::status(&service.object, &findings, &self.reconciler.now());
+        let is_news = status.ingress != service.object.ingress;
+        self.write_status(service, &status, &warnings).await?;
+        Ok(is_news)
+    }
+
+    /// What the outcome of the whole means for one of its Services.
+    fn for_member(&self, service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> Outcome {
+        let mut outcome = status::of_member(service, whole, outcome);
+        // As long as this load balancer has nothing to offer, clients go on using the one that the Service comes from.
+        let comes_from_another = self.snapshot.other_records.iter().any(|record| {
+            record.belongs_to(&self.reconciler.classes.instance) && record.names(&service.uid)
+        });
+        if comes_from_another && outcome.published.is_empty() {
+            outcome.published = addresses::published(service);
+        }
+        outcome
+    }
+
+    /// Services of which nothing can be served. What exists of them stays, and so does what the status says of it, unless somebody has
+    /// written over that.
+    pub(super) async fn refused(
+        &mut self,
+        decision: &Decision,
+        desired: &Desired,
+        outcome: Option<&Outcome>,
+    ) -> Result<Verdict, Interrupted> {
+        for (service, _) in decision.served() {
+            let Some(refusal) = desired.refused.get(&service.object.uid) else { continue };
+            let accepted = status::refused(refusal);
+            if let (true, Some(outcome)) = (decision.has_joined(&service.object), outcome) {
+                let outcome = self.for_member(&service.object, &desired.load_balancer, outcome);
+                let status = status::kept(&service.object, accepted, &outcome, &self.reconciler.now());
+                self.write_status(service, &status, &[]).await?;
+            } else if self.own_records().any(|record| record.names(&service.object.uid)) {
+                self.only(service, &[(ConditionType::Accepted, accepted)]).await?;
+            } else {
+                let ports: Vec<_> = refusal.reasons.iter().filter(|refused| refused.port.is_some()).cloned().collect();
+                let outcome = status::nothing_requested();
+                let findings = status::Findings { accepted, refused_ports: &ports, warnings: &[], outcome: &outcome };
+                let status = status::status(&service.object, &findings, &self.reconciler.now());
+                self.write_status(service, &status, &[]).await?;
+            }
+        }
+        Ok(Verdict::Done)
     }
 
     /// The first failure of a Service that works is not yet news: a provider's hiccup must not rewrite every status.
@@ -90,21 +153,75 @@ impl Pass<'_> {
         service: &Versioned<Service>,
         accepted: Finding,
         error: &Error,
-    ) -> Result<Verdict, Interrupted> {
+    ) -> Result<(), Interrupted> {
         if !self.is_passing(error, service) {
             let programmed = Finding::no(error.reason, error.message.clone());
             self.only(service, &[(ConditionType::Accepted, accepted), (ConditionType::Programmed, programmed)]).await?;
         }
-        Ok(verdict_of(&error.kind))
+        Ok(())
+    }
+}
+
+/// What the end of a walk adds to what the provider says.
+fn found(end: &End, mut outcome: Outcome) -> Result<Findings<'_>, Interrupted> {
+    let (mut refusal, mut failure) = (None, None);
+    let verdict = match end {
+        End::Settled => match &outcome.wait {
+            None => Verdict::Done,
+            Some(wait) => Verdict::WaitAtMost(wait.at_most),
+        },
+        End::Waiting(wait) => {
+            outcome.programmed = Finding::no(Reason::Provisioning, wait.on.clone());
+            Verdict::WaitAtMost(wait.at_most)
+        }
+        End::Failed(error) => {
+            failure = Some(error);
+            blame(&mut outcome, error);
+            verdict_of(&error.kind)
+        }
+        End::Refused(why) => {
+            let reason = why.reason();
+            if reason.hop() == ConditionType::Accepted {
+                refusal = Some(why.clone());
+            } else {
+                blame(&mut outcome, &Error::terminal(reason, why.to_string()));
+            }
+            Verdict::Done
+        }
+        End::RecordLost(error) => return Err(Interrupted::from(error)),
+        End::Stopped(_) => return Err(Interrupted::Stopped),
+    };
+    Ok(Findings { outcome, refusal, failure, verdict })
+}
+
+/// The verdict on a Service that is served, perhaps without any port.
+fn accepted(class: &Class, desired: &Desired, service: &Service) -> Finding {
+    let refused_ports = desired.refused_ports.get(&service.uid).map(Vec::as_slice).unwrap_or_default();
+    if desired.load_balancer.listeners.iter().any(|listener| listener.service == service.uid) {
+        status::accepted(class.name.as_str(), refused_ports)
+    } else {
+        status::refused(&Refusal { reasons: refused_ports.to_vec() })
     }
 }
 
 /// What is published decides what a replace may take away: now that this is told, something is left to do. That holds also when
 /// nothing was published before, since a predecessor that never came so far must go like any other. Nobody else would wake the key:
 /// the write is our own.
-fn takes_away<P: Provider>(provider: &P, desired: &LoadBalancer, outcome: &Outcome, state: &P::State) -> bool {
-    let mut told = LoadBalancer { published: outcome.published.clone(), ..desired.clone() };
+fn takes_away<P: Provider>(
+    provider: &P,
+    desired: &Desired,
+    seats: &[Seat<'_>],
+    outcome: &Outcome,
+    state: &P::State,
+) -> bool {
+    let members = &desired.load_balancer.members;
+    let mut told = LoadBalancer { published: outcome.published.clone(), ..desired.load_balancer.clone() };
+    if members.len() > seats.len() {
+        // Those who are held have been told nothing new.
+        told.published.extend(desired.load_balancer.published.iter().cloned());
+    }
     told.published.sort();
+    told.published.dedup();
     provider.plan(Some(&told), state).is_ok_and(|plan| !plan.is_empty())
 }
 

@@ -15,6 +15,12 @@ fn mock_only() -> Classes {
     classes(vec![class(MOCK)])
 }
 
+/// The same record of a Service that has come to its class in this way.
+fn by(claimed_by: ClaimedBy, mut record: Record) -> Record {
+    record.members.iter_mut().for_each(|joined| joined.claimed_by = claimed_by);
+    record
+}
+
 fn with_class(name: &str) -> Service {
     Service { class: Some(name.to_owned()), ..service("a") }
 }
@@ -51,7 +57,7 @@ fn a_service_without_class_is_claimed_by_the_default_class_only() {
 #[test]
 fn a_forged_record_claims_nobody() {
     let service = service("a");
-    let forged = Record { id: LoadBalancerId::new("forged"), claimed_by: ClaimedBy::Default, ..record(&service, MOCK) };
+    let forged = Record { id: LoadBalancerId::new("forged"), ..by(ClaimedBy::Default, record(&service, MOCK)) };
     assert_eq!(claim(&service, &[&forged], &mock_only()), Claim::NotOurs(NotOurs::NoClass));
 }
 
@@ -115,7 +121,7 @@ fn a_moved_default_moves_nobody() {
     let a = class("portolan.dev/a");
     let b = Class { default: true, ..class("portolan.dev/b") };
     let service = service("s");
-    let record = Record { claimed_by: ClaimedBy::Default, ..record(&service, "portolan.dev/a") };
+    let record = by(ClaimedBy::Default, record(&service, "portolan.dev/a"));
     match claim(&service, &[&record], &classes(vec![a, b])) {
         Claim::Claimed(Claimed { standing: Standing::Serve(class), warnings, .. }) => {
             assert_eq!(class.name, ClassName::new("portolan.dev/a"));
@@ -143,7 +149,7 @@ fn a_type_annotation_claims_where_the_class_says_so_and_beats_the_default() {
 fn a_removed_type_annotation_warns_and_another_value_hands_over() {
     let classes = classes(vec![Class { claim_by_type_annotation: true, ..class("portolan.dev/aws") }]);
     let mut service = service("a");
-    let record = Record { claimed_by: ClaimedBy::TypeAnnotation, ..record(&service, "portolan.dev/aws") };
+    let record = by(ClaimedBy::TypeAnnotation, record(&service, "portolan.dev/aws"));
     match claim(&service, &[&record], &classes) {
         Claim::Claimed(claimed) => assert_eq!(claimed.warnings, vec![ClaimWarning::TypeAnnotationRemoved]),
         other => panic!("{other:?}"),

@@ -198,6 +198,7 @@ impl Palette {
         LoadBalancer {
             id: id(),
             class: ClassName::new("portolan.dev/conformance"),
+            held: Vec::new(),
             members: vec![member(1)],
             families: self.families().into_iter().take(1).collect(),
             requested: Vec::new(),

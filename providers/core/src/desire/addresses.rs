@@ -47,11 +47,8 @@ pub fn requested(
 ) -> Vec<IpAddr> {
     let field = service.load_balancer_ip.as_deref().map(str::trim).filter(|text| !text.is_empty());
     let annotation = service.annotations.get(ADDRESSES_ANNOTATION).map(|text| text.trim());
-    let (place, text) = match (annotation, field) {
-        (Some(text), _) => (format!("annotation {ADDRESSES_ANNOTATION}"), text),
-        (None, Some(text)) => ("spec.loadBalancerIP".to_owned(), text),
-        (None, None) => return Vec::new(),
-    };
+    let place = place(service);
+    let Some(text) = annotation.or(field) else { return Vec::new() };
     if !capabilities.requested_addresses {
         let message = format!("{place}: this provider chooses addresses itself; remove it");
         // `loadBalancerIP` is "ignored if the provider does not support it" (Service API); our own annotation is not.
@@ -83,6 +80,20 @@ pub fn requested(
     }
     requested.sort_by_key(|ip| families.iter().position(|family| *family == Family::of(*ip)));
     requested
+}
+
+/// The Service asks for addresses by name.
+pub fn asks_by_name(service: &Service) -> bool {
+    service.annotations.contains_key(ADDRESSES_ANNOTATION) || service.load_balancer_ip.is_some()
+}
+
+/// What of this Service asks for addresses by name, as messages name it.
+pub fn place(service: &Service) -> String {
+    if service.annotations.contains_key(ADDRESSES_ANNOTATION) {
+        format!("annotation {ADDRESSES_ANNOTATION}")
+    } else {
+        "spec.loadBalancerIP".to_owned()
+    }
 }
 
 /// What the Service's status offers to clients now.

@@ -48,10 +48,15 @@ fn through(port: &ServicePort, capabilities: &Capabilities) -> Result<Through, R
 }
 
 /// Sorts the ports of a Service into those that are served and those that are not, each in the order of the spec.
-pub fn judge<'a>(service: &'a Service, capabilities: &Capabilities) -> (Vec<Served<'a>>, Vec<Refused>) {
+/// `first` is the protocol that others have put on the load balancer already.
+pub fn judge<'a>(
+    service: &'a Service,
+    capabilities: &Capabilities,
+    first: Option<Protocol>,
+) -> (Vec<Served<'a>>, Vec<Refused>) {
     let mut served = Vec::new();
     let mut refused = Vec::new();
-    let mut protocol_served: Option<Protocol> = None;
+    let mut protocol_served = first;
     for port in &service.ports {
         match protocol(port, capabilities, protocol_served).and_then(|()| through(port, capabilities)) {
             Ok(through) => {

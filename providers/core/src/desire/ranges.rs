@@ -15,10 +15,11 @@ pub const RANGES_ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-so
 /// range is given, a family without a range is closed.
 pub fn source_ranges(service: &Service, capabilities: &Capabilities, refused: &mut Vec<Refused>) -> SourceRanges {
     let annotation = service.annotations.get(RANGES_ANNOTATION).map_or("", |text| text.trim());
-    let (place, items): (String, Vec<&str>) = if !service.source_ranges.is_empty() {
-        ("spec.loadBalancerSourceRanges".to_owned(), service.source_ranges.iter().map(String::as_str).collect())
+    let place = place(service);
+    let items: Vec<&str> = if !service.source_ranges.is_empty() {
+        service.source_ranges.iter().map(String::as_str).collect()
     } else if !annotation.is_empty() {
-        (format!("annotation {RANGES_ANNOTATION}"), annotation.split(',').collect())
+        annotation.split(',').collect()
     } else {
         return SourceRanges::All;
     };
@@ -42,6 +43,15 @@ pub fn source_ranges(service: &Service, capabilities: &Capabilities, refused: &m
     ranges.sort();
     ranges.dedup();
     SourceRanges::Only(ranges)
+}
+
+/// What of this Service says who may connect, as messages name it.
+pub fn place(service: &Service) -> String {
+    if service.source_ranges.is_empty() {
+        format!("annotation {RANGES_ANNOTATION}")
+    } else {
+        "spec.loadBalancerSourceRanges".to_owned()
+    }
 }
 
 /// An IPv4-mapped network is the IPv4 network, as everywhere in Kubernetes (KEP-4858 lets old objects keep such text).

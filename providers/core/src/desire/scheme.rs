@@ -42,6 +42,12 @@ pub fn scheme(
     settle(&asks, warnings)
 }
 
+/// What of this Service asks for a scheme, as messages name it.
+pub fn place(service: &Service, honoured: &InternalAnnotations) -> String {
+    let asks = own(service, &mut Vec::new()).into_iter().chain(foreign(service, honoured));
+    asks.map(|ask| ask.place).collect::<Vec<_>>().join(", ")
+}
+
 /// One wish, and what stands behind it.
 #[derive(Debug)]
 struct Ask {

@@ -28,16 +28,23 @@ impl World {
     }
 
     fn desire(&self) -> Result<Desired, Refusal> {
-        desire(&Input {
+        let alone = Candidate {
+            member: member(&self.service),
+            service: Some(&self.service),
+            slices: &self.slices,
+            joined: self.exists,
+            held: false,
+        };
+        let mut desired = desire(&Input {
             id: &LoadBalancerId::new("lb"),
             class: &class("portolan.dev/mock"),
             capabilities: &self.capabilities,
-            service: &self.service,
-            slices: &self.slices,
+            candidates: &[alone],
             nodes: &self.nodes,
             settings: &self.settings,
-            exists: self.exists,
-        })
+            consents: &Consents::new(),
+        });
+        desired.refused.remove(&self.service.uid).map_or(Ok(desired), Err)
     }
 
     fn balancer(&self) -> LoadBalancer {
@@ -284,7 +291,7 @@ mod addresses {
         world.capabilities.families.remove(&Family::V6);
         let desired = world.desire().unwrap();
         assert_eq!(desired.load_balancer.families, [Family::V4]);
-        assert_eq!(desired.warnings[0].reason, Reason::FamilyNotSupported);
+        assert_eq!(desired.warnings[&world.service.uid][0].reason, Reason::FamilyNotSupported);
         world.service.family_policy = FamilyPolicy::RequireDualStack;
         assert_eq!(world.refusals(), [Reason::FamilyNotSupported]);
     }
@@ -359,9 +366,10 @@ fn every_reason_is_told_at_once() {
     let mut world = World::of(service("a"));
     world.service.defects = vec!["spec.ports[0].port is 70000, not 1 to 65535".to_owned()];
     world.service.source_ranges = vec!["nonsense".to_owned()];
-    world.service.annotations.insert(SHARE_ANNOTATION.to_owned(), "x".to_owned());
+    world.service.annotations.insert(share::SHARE_ANNOTATION.to_owned(), "x".to_owned());
     world.service.ports.push(port("s", 9, Protocol::Sctp, None));
     world.capabilities.protocols.remove(&Protocol::Sctp);
+    world.capabilities.sharing = false;
     assert_eq!(
         world.refusals(),
         [Reason::InvalidSpec, Reason::InvalidSourceRange, Reason::SharingNotSupported, Reason::ProtocolNotSupported]

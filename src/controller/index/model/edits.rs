@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use portolan_core::balancer::Family;
 use portolan_core::ids::{Instance, NodeName, ResourceVersion, ServiceKey, Uid};
-use portolan_core::record::Record;
-use portolan_core::snapshot::{Service, ServiceType, Slice, SliceName, Versioned};
+use portolan_core::record::{ClaimedBy, Joined, Record};
+use portolan_core::share::{SHARE_ANNOTATION, ShareWith};
+use portolan_core::snapshot::{Namespace, Service, ServiceType, Slice, SliceName, Versioned};
 
 use super::super::objects::{CLASS, member, node, record, service};
 use super::World;
@@ -35,8 +36,9 @@ impl World {
     pub(super) fn somebody_edits(&mut self) {
         self.counts.edits += 1;
         let readable = self.random.below(20) > 0;
-        let key = ServiceKey::new("shop", ["web", "api", "db"][self.pick(3)]);
-        match self.random.below(10) {
+        let (namespace, name) = [("shop", "web"), ("shop", "api"), ("mall", "db")][self.pick(3)];
+        let key = ServiceKey::new(namespace, name);
+        match self.random.below(11) {
             0..5 => self.service_is_edited(key, readable),
             5..7 => {
                 let name = SliceName { namespace: "shop".into(), name: ["s1", "s2", "s3", "s4"][self.pick(4)].into() };
@@ -58,7 +60,12 @@ impl World {
                     self.nodes.put(version, Arc::new(node(name, self.random.below(2) == 0)), readable);
                 }
             }
-            _ => self.record_is_edited(&key, readable),
+            8..10 => self.record_is_edited(&key, readable),
+            _ => {
+                let share_with = [ShareWith::All, ShareWith::Nobody][self.pick(2)].clone();
+                let version = self.next_version();
+                self.namespaces.put(version, Arc::new(Namespace { name: namespace.to_owned(), share_with }), readable);
+            }
         }
     }
 
@@ -72,7 +79,7 @@ impl World {
             return;
         };
         let mut after = before;
-        match self.random.below(12) {
+        match self.random.below(14) {
             0 => after.annotations = BTreeMap::from([("edit".to_owned(), self.version.to_string())]),
             1 => after.service_type = ServiceType::LoadBalancer,
             2 => after.service_type = ServiceType::ClusterIp,
@@ -81,6 +88,7 @@ impl World {
             5 => after.finalizers.clear(),
             6 => after.finalizers.push("example.com/foreign".to_owned()),
             7..9 => {} // something that no decision reads
+            9..11 => after.annotations = BTreeMap::from([(SHARE_ANNOTATION.to_owned(), "x".to_owned())]),
             _ => {
                 after.deleting = true;
                 if after.finalizers.is_empty() || self.random.below(4) == 0 {
@@ -111,7 +119,7 @@ impl World {
                     0 => record.external = BTreeMap::from([("edit".to_owned(), self.version.to_string())]),
                     1 => {
                         if let Some(service) = self.services.get(key) {
-                            record.members.push(member(&service.object));
+                            record.members.push(Joined { member: member(&service.object), claimed_by: ClaimedBy::Class });
                         }
                     }
                     _ => {} // a label

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portolan_core::class::{Class, Classes};
 use portolan_core::ids::{ClassName, Instance, LoadBalancerId, ProviderName, ResourceVersion, Uid};
-use portolan_core::record::Record;
+use portolan_core::record::{ClaimedBy, Joined, Record};
 use portolan_core::snapshot::{Ingress, Service, Snapshot, Versioned};
 use serde_json::Value;
 
@@ -38,6 +38,7 @@ impl World {
         self.slices.begin_list(&mut self.random);
         self.nodes.begin_list(&mut self.random);
         self.records.begin_list(&mut self.random);
+        self.namespaces.begin_list(&mut self.random);
         self.queue_step(Input::Paused(false));
     }
 
@@ -50,7 +51,7 @@ impl World {
         self.owed.clear();
         self.service_promises.clear();
         self.record_promises.clear();
-        self.listed = [0; 4];
+        self.listed = [0; 5];
         self.unreadable.clear();
         self.process_starts();
     }
@@ -130,30 +131,43 @@ impl World {
     /// One write of a pass, under the version of its snapshot, as a claim would have it.
     pub(super) fn pass_writes(&mut self, pass: &mut Pass) {
         let id = pass.snapshot.id.clone();
-        let own = pass
-            .snapshot
-            .services
-            .values()
-            .find(|service| Instance::default().load_balancer_of(&service.object.uid) == id);
-        let own = own.cloned();
-        let wanted = own.as_ref().filter(|service| is_claimed(&service.object));
+        let placed = pass.snapshot.placed.clone();
+        let here: Vec<Versioned<Service>> =
+            pass.snapshot.services.values().filter(|one| placed.get(&one.object.key) == Some(&id)).cloned().collect();
+        let wanted: Vec<_> = here.iter().filter(|service| is_claimed(&service.object)).cloned().collect();
         let ours = pass.snapshot.record.clone();
         let finalizer = Instance::default().finalizer();
-        match (wanted, own.as_ref(), ours) {
-            (Some(service), _, _) if !service.object.finalizers.contains(&finalizer) => {
+        let unmarked = wanted.iter().find(|service| !service.object.finalizers.contains(&finalizer));
+        match (wanted.first(), ours) {
+            (Some(_), _) if let Some(service) = unmarked => {
                 let mut after = (*service.object).clone();
                 after.finalizers.push(finalizer);
                 self.write_service(pass, service, after);
             }
-            (Some(service), _, None) => {
+            (Some(_), None) => {
                 if self.records.get(&id).is_some() {
                     self.record_conflicts(pass);
                 } else {
-                    let created = record(id, Instance::default(), vec![member(&service.object)]);
-                    self.write_record(pass, created);
+                    let members = wanted.iter().map(|service| member(&service.object)).collect();
+                    let share = portolan_core::share::of_id(&id, "x");
+                    self.write_record(pass, Record { share, ..record(id.clone(), Instance::default(), members) });
                 }
             }
-            (Some(service), _, Some(record)) => {
+            (Some(_), Some(record)) if wanted.iter().any(|service| !record.names(&service.object.uid)) => {
+                if self.stored_version(&id) == record.version {
+                    let new = wanted.iter().filter(|service| !record.names(&service.object.uid));
+                    let new: Vec<_> = new
+                        .map(|one| Joined { member: member(&one.object), claimed_by: ClaimedBy::Class })
+                        .collect();
+                    let mut after = (*record).clone();
+                    after.members.extend(new);
+                    self.write_record(pass, after);
+                } else {
+                    self.record_conflicts(pass);
+                }
+            }
+            (Some(_), Some(record)) => {
+                let service = &wanted[self.pick(wanted.len())];
                 if self.random.below(2) == 0 {
                     let mut after = (*service.object).clone();
                     after.ingress = vec![Ingress {
@@ -171,8 +185,10 @@ impl World {
                     self.record_conflicts(pass);
                 }
             }
-            (None, None, Some(_)) if !pass.snapshot.unreadable.is_empty() => pass.verdict = Some(Verdict::Done),
-            (None, _, Some(record)) => {
+            (None, Some(_)) if here.is_empty() && !pass.snapshot.unreadable.is_empty() => {
+                pass.verdict = Some(Verdict::Done);
+            }
+            (None, Some(record)) => {
                 let stored = self.stored_version(&id);
                 if stored.is_some() && stored != record.version {
                     return self.record_conflicts(pass);
@@ -182,22 +198,27 @@ impl World {
                 self.records.delete(version, &id);
                 pass.snapshot.record = None;
                 pass.snapshot.unreadable.clear();
-                pass.written.push(Written::RecordDeleted(id, record.version.clone().unwrap()));
+                pass.written.push(Written::RecordDeleted(id.clone(), record.version.clone().unwrap()));
             }
-            (None, Some(service), None) if service.object.finalizers.contains(&finalizer) => {
-                let mut after = (*service.object).clone();
-                after.finalizers.retain(|name| *name != finalizer);
-                self.write_service(pass, service, after);
-            }
-            (None, _, None) => pass.verdict = Some(Verdict::Done),
+            (None, None) => match here.iter().find(|service| service.object.finalizers.contains(&finalizer)) {
+                Some(service) => {
+                    let mut after = (*service.object).clone();
+                    after.finalizers.retain(|name| *name != finalizer);
+                    self.write_service(pass, service, after);
+                }
+                None => pass.verdict = Some(Verdict::Done),
+            },
         }
         let snapshot = &mut pass.snapshot;
         // With its own writes, a pass knows which Services and records concern it from now on.
         let named = |uid: &Uid| snapshot.record.as_ref().is_some_and(|record| record.names(uid));
-        snapshot.services.retain(|_, service| {
-            own.as_ref().is_some_and(|own| own.object.uid == service.object.uid) || named(&service.object.uid)
-        });
+        snapshot.services.retain(|key, service| placed.get(key) == Some(&id) || named(&service.object.uid));
         let services = &snapshot.services;
+        snapshot.placed.retain(|key, _| services.contains_key(key));
+        snapshot.consents.retain(|namespace, _| services.keys().any(|key| key.namespace == *namespace));
+        if snapshot.consents.len() < 2 {
+            snapshot.consents.clear();
+        }
         snapshot.slices.retain(|key, _| services.contains_key(key));
         snapshot.other_records.retain(|record| services.values().any(|service| record.names(&service.object.uid)));
         self.known.insert(snapshot.id.clone(), snapshot.clone());

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use portolan_core::ids::{Instance, ServiceKey, Uid};
+use portolan_core::ids::{Instance, LoadBalancerId, ServiceKey, Uid};
 use portolan_core::record::Record;
+use portolan_core::share::Consents;
 use portolan_core::snapshot::{Node, Service, ServiceType, Slice, Snapshot};
 
 use super::super::objects::is_claimed;
@@ -17,6 +18,9 @@ pub(super) struct Relevant {
     record: Option<Record>,
     others: Vec<Record>,
     unreadable: Vec<ServiceKey>,
+    /// Where each belongs.
+    placed: Vec<LoadBalancerId>,
+    consents: Consents,
 }
 
 impl Relevant {
@@ -46,6 +50,8 @@ impl Relevant {
             record: snapshot.record.as_ref().map(bare),
             others: snapshot.other_records.iter().filter(concerns_one).map(bare).collect(),
             unreadable: snapshot.unreadable.clone(),
+            placed: services.iter().filter_map(|service| snapshot.placed.get(&service.key)).cloned().collect(),
+            consents: snapshot.consents.clone(),
             services,
         }
     }

@@ -7,16 +7,17 @@ use crate::cluster::queue::Input;
 impl World {
     pub(super) fn some_list_begins(&mut self) {
         self.counts.lists += 1;
-        match self.random.below(4) {
+        match self.random.below(5) {
             0 => self.services.begin_list(&mut self.random),
             1 => self.slices.begin_list(&mut self.random),
             2 => self.nodes.begin_list(&mut self.random),
+            3 => self.namespaces.begin_list(&mut self.random),
             _ => self.records.begin_list(&mut self.random),
         }
     }
 
     pub(super) fn watch_tells(&mut self) {
-        let kind = self.random.below(4);
+        let kind = self.random.below(5);
         if kind == self.slow && self.random.below(12) > 0 {
             return;
         }
@@ -25,7 +26,8 @@ impl World {
                 0 => self.services_tell(),
                 1 => self.slices_tell(),
                 2 => self.nodes_tell(),
-                _ => self.records_tell(),
+                3 => self.records_tell(),
+                _ => self.namespaces_tell(),
             };
         }
     }
@@ -86,6 +88,13 @@ impl World {
         let event = self.nodes.tell(&mut self.random);
         self.listed[2] += u64::from(matches!(event, Some(Event::InitDone)));
         let dirty = event.map(|event| self.observe(Observed::Node(event)));
+        dirty.map(|dirty| self.wake(dirty)).is_some()
+    }
+
+    pub(super) fn namespaces_tell(&mut self) -> bool {
+        let event = self.namespaces.tell(&mut self.random);
+        self.listed[4] += u64::from(matches!(event, Some(Event::InitDone)));
+        let dirty = event.map(|event| self.observe(Observed::Namespace(event)));
         dirty.map(|dirty| self.wake(dirty)).is_some()
     }
 

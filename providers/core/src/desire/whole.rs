@@ -1,0 +1,218 @@
+//! What belongs to the whole load balancer, and on what terms Services share it.
+//!
+//! Whoever is there first sets it. A later Service may say the same or nothing; one that says something else is refused with
+//! [`Reason::ShareConflict`] and the key. What only a later one says holds for all.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::balancer::{
+    Family, Listener, LoadBalancer, Member, NodeTarget, PortKey, Protocol, Published, Scheme, SourceRanges,
+};
+use crate::capabilities::Capabilities;
+use crate::desire::{Candidate, Input, Want, Warning, addresses, ranges, scheme};
+use crate::ids::{ServiceKey, Uid};
+use crate::reason::Reason;
+use crate::refusal::Refused;
+use crate::share::{Consents, SHARE_ANNOTATION, SHARE_WITH_ANNOTATION, agree};
+use crate::snapshot::Service;
+
+/// The whole, as far as those who have come so far have settled it.
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    members: Vec<Member>,
+    held: Vec<Uid>,
+    pub(super) families: Vec<Family>,
+    /// At most one a family, and who asks for it.
+    requested: BTreeMap<Family, (IpAddr, ServiceKey)>,
+    scheme: Option<(Scheme, ServiceKey)>,
+    source_ranges: Option<(SourceRanges, ServiceKey)>,
+    /// Who has which port.
+    taken: BTreeMap<PortKey, ServiceKey>,
+    /// The protocol of the first port.
+    first: Option<Protocol>,
+    published: Vec<Published>,
+}
+
+impl Whole {
+    /// The protocol that decides where protocols cannot be mixed.
+    pub(super) fn protocol(&self) -> Option<Protocol> {
+        self.first
+    }
+
+    /// A Service is served.
+    pub(super) fn admit(&mut self, candidate: &Candidate<'_>, want: &Want<'_>) {
+        let key = &want.service.key;
+        if self.families.is_empty() {
+            self.families.clone_from(&want.families);
+        }
+        for address in &want.requested {
+            self.requested.entry(Family::of(*address)).or_insert_with(|| (*address, key.clone()));
+        }
+        if let (None, Some(scheme)) = (&self.scheme, want.scheme) {
+            self.scheme = Some((scheme, key.clone()));
+        }
+        if let (None, SourceRanges::Only(_)) = (&self.source_ranges, &want.source_ranges) {
+            self.source_ranges = Some((want.source_ranges.clone(), key.clone()));
+        }
+        for served in &want.served {
+            self.taken.entry(served.port.key).or_insert_with(|| key.clone());
+        }
+        self.first = self.first.or_else(|| want.served.first().map(|served| served.port.key.protocol));
+        self.joins(candidate);
+    }
+
+    /// A Service keeps what it has. What its spec names now stands for that: a later one must not take it.
+    pub(super) fn hold(&mut self, candidate: &Candidate<'_>, capabilities: &Capabilities) {
+        self.held.push(candidate.member.uid.clone());
+        if let Some(service) = candidate.service {
+            if self.families.is_empty() {
+                let has = |family: &&Family| capabilities.families.contains(family);
+                self.families = service.families.iter().filter(has).copied().collect();
+            }
+            for port in &service.ports {
+                self.taken.entry(port.key).or_insert_with(|| service.key.clone());
+            }
+            self.first = self.first.or_else(|| service.ports.first().map(|port| port.key.protocol));
+        }
+        self.joins(candidate);
+    }
+
+    fn joins(&mut self, candidate: &Candidate<'_>) {
+        self.members.push(candidate.member.clone());
+        self.published.extend(candidate.service.into_iter().flat_map(addresses::published));
+    }
+
+    /// Where a Service contradicts those before it.
+    pub(super) fn conflicts(&self, candidate: &Candidate<'_>, want: &Want<'_>, input: &Input<'_>) -> Vec<Refused> {
+        let service = want.service;
+        let mut conflicts = Vec::new();
+        let mut conflict = |message: String| conflicts.push(Refused::whole(Reason::ShareConflict, message));
+        let share = service.annotations.get(SHARE_ANNOTATION).map_or("", |name| name.trim());
+        for served in &want.served {
+            if let Some(other) = self.taken.get(&served.port.key) {
+                conflict(format!(
+                    "spec.ports: {} of share {share:?} is taken by Service {other}; choose another port or another share",
+                    served.port.key
+                ));
+            }
+        }
+        let sorted = |families: &[Family]| {
+            let mut families = families.to_vec();
+            families.sort_unstable();
+            families
+        };
+        if let Some(first) = self.members.first()
+            && sorted(&self.families) != sorted(&want.families)
+        {
+            conflict(format!(
+                "spec.ipFamilies: share {share:?} has {}, as Service {} asks; ask for the same",
+                listed(&self.families),
+                first.key()
+            ));
+        }
+        for address in &want.requested {
+            if let Some((asked, other)) = self.requested.get(&Family::of(*address))
+                && asked != address
+            {
+                let place = addresses::place(service);
+                conflict(format!("{place}: {address}, but Service {other} asks for {asked} for share {share:?}"));
+            }
+        }
+        if let (Some(wanted), Some((set, other))) = (want.scheme, &self.scheme)
+            && wanted != *set
+        {
+            let place = scheme::place(service, &input.settings.internal_annotations);
+            conflict(format!("{place}: share {share:?} is {set}, as Service {other} asks; ask for the same or for nothing"));
+        }
+        if let (SourceRanges::Only(_), Some((set, other))) = (&want.source_ranges, &self.source_ranges)
+            && want.source_ranges != *set
+        {
+            let place = ranges::place(service);
+            conflict(format!(
+                "{place}: Service {other} lets others connect to share {share:?}; give the same ranges or none"
+            ));
+        }
+        if !candidate.joined {
+            for other in self.strangers(service, input.consents) {
+                conflict(format!(
+                    "annotation {SHARE_WITH_ANNOTATION}: Service {} is on share {share:?}, and the Namespaces {} and {} do not both \
+                     list each other",
+                    other.key(),
+                    other.namespace,
+                    service.key.namespace
+                ));
+            }
+        }
+        conflicts
+    }
+
+    /// Members of whose namespace the Service's own does not, or not any more, agree to share.
+    fn strangers<'a>(&'a self, service: &'a Service, consents: &'a Consents) -> impl Iterator<Item = &'a Member> {
+        let own = &service.key.namespace;
+        self.members.iter().filter(move |member| !agree(consents, &member.namespace, own))
+    }
+
+    /// What a member that is served should know about the others.
+    pub(super) fn warnings(&self, service: &Service, consents: &Consents) -> Vec<Warning> {
+        let mut warnings: Vec<Warning> = self
+            .strangers(service, consents)
+            .map(|other| Warning {
+                reason: Reason::ShareConsentWithdrawn,
+                message: format!(
+                    "the Namespaces {} and {} do not both list each other in {SHARE_WITH_ANNOTATION} any more; Service {} and this \
+                     one go on sharing until one of them leaves",
+                    other.namespace,
+                    service.key.namespace,
+                    other.key()
+                ),
+            })
+            .collect();
+        let held: Vec<String> =
+            self.members.iter().filter(|member| self.held.contains(&member.uid)).map(|member| member.key().to_string()).collect();
+        if !held.is_empty() {
+            warnings.push(Warning {
+                reason: Reason::ShareHeld,
+                message: format!(
+                    "scheme, source ranges and addresses of the load balancer stay as they are as long as nothing may be changed of \
+                     {}, which shares it",
+                    held.join(", ")
+                ),
+            });
+        }
+        warnings
+    }
+
+    /// The load balancer that has come of it.
+    pub(super) fn load_balancer(
+        self,
+        input: &Input<'_>,
+        listeners: Vec<Listener>,
+        nodes: Vec<NodeTarget>,
+    ) -> LoadBalancer {
+        let mut published = self.published;
+        published.sort();
+        published.dedup();
+        let asked = |family| self.requested.get(family).map(|(address, _)| *address);
+        LoadBalancer {
+            id: input.id.clone(),
+            class: input.class.name.clone(),
+            requested: self.families.iter().filter_map(asked).collect(),
+            members: self.members,
+            held: self.held,
+            families: self.families,
+            scheme: self.scheme.map(|(scheme, _)| scheme),
+            listeners,
+            source_ranges: self.source_ranges.map_or(SourceRanges::All, |(ranges, _)| ranges),
+            nodes,
+            published,
+        }
+    }
+}
+
+fn listed(families: &[Family]) -> String {
+    families.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::desire::ranges::RANGES_ANNOTATION;
+use crate::desire::scheme::SCHEME_ANNOTATION;
+use crate::desire::{Desired, Settings, desire, member};
+use crate::examples::{capabilities, class, endpoint, node, port, service, slice};
+use crate::ids::LoadBalancerId;
+use crate::share::ShareWith;
+use crate::snapshot::{FamilyPolicy, Slice};
+
+/// Services behind one load balancer.
+struct Shared {
+    services: Vec<Service>,
+    joined: Vec<bool>,
+    held: Vec<bool>,
+    capabilities: Capabilities,
+    consents: Consents,
+}
+
+/// Services with one TCP port each, in the order of joining.
+fn shared(ports: &[u16]) -> Shared {
+    let services = ports.iter().map(|number| {
+        let mut service = service(&format!("s{number}"));
+        service.ports = vec![port("", *number, Protocol::Tcp, Some(30000 + number))];
+        service.annotations.insert(SHARE_ANNOTATION.to_owned(), "x".to_owned());
+        service
+    });
+    Shared {
+        services: services.collect(),
+        joined: vec![false; ports.len()],
+        held: vec![false; ports.len()],
+        capabilities: capabilities(),
+        consents: Consents::new(),
+    }
+}
+
+impl Shared {
+    fn desire(&self) -> Desired {
+        let slices: Vec<Vec<Arc<Slice>>> = self
+            .services
+            .iter()
+            .map(|service| vec![slice(service, "s", Family::V4, vec![endpoint("10.0.0.9".parse().unwrap(), Some("n1"))])])
+            .collect();
+        let candidates: Vec<Candidate<'_>> = self
+            .services
+            .iter()
+            .enumerate()
+            .map(|(place, service)| Candidate {
+                member: member(service),
+                service: Some(service),
+                slices: &slices[place],
+                joined: self.joined[place],
+                held: self.held[place],
+            })
+            .collect();
+        desire(&Input {
+            id: &LoadBalancerId::new("lb"),
+            class: &class("portolan.dev/mock"),
+            capabilities: &self.capabilities,
+            candidates: &candidates,
+            nodes: &[Arc::new(node("n1", &["192.0.2.1".parse().unwrap()]))],
+            settings: &Settings::default(),
+            consents: &self.consents,
+        })
+    }
+
+    fn annotate(&mut self, place: usize, key: &str, value: &str) {
+        self.services[place].annotations.insert(key.to_owned(), value.to_owned());
+    }
+
+    /// Code and text of what the Service is refused for.
+    fn refusal(&self, place: usize) -> Option<(Reason, String)> {
+        let desired = self.desire();
+        let refusal = desired.refused.get(&self.services[place].uid)?;
+        assert!(desired.load_balancer.listeners.iter().all(|one| one.service != self.services[place].uid));
+        Some((refusal.reason(), refusal.to_string()))
+    }
+
+    fn assert_conflict(&self, place: usize, key: &str) {
+        let (reason, message) = self.refusal(place).expect("a refusal");
+        assert_eq!(reason, Reason::ShareConflict, "{message}");
+        assert!(message.contains(key), "{message}");
+    }
+}
+
+fn served(desired: &Desired) -> Vec<(String, String)> {
+    let listeners = desired.load_balancer.listeners.iter();
+    listeners.map(|one| (one.key.to_string(), one.service.to_string())).collect()
+}
+
+#[test]
+fn services_with_disjoint_ports_are_listeners_of_one_load_balancer() {
+    let desired = shared(&[443, 80]).desire();
+    assert_eq!(served(&desired), [("80/TCP".into(), "uid-s80".into()), ("443/TCP".into(), "uid-s443".into())]);
+    let members: Vec<&str> = desired.load_balancer.members.iter().map(|member| member.name.as_str()).collect();
+    assert_eq!(members, ["s443", "s80"]);
+    assert!(desired.refused.is_empty() && desired.warnings.is_empty());
+}
+
+#[test]
+fn a_later_service_that_wants_a_taken_port_is_refused_and_the_first_is_served() {
+    let mut shared = shared(&[80, 443]);
+    shared.services[1].ports.push(port("other", 80, Protocol::Tcp, Some(30099)));
+    shared.assert_conflict(1, "80/TCP");
+    shared.assert_conflict(1, "Service default/s80");
+    assert_eq!(served(&shared.desire()), [("80/TCP".to_owned(), "uid-s80".to_owned())]);
+    // The same number of another protocol is another port.
+    shared.services[1].ports[1].key.protocol = Protocol::Udp;
+    assert_eq!(shared.refusal(1), None);
+}
+
+#[test]
+fn a_port_that_the_first_was_refused_is_free() {
+    let mut shared = shared(&[80, 443]);
+    shared.capabilities.protocols.remove(&Protocol::Udp);
+    shared.services[0].ports.push(port("dns", 53, Protocol::Udp, Some(30053)));
+    shared.services[1].ports = vec![port("", 53, Protocol::Tcp, Some(30054))];
+    assert_eq!(shared.refusal(1), None);
+}
+
+#[test]
+fn where_protocols_cannot_be_mixed_the_first_of_the_load_balancer_decides() {
+    let mut shared = shared(&[80, 53]);
+    shared.capabilities.mixed_protocols = false;
+    shared.services[1].ports[0].key.protocol = Protocol::Udp;
+    assert_eq!(shared.refusal(1).unwrap().0, Reason::MixedProtocolNotSupported);
+}
+
+#[test]
+fn what_belongs_to_the_whole_is_equal_or_absent() {
+    type Edit = fn(&mut Service, &str);
+    let scheme: Edit = |service, text| drop(service.annotations.insert(SCHEME_ANNOTATION.into(), text.into()));
+    let ranges: Edit = |service, text| service.source_ranges = vec![text.to_owned()];
+    let address: Edit = |service, text| service.load_balancer_ip = Some(text.to_owned());
+    for (key, edit, one, other) in [
+        (SCHEME_ANNOTATION, scheme, "internal", "public"),
+        ("spec.loadBalancerSourceRanges", ranges, "192.0.2.0/24", "198.51.100.0/24"),
+        ("spec.loadBalancerIP", address, "192.0.2.7", "192.0.2.8"),
+    ] {
+        let mut shared = shared(&[80, 443]);
+        edit(&mut shared.services[0], one);
+        assert_eq!(shared.refusal(1), None, "{key} absent in the later");
+        edit(&mut shared.services[1], one);
+        assert_eq!(shared.refusal(1), None, "{key} equal");
+        edit(&mut shared.services[1], other);
+        shared.assert_conflict(1, key);
+        assert_eq!(shared.refusal(0), None);
+    }
+}
+
+#[test]
+fn what_only_a_later_service_says_holds_for_all() {
+    let mut shared = shared(&[80, 443]);
+    shared.annotate(1, SCHEME_ANNOTATION, "internal");
+    shared.annotate(1, RANGES_ANNOTATION, "192.0.2.0/24");
+    shared.services[1].load_balancer_ip = Some("10.255.0.9".to_owned());
+    let balancer = shared.desire().load_balancer;
+    assert_eq!(balancer.scheme, Some(Scheme::Internal));
+    assert_eq!(balancer.source_ranges, SourceRanges::Only(vec!["192.0.2.0/24".parse().unwrap()]));
+    assert_eq!(balancer.requested, ["10.255.0.9".parse::<IpAddr>().unwrap()]);
+}
+
+#[test]
+fn families_are_the_same_in_any_order() {
+    let mut shared = shared(&[80, 443]);
+    shared.services[0].families = vec![Family::V4, Family::V6];
+    shared.services[0].family_policy = FamilyPolicy::PreferDualStack;
+    shared.assert_conflict(1, "spec.ipFamilies");
+    shared.services[1].families = vec![Family::V6, Family::V4];
+    assert_eq!(shared.refusal(1), None);
+}
+
+#[test]
+fn a_later_service_needs_the_consent_of_every_namespace_and_one_that_has_joined_only_warns() {
+    let mut shared = shared(&[80, 443]);
+    shared.services[1].key = ServiceKey::new("other", "s443");
+    shared.assert_conflict(1, SHARE_WITH_ANNOTATION);
+    shared.joined[1] = true;
+    assert_eq!(shared.refusal(1), None);
+    let warned = |shared: &Shared| {
+        let warnings = shared.desire().warnings;
+        let of = |service: &Service| warnings.get(&service.uid).map(|all| all[0].reason);
+        shared.services.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(warned(&shared), [Some(Reason::ShareConsentWithdrawn); 2]);
+    shared.consents.insert("default".into(), ShareWith::All);
+    assert_eq!(warned(&shared), [Some(Reason::ShareConsentWithdrawn); 2]);
+    shared.consents.insert("other".into(), ShareWith::parse("default"));
+    assert_eq!(warned(&shared), [None; 2]);
+}
+
+#[test]
+fn a_member_that_is_refused_is_held_and_the_others_are_told() {
+    let mut shared = shared(&[80, 443]);
+    shared.joined = vec![true; 2];
+    shared.services[0].source_ranges = vec!["junk".to_owned()];
+    let desired = shared.desire();
+    assert_eq!(desired.refused[&shared.services[0].uid].reason(), Reason::InvalidSourceRange);
+    assert_eq!(desired.load_balancer.held, [shared.services[0].uid.clone()]);
+    assert_eq!(desired.load_balancer.members.len(), 2);
+    assert_eq!(served(&desired), [("443/TCP".to_owned(), "uid-s443".to_owned())]);
+    assert_eq!(desired.warnings[&shared.services[1].uid][0].reason, Reason::ShareHeld);
+}
+
+#[test]
+fn a_held_member_is_not_looked_at_and_its_ports_are_taken() {
+    let mut shared = shared(&[80, 443]);
+    shared.joined = vec![true; 2];
+    shared.held[0] = true;
+    shared.services[0].source_ranges = vec!["junk".to_owned()];
+    shared.services[1].ports.push(port("other", 80, Protocol::Tcp, Some(30099)));
+    let desired = shared.desire();
+    assert_eq!(desired.load_balancer.held.len(), 2, "the one that wants its port is held, too");
+    shared.assert_conflict(1, "80/TCP");
+}
+
+#[test]
+fn one_that_has_not_joined_and_is_refused_is_no_member() {
+    let mut shared = shared(&[80, 443]);
+    shared.services[1].source_ranges = vec!["junk".to_owned()];
+    let desired = shared.desire();
+    assert_eq!(desired.load_balancer.members.len(), 1);
+    assert!(desired.load_balancer.held.is_empty());
+}

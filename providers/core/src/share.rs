@@ -1,0 +1,199 @@
+//! Sharing: several Services behind one load balancer, because they ask for the same name.
+//!
+//! A share belongs to a class and a namespace. Another namespace's Services come to it only if both Namespaces say so; who is on it
+//! stays, whatever becomes of that consent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ClassName, Instance, LoadBalancerId, Uid};
+use crate::record::Record;
+use crate::snapshot::Service;
+
+/// On a Service: the name of the load balancer that it shares.
+pub const SHARE_ANNOTATION: &str = "portolan.dev/share";
+
+/// On a Namespace: the namespaces with which its Services may share, separated by commas; `*` for all.
+pub const SHARE_WITH_ANNOTATION: &str = "portolan.dev/share-with";
+
+/// Longest name of a share: a DNS label (RFC 1123), because it becomes part of a record's name.
+const LONGEST_NAME: usize = 63;
+
+/// A share, as its record remembers it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Share {
+    /// The namespace of the Service that was there first.
+    pub namespace: String,
+    /// The name that its Services ask for.
+    pub name: String,
+}
+
+/// With whom the Services of a namespace may share.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ShareWith {
+    /// With nobody else.
+    #[default]
+    Nobody,
+    /// With these namespaces.
+    Namespaces(BTreeSet<String>),
+    /// With all of them.
+    All,
+}
+
+/// What each Namespace says; one that says nothing shares with nobody else.
+pub type Consents = BTreeMap<String, ShareWith>;
+
+impl ShareWith {
+    /// Reads [`SHARE_WITH_ANNOTATION`].
+    pub fn parse(text: &str) -> Self {
+        let names: BTreeSet<String> =
+            text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        if names.contains("*") {
+            Self::All
+        } else if names.is_empty() {
+            Self::Nobody
+        } else {
+            Self::Namespaces(names)
+        }
+    }
+
+    fn includes(&self, namespace: &str) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Namespaces(names) => names.contains(namespace),
+            Self::All => true,
+        }
+    }
+}
+
+/// Services of these two namespaces may share a load balancer: each Namespace lists the other.
+pub fn agree(consents: &Consents, one: &str, other: &str) -> bool {
+    let lists = |from: &str, to: &str| consents.get(from).is_some_and(|share_with| share_with.includes(to));
+    one == other || (lists(one, other) && lists(other, one))
+}
+
+/// The share that a Service asks for; why its annotation asks for none that there can be.
+pub fn asked(service: &Service) -> Option<Result<&str, String>> {
+    let name = service.annotations.get(SHARE_ANNOTATION)?.trim();
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_label = !name.is_empty()
+        && name.len() <= LONGEST_NAME
+        && name.chars().all(legal)
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    Some(if is_label {
+        Ok(name)
+    } else {
+        let shown: String = name.chars().take(LONGEST_NAME).collect();
+        Err(format!(
+            "annotation {SHARE_ANNOTATION}: {shown:?} must be 1 to {LONGEST_NAME} characters of a-z, 0-9 and '-', neither first nor \
+             last a '-' (RFC 1123)"
+        ))
+    })
+}
+
+impl Instance {
+    /// The id of a share's load balancer: `share-CLASS.NAMESPACE.NAME`, CLASS being a hash, or `INSTANCE.share-...`. Namespace and name
+    /// hold no dot, so no two shares have the same.
+    pub fn load_balancer_of_share(&self, class: &ClassName, share: &Share) -> LoadBalancerId {
+        let Share { namespace, name } = share;
+        let instance = if self.as_str().is_empty() { String::new() } else { format!("{}.", self.as_str()) };
+        LoadBalancerId::new(format!("{instance}share-{:016x}.{namespace}.{name}", fnv1a(class.as_str().as_bytes())))
+    }
+}
+
+/// The share of which this is the load balancer's id, if its Services ask for this name.
+pub fn of_id(id: &LoadBalancerId, name: &str) -> Option<Share> {
+    let (front, namespace) = id.as_str().strip_suffix(name)?.strip_suffix('.')?.rsplit_once('.')?;
+    let of_share = front.rsplit('.').next().is_some_and(|last| last.starts_with("share-"));
+    of_share.then(|| Share { namespace: namespace.to_owned(), name: name.to_owned() })
+}
+
+impl Record {
+    /// The record of a share that bears the name that this instance would have given it. A class may have been renamed since.
+    pub(crate) fn is_share_of(&self, instance: &Instance) -> bool {
+        let prefix = if instance.as_str().is_empty() {
+            "share-".to_owned()
+        } else {
+            format!("{}.share-", instance.as_str())
+        };
+        self.share.as_ref().is_some_and(|Share { namespace, name }| {
+            let id = self.id.as_str();
+            let end = format!(".{namespace}.{name}");
+            id.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(&end)).is_some_and(|class| class.len() == 16)
+        })
+    }
+}
+
+/// FNV-1a, 64 bits: stable between builds, which the standard library's hasher is not. For names, not against forgery.
+pub fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// A share while Services are placed.
+struct Place<'a> {
+    id: LoadBalancerId,
+    namespaces: BTreeSet<&'a str>,
+}
+
+/// The load balancer to which each of these Services belongs, all of which ask for the share `name` of `class`. `records` are those of
+/// such shares.
+///
+/// Whom a record names stays there. The others come in the order of their age: to the share in which their own namespace is; else to the
+/// oldest of which all namespaces agree with theirs; else to one of their own.
+pub fn place(
+    instance: &Instance,
+    class: &ClassName,
+    name: &str,
+    services: &[&Service],
+    records: &[&Record],
+    consents: &Consents,
+) -> BTreeMap<Uid, LoadBalancerId> {
+    let mut services = services.to_vec();
+    services.sort_by_key(|service| age(service));
+    let mut placed = BTreeMap::new();
+    let mut places: Vec<Place<'_>> = Vec::new();
+    for service in &services {
+        if let Some(record) = records.iter().find(|record| record.names(&service.uid)) {
+            placed.insert(service.uid.clone(), record.id.clone());
+            join(&mut places, &record.id, &service.key.namespace);
+        }
+    }
+    for service in services {
+        if placed.contains_key(&service.uid) {
+            continue;
+        }
+        let namespace = service.key.namespace.as_str();
+        let at_home = places.iter().find(|place| place.namespaces.contains(namespace));
+        let agreed =
+            || places.iter().find(|place| place.namespaces.iter().all(|other| agree(consents, namespace, other)));
+        let id = at_home.or_else(agreed).map_or_else(
+            || {
+                let share = Share { namespace: namespace.to_owned(), name: name.to_owned() };
+                instance.load_balancer_of_share(class, &share)
+            },
+            |place| place.id.clone(),
+        );
+        join(&mut places, &id, namespace);
+        placed.insert(service.uid.clone(), id);
+    }
+    placed
+}
+
+fn join<'a>(places: &mut Vec<Place<'a>>, id: &LoadBalancerId, namespace: &'a str) {
+    match places.iter_mut().find(|place| &place.id == id) {
+        Some(place) => {
+            place.namespaces.insert(namespace);
+        }
+        None => places.push(Place { id: id.clone(), namespaces: [namespace].into() }),
+    }
+}
+
+/// Who was first, among those that no record puts in order.
+pub fn age(service: &Service) -> (crate::time::Timestamp, Uid) {
+    (service.created, service.uid.clone())
+}
+
+#[cfg(test)]
+mod tests;

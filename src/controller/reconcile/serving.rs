@@ -1,0 +1,319 @@
+//! The way out: desire, marks, record, plan, status; for one Service, or for several that share a load balancer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use portolan_core::balancer::{LoadBalancer, Published};
+use portolan_core::claim::{Claimed, NotOurs};
+use portolan_core::class::Class;
+use portolan_core::desire::{self, Candidate, Desired, addresses, desire};
+use portolan_core::ids::{LoadBalancerId, Uid};
+use portolan_core::provider::{Outcome, Provider};
+use portolan_core::record::{Joined, Record, Records, RecordsError};
+use portolan_core::share::{self, Share};
+use portolan_core::snapshot::{Service, Snapshot, Versioned};
+
+use super::{Interrupted, Pass};
+use crate::cluster::queue::Verdict;
+use crate::controller::decision::{Decision, Role};
+use crate::controller::index::Written;
+use crate::controller::walk::{End, observe, walk};
+
+/// A Service that is served.
+pub(super) struct Seat<'a> {
+    /// As it was written last.
+    pub(super) service: Versioned<Service>,
+    pub(super) claimed: &'a Claimed,
+}
+
+impl Pass<'_> {
+    /// Serves those who are to be served, and lets go of those who are not any more.
+    pub(super) async fn serve<P: Provider>(
+        &mut self,
+        provider: &P,
+        decision: &Decision,
+        class: &Class,
+    ) -> Result<Verdict, Interrupted> {
+        let moved_out = self.moved_out(provider, decision, class).await?;
+        let mut candidates = candidates(self.snapshot, decision, &moved_out);
+        if candidates.is_empty() {
+            return self.clean_up(decision, decision.record.as_ref()).await;
+        }
+        let mut seats: Vec<Seat<'_>> = Vec::new();
+        let mut unmarked = None;
+        let desired = 'marked: loop {
+            let desired = self.desire(provider, class, &candidates);
+            for (service, claimed) in decision.served() {
+                let uid = &service.object.uid;
+                if !is_served(&desired, uid) || seats.iter().any(|seat| &seat.service.object.uid == uid) {
+                    continue;
+                }
+                match self.mark(service.clone(), claimed.by).await {
+                    Ok(service) => seats.push(Seat { service, claimed }),
+                    Err(Interrupted::Stopped) => return Err(Interrupted::Stopped),
+                    // The others need not wait for it.
+                    Err(error) => {
+                        candidates.retain(|candidate| &candidate.member.uid != uid || candidate.joined);
+                        let own = candidates.iter_mut().find(|candidate| &candidate.member.uid == uid);
+                        own.into_iter().for_each(|candidate| candidate.held = true);
+                        unmarked.get_or_insert(error);
+                        continue 'marked;
+                    }
+                }
+            }
+            break desired;
+        };
+        seats.retain(|seat| is_served(&desired, &seat.service.object.uid));
+        let verdict = self.walk_there(provider, decision, class, &desired, &seats).await;
+        match unmarked {
+            Some(error) => verdict.and(Err(error)),
+            None => verdict,
+        }
+    }
+
+    /// Marks are on: record, plan, status.
+    async fn walk_there<P: Provider>(
+        &mut self,
+        provider: &P,
+        decision: &Decision,
+        class: &Class,
+        desired: &Desired,
+        seats: &[Seat<'_>],
+    ) -> Result<Verdict, Interrupted> {
+        let wanted = &desired.load_balancer;
+        let leaves = |joined: &&Joined| !wanted.members.contains(&joined.member);
+        let leaving = decision.record.iter().flat_map(|record| &record.members).filter(leaves).count();
+        if seats.is_empty() && leaving == 0 {
+            // Nobody may be served, so nothing is changed; but what exists is still looked at.
+            let outcome = match &decision.record {
+                None => None,
+                Some(record) => match observe(provider, &record.id).await {
+                    Ok(state) => Some(provider.outcome(Some(wanted), &state)),
+                    Err(error) => {
+                        tracing::debug!(balancer = %record.id, %error, "what exists cannot be looked at");
+                        None
+                    }
+                },
+            };
+            return self.refused(decision, desired, outcome.as_ref()).await;
+        }
+        let mut record = self.record(decision, class, desired, seats).await?;
+        let walked = walk(provider, Some(wanted), &mut record, &self.reconciler.records, self.gate).await;
+        self.written.push(Written::Record(Arc::new(record.clone())));
+        if leaving > 0 {
+            self.let_go(decision, &walked.end, record, wanted).await?;
+        }
+        let refused = match &walked.state {
+            Some(state) => {
+                let outcome = provider.outcome(Some(wanted), state);
+                self.refused(decision, desired, Some(&outcome)).await
+            }
+            None => self.refused(decision, desired, None).await,
+        };
+        let reported = self.report(provider, seats, class, desired, walked).await;
+        refused.and(reported)
+    }
+
+    fn desire<P: Provider>(&self, provider: &P, class: &Class, candidates: &[Candidate<'_>]) -> Desired {
+        desire(&desire::Input {
+            id: &self.snapshot.id,
+            class,
+            capabilities: provider.capabilities(),
+            candidates,
+            nodes: &self.snapshot.nodes,
+            settings: &self.reconciler.settings,
+            consents: &self.snapshot.consents,
+        })
+    }
+
+    /// The Services that have arrived at another load balancer and need this one no more: clients are told of it no more, or the other
+    /// one waits for an address that they have here.
+    async fn moved_out<P: Provider>(
+        &self,
+        provider: &P,
+        decision: &Decision,
+        class: &Class,
+    ) -> Result<BTreeSet<Uid>, Interrupted> {
+        let arrived = |(service, role): &(Versioned<Service>, Role)| match role {
+            Role::Moving { joined: true } => Some(service.object.clone()),
+            Role::Moving { joined: false }
+            | Role::Stranger(_)
+            | Role::Kept(_)
+            | Role::Leaving(_)
+            | Role::Served(_) => None,
+        };
+        let arrived: Vec<_> = decision.services.iter().filter_map(arrived).collect();
+        if arrived.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let state = observe(provider, &self.snapshot.id)
+            .await
+            .map_err(|error| Interrupted::Failed(error.to_string(), None))?;
+        let all = self.desire(provider, class, &candidates(self.snapshot, decision, &BTreeSet::new()));
+        let Outcome { published, .. } = provider.outcome(Some(&all.load_balancer), &state);
+        let needs_it = |service: &Arc<Service>| {
+            let told = addresses::published(service);
+            !addresses::asks_by_name(service) && told.iter().any(|told| published.iter().any(|own| same(own, told)))
+        };
+        Ok(arrived.iter().filter(|service| !needs_it(service)).map(|service| service.uid.clone()).collect())
+    }
+
+    /// Writes the record, before the first external effect; or brings it up to date. Those who leave stay in it until the last.
+    async fn record(
+        &mut self,
+        decision: &Decision,
+        class: &Class,
+        desired: &Desired,
+        seats: &[Seat<'_>],
+    ) -> Result<Record, Interrupted> {
+        self.gate.check()?;
+        let own = decision.record.as_deref();
+        let mut members: Vec<Joined> = own.map(|record| record.members.clone()).unwrap_or_default();
+        for member in &desired.load_balancer.members {
+            let Some(seat) = seats.iter().find(|seat| seat.service.object.uid == member.uid) else { continue };
+            let joined = Joined { member: member.clone(), claimed_by: seat.claimed.by };
+            match members.iter_mut().find(|other| other.member.uid == member.uid) {
+                Some(other) => *other = joined,
+                None => members.push(joined),
+            }
+        }
+        let wanted = Record {
+            id: self.snapshot.id.clone(),
+            version: own.and_then(|record| record.version.clone()),
+            instance: self.reconciler.classes.instance.clone(),
+            class: class.name.clone(),
+            aliases: class.aliases.clone(),
+            share: own.and_then(|record| record.share.clone()).or_else(|| founded(&self.snapshot.id, seats)),
+            provider: class.provider.clone(),
+            parameters: class.parameters.clone(),
+            members,
+            external: own.map(|record| record.external.clone()).unwrap_or_default(),
+        };
+        let records = &self.reconciler.records;
+        let stored = match own {
+            Some(own) if own.same_content(&wanted) => return Ok(wanted),
+            Some(_) => records.replace(&wanted).await?,
+            None => match records.create(&wanted).await {
+                Ok(created) => created,
+                Err(RecordsError::Exists(_)) => return Err(self.reread_record().await),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        tracing::debug!(balancer = %stored.id, "record written");
+        self.written.push(Written::Record(Arc::new(stored.clone())));
+        Ok(stored)
+    }
+
+    /// The index has not seen a record that the server has: show it, and look again.
+    async fn reread_record(&mut self) -> Interrupted {
+        match self.reconciler.records.get(&self.snapshot.id).await {
+            Ok(Some(record)) if record.belongs_to(&self.reconciler.classes.instance) => {
+                self.written.push(Written::Record(Arc::new(record)));
+                Interrupted::Overtaken
+            }
+            Ok(Some(record)) => Interrupted::Failed(
+                format!(
+                    "record {} is in the way: it belongs to instance {:?}, but has a name of ours; delete it if nobody needs it",
+                    record.id,
+                    record.instance.as_str()
+                ),
+                None,
+            ),
+            Ok(None) => Interrupted::Overtaken,
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Others go on sharing; those who leave lose their place in the record, once nothing of theirs is left, and then their marks.
+    async fn let_go(
+        &mut self,
+        decision: &Decision,
+        end: &End,
+        mut record: Record,
+        wanted: &LoadBalancer,
+    ) -> Result<(), Interrupted> {
+        let leaving: Vec<_> = decision.leaving().filter(|(service, _)| decision.has_joined(&service.object)).collect();
+        match end {
+            End::Settled => {}
+            End::Failed(error) => {
+                let services: Vec<_> = leaving.iter().map(|(service, _)| *service).collect();
+                return self.not_removed(error, &services, since(&record)).await;
+            }
+            End::Waiting(_) | End::Refused(_) | End::RecordLost(_) | End::Stopped(_) => return Ok(()),
+        }
+        self.gate.check()?;
+        let told = since(&record);
+        record.members.retain(|joined| wanted.members.contains(&joined.member));
+        let stored = self.reconciler.records.replace(&record).await?;
+        self.written.push(Written::Record(Arc::new(stored.clone())));
+        for (service, why) in leaving {
+            self.tell_left(service, told.clone()).await;
+            self.release(service, decision.record.as_deref(), Some(&stored), why).await?;
+        }
+        Ok(())
+    }
+}
+
+/// When the record was last news: two departures are two pieces of news.
+pub(super) fn since(record: &Record) -> String {
+    record.version.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The share that a load balancer's id speaks of, from the Services that found it.
+fn founded(id: &LoadBalancerId, seats: &[Seat<'_>]) -> Option<Share> {
+    let service = &seats.first()?.service.object;
+    let name = share::asked(service)?.ok()?;
+    share::of_id(id, name)
+}
+
+/// Who may be behind the load balancer, in the order of joining.
+pub(crate) fn candidates<'a>(
+    snapshot: &'a Snapshot,
+    decision: &'a Decision,
+    moved_out: &BTreeSet<Uid>,
+) -> Vec<Candidate<'a>> {
+    let of = |(service, role): &'a (Versioned<Service>, Role)| {
+        let joined = decision.has_joined(&service.object);
+        let held = match role {
+            Role::Served(_) => false,
+            Role::Kept(_) | Role::Stranger(NotOurs::NamespaceNotWatched) if joined => true,
+            Role::Moving { .. } if joined && !moved_out.contains(&service.object.uid) => true,
+            Role::Kept(_) | Role::Stranger(_) | Role::Moving { .. } | Role::Leaving(_) => return None,
+        };
+        Some(Candidate {
+            member: desire::member(&service.object),
+            service: Some(&service.object),
+            slices: snapshot.slices_of(&service.object),
+            joined,
+            held,
+        })
+    };
+    let unreadable = decision.unreadable.iter().map(|member| Candidate {
+        member: member.clone(),
+        service: None,
+        slices: &[],
+        joined: true,
+        held: true,
+    });
+    let mut candidates: Vec<Candidate<'a>> = decision.services.iter().filter_map(of).chain(unreadable).collect();
+    let order = decision.record.iter().flat_map(|record| &record.members);
+    let order: Vec<&Uid> = order.map(|joined| &joined.member.uid).collect();
+    candidates.sort_by_key(|candidate| {
+        order.iter().position(|uid| **uid == candidate.member.uid).unwrap_or(order.len())
+    });
+    candidates
+}
+
+fn is_served(desired: &Desired, uid: &Uid) -> bool {
+    let LoadBalancer { members, held, .. } = &desired.load_balancer;
+    members.iter().any(|member| &member.uid == uid) && !held.contains(uid)
+}
+
+/// The same address or name; how packets arrive does not matter for that.
+fn same(one: &Published, other: &Published) -> bool {
+    match (one, other) {
+        (Published::Ip { ip: one, mode: _ }, Published::Ip { ip: other, mode: _ }) => one == other,
+        (Published::Hostname { hostname: one }, Published::Hostname { hostname: other }) => one == other,
+        (Published::Ip { .. }, Published::Hostname { .. }) | (Published::Hostname { .. }, Published::Ip { .. }) => false,
+    }
+}
