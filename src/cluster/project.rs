@@ -15,8 +15,8 @@ use portolan_core::balancer::{Family, PortKey, Protocol};
 use portolan_core::ids::{NodeName, ResourceVersion, ServiceKey, Uid};
 use portolan_core::share::{SHARE_WITH_ANNOTATION, ShareWith};
 use portolan_core::snapshot::{
-    Endpoint, FamilyPolicy, Ingress, Namespace, Node, PortStatus, Service, ServicePort, ServiceType, Slice, SliceName, SlicePort,
-    TrafficPolicy, Versioned,
+    Endpoint, FamilyPolicy, Ingress, Namespace, Node, PortStatus, Service, ServicePort, ServiceType, Slice, SliceName,
+    SlicePort, TrafficPolicy, Versioned,
 };
 use portolan_core::time::Timestamp;
 

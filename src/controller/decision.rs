@@ -131,10 +131,9 @@ fn role(snapshot: &Snapshot, service: &Service, here: bool, classes: &Classes, c
                  Service is deleted or changes its type"
             ),
         ),
-        Standing::Paused => no(
-            Reason::Paused,
-            format!("everything stays as it is while the annotation {PAUSED_ANNOTATION} is there"),
-        ),
+        Standing::Paused => {
+            no(Reason::Paused, format!("everything stays as it is while the annotation {PAUSED_ANNOTATION} is there"))
+        }
         Standing::OtherInstance(instance) => no(
             Reason::OtherInstance,
             format!("instance {:?} of Portolan still cleans up after this Service", instance.as_str()),
@@ -179,7 +178,11 @@ fn fate(
                 Role::Moving { joined } => *joined,
                 Role::Stranger(_) | Role::Kept(_) | Role::Served(_) => false,
             };
-            if gone || services.iter().any(changes) { Fate::Served(Arc::new(class_of_then(record))) } else { Fate::Left }
+            if gone || services.iter().any(changes) {
+                Fate::Served(Arc::new(class_of_then(record)))
+            } else {
+                Fate::Left
+            }
         }
     }
 }

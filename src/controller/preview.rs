@@ -129,9 +129,10 @@ pub(crate) async fn preview(
         },
     }
     for (preview, (service, role)) in previews.iter_mut().zip(&decision.services) {
-        let named = snapshot.other_records.iter().any(|record| {
-            record.belongs_to(&classes.instance) && record.names(&service.object.uid)
-        });
+        let named = snapshot
+            .other_records
+            .iter()
+            .any(|record| record.belongs_to(&classes.instance) && record.names(&service.object.uid));
         if matches!(role, Role::Leaving(_)) && !named {
             preview.writes.push("remove finalizer and conditions");
         }

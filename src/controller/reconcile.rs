@@ -196,11 +196,7 @@ impl Pass<'_> {
     }
 
     /// Puts our finalizer on, before anything else is written.
-    async fn mark(
-        &mut self,
-        service: Versioned<Service>,
-        by: ClaimedBy,
-    ) -> Result<Versioned<Service>, Interrupted> {
+    async fn mark(&mut self, service: Versioned<Service>, by: ClaimedBy) -> Result<Versioned<Service>, Interrupted> {
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
         let standard = Standard::of(&service.object, by, self.own_records());

@@ -196,19 +196,13 @@ enum Home {
 }
 
 /// The class that a live LoadBalancer Service comes to; none if it is not for us.
-fn home(
-    service: &Service,
-    own: &[&Record],
-    classes: &Classes,
-) -> Option<(Home, ClaimedBy, Vec<ClaimWarning>)> {
+fn home(service: &Service, own: &[&Record], classes: &Classes) -> Option<(Home, ClaimedBy, Vec<ClaimWarning>)> {
     match &service.class {
         Some(value) => match classes.named(value) {
             Some(class) => Some((Home::Class(class.clone()), ClaimedBy::Class, Vec::new())),
             None => own
                 .iter()
-                .find(|record| {
-                    record.claimed_by(&service.uid) == Some(ClaimedBy::Class) && record.answers_to(value)
-                })
+                .find(|record| record.claimed_by(&service.uid) == Some(ClaimedBy::Class) && record.answers_to(value))
                 .map(|_| (Home::Vanished(value.clone()), ClaimedBy::Class, Vec::new())),
         },
         None => own.iter().find_map(|record| sticky(service, record, classes)).or_else(|| fresh(service, classes)),
@@ -229,11 +223,7 @@ fn fresh(service: &Service, classes: &Classes) -> Option<(Home, ClaimedBy, Vec<C
 
 /// Once claimed, a Service without class stays with its record's class; only a value that names another controller hands it
 /// over.
-fn sticky(
-    service: &Service,
-    record: &Record,
-    classes: &Classes,
-) -> Option<(Home, ClaimedBy, Vec<ClaimWarning>)> {
+fn sticky(service: &Service, record: &Record, classes: &Classes) -> Option<(Home, ClaimedBy, Vec<ClaimWarning>)> {
     let mut warnings = Vec::new();
     let by = record.claimed_by(&service.uid)?;
     match by {

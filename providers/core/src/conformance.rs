@@ -13,6 +13,9 @@
 //!     killed inside each step   the same end                                                              law 2
 //!     turned back at each step  settles                                                                   law 1
 //!     deleted at each step      nothing is left                                                           law 5
+//! for each edit of a shared load balancer:
+//!     while all are held        nothing is done                                                       `held`
+//!     while one is held         what is the other's changes, and nothing else
 //! ```
 
 mod cases;
@@ -75,6 +78,8 @@ pub enum Law {
     DeletesAll,
     /// The contract of [`crate::balancer::LoadBalancer::published`].
     KeepsPublished,
+    /// The contract of [`crate::balancer::LoadBalancer::held`].
+    LeavesHeldAlone,
 }
 
 impl fmt::Display for Law {
@@ -90,6 +95,7 @@ impl fmt::Display for Law {
             Self::KeepsPublished => {
                 "the contract of `published` (nothing that clients use is taken away before its successor is published)"
             }
+            Self::LeavesHeldAlone => "the contract of `held` (what was made for those who are held stays as it is)",
         })
     }
 }
@@ -116,6 +122,9 @@ pub fn check<W: World>(seed: u64, generated: usize, mut world: impl FnMut() -> W
     suite.foreign_id(&palette.plain())?;
     for case in palette.edits() {
         suite.edit(&case)?;
+    }
+    for (name, shared, wish) in palette.holds() {
+        suite.held(&name, &shared, &wish)?;
     }
     for number in 0..generated {
         let mut random = suite.random.fork();

@@ -69,7 +69,16 @@ pub struct Candidate<'a> {
     /// It has joined: the record names it.
     pub joined: bool,
     /// Nothing of it may be changed, see [`LoadBalancer::held`].
-    pub held: bool,
+    pub held: Option<Hold>,
+}
+
+/// Why nothing of a Service may be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Until somebody lets go of it.
+    Kept,
+    /// It is on its way to another load balancer.
+    Moving,
 }
 
 /// What is to be built, and what is not.
@@ -105,7 +114,11 @@ pub fn desire(input: &Input<'_>) -> Desired {
     let mut served: Vec<Want<'_>> = Vec::new();
     let mut refused = BTreeMap::new();
     for candidate in input.candidates {
-        match candidate.service.filter(|_| !candidate.held).map(|service| want(input, candidate, service, &whole)) {
+        match candidate
+            .service
+            .filter(|_| candidate.held.is_none())
+            .map(|service| want(input, candidate, service, &whole))
+        {
             Some(Ok(want)) => {
                 whole.admit(candidate, &want);
                 served.push(want);

@@ -113,11 +113,8 @@ pub fn of_id(id: &LoadBalancerId, name: &str) -> Option<Share> {
 impl Record {
     /// The record of a share that bears the name that this instance would have given it. A class may have been renamed since.
     pub(crate) fn is_share_of(&self, instance: &Instance) -> bool {
-        let prefix = if instance.as_str().is_empty() {
-            "share-".to_owned()
-        } else {
-            format!("{}.share-", instance.as_str())
-        };
+        let prefix =
+            if instance.as_str().is_empty() { "share-".to_owned() } else { format!("{}.share-", instance.as_str()) };
         self.share.as_ref().is_some_and(|Share { namespace, name }| {
             let id = self.id.as_str();
             let end = format!(".{namespace}.{name}");

@@ -28,6 +28,7 @@ pub fn plan(parameters: &Parameters, desired: Option<&LoadBalancer>, observed: &
             let message = not_ours(&desired.id, instance.as_deref());
             return Err(Refusal::one(Refused::whole(Reason::NotOurs, message)));
         }
+        (Some(desired), State::Absent | State::Claims { .. }) if nobody_is_served(desired) => Vec::new(),
         (Some(desired), State::Absent) => towards(parameters, &canonical(desired), None, &[]),
         (Some(desired), State::Claims { addresses }) => towards(parameters, &canonical(desired), None, addresses),
         (Some(desired), State::Ours(balancer)) => {
@@ -61,6 +62,11 @@ pub(crate) fn canonical(desired: &LoadBalancer) -> LoadBalancer {
     desired
 }
 
+/// There are members, and nothing of any may be changed.
+fn nobody_is_served(desired: &LoadBalancer) -> bool {
+    !desired.held.is_empty() && desired.members.iter().all(|member| desired.held.contains(&member.uid))
+}
+
 /// The same with what may not be changed as it is: the listeners of those who are held, and as long as anybody is, scheme, source ranges
 /// and addresses; and everything, if all are.
 pub(crate) fn with_held(mut desired: LoadBalancer, balancer: &Balancer) -> LoadBalancer {
@@ -81,7 +87,7 @@ pub(crate) fn with_held(mut desired: LoadBalancer, balancer: &Balancer) -> LoadB
     if !families.is_empty() {
         desired.families = families;
     }
-    if desired.held.len() == desired.members.len() {
+    if nobody_is_served(&desired) {
         desired.nodes.clone_from(&balancer.nodes);
     }
     for listener in &current.listeners {

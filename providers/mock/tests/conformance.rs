@@ -95,6 +95,11 @@ fn a_provider_that_breaks_before_it_makes_breaks_the_contract_of_published() {
     assert_eq!(broken(Flaw::BreaksBeforeItMakes), Law::KeepsPublished);
 }
 
+#[test]
+fn a_provider_that_changes_what_is_held_breaks_the_contract_of_held() {
+    assert_eq!(broken(Flaw::ChangesTheHeld), Law::LeavesHeldAlone);
+}
+
 fn broken(flaw: Flaw) -> Law {
     let failure = check(1, 0, || MockWorld::new(Parameters::default(), flaw)).unwrap_err();
     println!("{flaw:?}: {failure}");
@@ -117,6 +122,8 @@ enum Flaw {
     LeaksOnDelete,
     /// Deletes what it replaces before anything else.
     BreaksBeforeItMakes,
+    /// Does for one who is held what that one asks for.
+    ChangesTheHeld,
 }
 
 struct MockWorld {
@@ -221,6 +228,8 @@ impl Provider for Flawed {
     }
 
     fn plan(&self, desired: Option<&LoadBalancer>, observed: &State) -> Result<Plan<Step>, Refusal> {
+        let unheld = desired.map(|desired| LoadBalancer { held: Vec::new(), ..desired.clone() });
+        let desired = if self.flaw == Flaw::ChangesTheHeld { unheld.as_ref() } else { desired };
         let mut plan = self.mock.plan(desired, observed)?;
         if self.flaw == Flaw::UnstableOrder && self.plans.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
             plan.steps.reverse();

@@ -95,8 +95,11 @@ impl Report {
 
 impl StepReport {
     fn text(&self) -> StepText {
-        let name_of =
-            |preview: &Preview| preview.service.as_ref().map_or_else(|| preview.id.to_string(), ToString::to_string);
+        let name_of = |preview: &Preview| match &preview.service {
+            Some(service) if preview.claim == "Moving" => format!("{service}, at {}", preview.id),
+            Some(service) => service.to_string(),
+            None => preview.id.to_string(),
+        };
         let balancers = self.worlds.iter().flat_map(|world| &world.balancers);
         let addresses = self.worlds.iter().flat_map(|world| &world.addresses);
         StepText {

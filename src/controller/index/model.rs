@@ -244,8 +244,7 @@ impl World {
             .into_iter()
             .filter(|record| record.instance == Instance::default() && record.share.is_some())
             .collect();
-        let consents =
-            self.namespaces.objects().map(|one| (one.name.clone(), one.share_with.clone())).collect();
+        let consents = self.namespaces.objects().map(|one| (one.name.clone(), one.share_with.clone())).collect();
         let class = ClassName::new(CLASS);
         let placed = portolan_core::share::place(&Instance::default(), &class, "x", &services, &records, &consents);
         for service in self.services.objects().map(|service| &service.object) {

@@ -139,7 +139,11 @@ impl Index {
                 continue;
             };
             let records = self.shares.records.entry(share.name.clone()).or_default();
-            if is_there { records.insert(record.id.clone()) } else { records.remove(&record.id) };
+            if is_there {
+                records.insert(record.id.clone())
+            } else {
+                records.remove(&record.id)
+            };
             if records.is_empty() {
                 self.shares.records.remove(&share.name);
             }

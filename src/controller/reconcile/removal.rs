@@ -118,12 +118,7 @@ impl Pass<'_> {
             End::Stopped(stopped) => return Err(stopped.into()),
         };
         if let Some(error) = failure {
-            self.not_removed(&error, services, since).await?;
-            // What was made must go: even a terminal error is tried again, because nobody may edit a Service that is gone.
-            return Ok(match error.kind {
-                ErrorKind::Terminal | ErrorKind::Retry => Verdict::Retry,
-                ErrorKind::Wait(at_most) => Verdict::WaitAtMost(at_most),
-            });
+            return self.not_removed(&error, services, since).await;
         }
         self.gate.check()?;
         self.reconciler.records.delete(&record).await?;
@@ -148,10 +143,15 @@ impl Pass<'_> {
         error: &Error,
         services: &[&Versioned<Service>],
         since: String,
-    ) -> Result<(), Interrupted> {
+    ) -> Result<Verdict, Interrupted> {
+        // What was made must go: even a terminal error is tried again, because nobody may edit a Service that is gone.
+        let verdict = match error.kind {
+            ErrorKind::Terminal | ErrorKind::Retry => Verdict::Retry,
+            ErrorKind::Wait(at_most) => Verdict::WaitAtMost(at_most),
+        };
         tracing::warn!(balancer = %self.snapshot.id, %error, "what was made is not removed yet");
         if self.attempt == 0 && error.kind != ErrorKind::Terminal {
-            return Ok(());
+            return Ok(verdict);
         }
         for service in services {
             let message = format!("Error deleting load balancer: {error}");
@@ -166,6 +166,6 @@ impl Pass<'_> {
             }
             self.only(service, &findings).await?;
         }
-        Ok(())
+        Ok(verdict)
     }
 }

@@ -101,9 +101,11 @@ impl Pass<'_> {
     fn for_member(&self, service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> Outcome {
         let mut outcome = status::of_member(service, whole, outcome);
         // As long as this load balancer has nothing to offer, clients go on using the one that the Service comes from.
-        let comes_from_another = self.snapshot.other_records.iter().any(|record| {
-            record.belongs_to(&self.reconciler.classes.instance) && record.names(&service.uid)
-        });
+        let comes_from_another = self
+            .snapshot
+            .other_records
+            .iter()
+            .any(|record| record.belongs_to(&self.reconciler.classes.instance) && record.names(&service.uid));
         if comes_from_another && outcome.published.is_empty() {
             outcome.published = addresses::published(service);
         }
@@ -117,7 +119,7 @@ impl Pass<'_> {
         decision: &Decision,
         desired: &Desired,
         outcome: Option<&Outcome>,
-    ) -> Result<Verdict, Interrupted> {
+    ) -> Result<(), Interrupted> {
         for (service, _) in decision.served() {
             let Some(refusal) = desired.refused.get(&service.object.uid) else { continue };
             let accepted = status::refused(refusal);
@@ -135,7 +137,7 @@ impl Pass<'_> {
                 self.write_status(service, &status, &[]).await?;
             }
         }
-        Ok(Verdict::Done)
+        Ok(())
     }
 
     /// The first failure of a Service that works is not yet news: a provider's hiccup must not rewrite every status.

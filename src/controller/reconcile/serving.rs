@@ -1,14 +1,15 @@
 //! The way out: desire, marks, record, plan, status; for one Service, or for several that share a load balancer.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use portolan_core::balancer::{LoadBalancer, Published};
+use portolan_core::balancer::{Family, LoadBalancer, Published};
 use portolan_core::claim::{Claimed, NotOurs};
 use portolan_core::class::Class;
-use portolan_core::desire::{self, Candidate, Desired, addresses, desire};
+use portolan_core::desire::{self, Candidate, Desired, Hold, addresses, desire};
 use portolan_core::ids::{LoadBalancerId, Uid};
-use portolan_core::provider::{Outcome, Provider};
+use portolan_core::provider::{Error, Outcome, Provider};
 use portolan_core::record::{Joined, Record, Records, RecordsError};
 use portolan_core::share::{self, Share};
 use portolan_core::snapshot::{Service, Snapshot, Versioned};
@@ -55,7 +56,7 @@ impl Pass<'_> {
                     Err(error) => {
                         candidates.retain(|candidate| &candidate.member.uid != uid || candidate.joined);
                         let own = candidates.iter_mut().find(|candidate| &candidate.member.uid == uid);
-                        own.into_iter().for_each(|candidate| candidate.held = true);
+                        own.into_iter().for_each(|candidate| candidate.held = Some(Hold::Kept));
                         unmarked.get_or_insert(error);
                         continue 'marked;
                     }
@@ -81,11 +82,18 @@ impl Pass<'_> {
         seats: &[Seat<'_>],
     ) -> Result<Verdict, Interrupted> {
         let wanted = &desired.load_balancer;
-        let leaves = |joined: &&Joined| !wanted.members.contains(&joined.member);
-        let leaving = decision.record.iter().flat_map(|record| &record.members).filter(leaves).count();
-        if seats.is_empty() && leaving == 0 {
+        let mut record = decision.record.clone();
+        let mut left = Verdict::Done;
+        if let Some(own) = &decision.record
+            && own.members.iter().any(|joined| !wanted.members.contains(&joined.member))
+        {
+            // By itself, so that nobody's leaving waits for the trouble of those who stay.
+            let (after, verdict) = self.let_go(provider, decision, own, wanted).await?;
+            (record, left) = (Some(Arc::new(after)), verdict);
+        }
+        if seats.is_empty() {
             // Nobody may be served, so nothing is changed; but what exists is still looked at.
-            let outcome = match &decision.record {
+            let outcome = match &record {
                 None => None,
                 Some(record) => match observe(provider, &record.id).await {
                     Ok(state) => Some(provider.outcome(Some(wanted), &state)),
@@ -95,14 +103,12 @@ impl Pass<'_> {
                     }
                 },
             };
-            return self.refused(decision, desired, outcome.as_ref()).await;
+            self.refused(decision, desired, outcome.as_ref()).await?;
+            return Ok(left);
         }
-        let mut record = self.record(decision, class, desired, seats).await?;
+        let mut record = self.record(record.as_deref(), class, desired, seats).await?;
         let walked = walk(provider, Some(wanted), &mut record, &self.reconciler.records, self.gate).await;
-        self.written.push(Written::Record(Arc::new(record.clone())));
-        if leaving > 0 {
-            self.let_go(decision, &walked.end, record, wanted).await?;
-        }
+        self.written.push(Written::Record(Arc::new(record)));
         let refused = match &walked.state {
             Some(state) => {
                 let outcome = provider.outcome(Some(wanted), state);
@@ -111,11 +117,12 @@ impl Pass<'_> {
             None => self.refused(decision, desired, None).await,
         };
         let reported = self.report(provider, seats, class, desired, walked).await;
-        refused.and(reported)
+        refused?;
+        Ok(sooner(left, reported?))
     }
 
     fn desire<P: Provider>(&self, provider: &P, class: &Class, candidates: &[Candidate<'_>]) -> Desired {
-        desire(&desire::Input {
+        let mut desired = desire(&desire::Input {
             id: &self.snapshot.id,
             class,
             capabilities: provider.capabilities(),
@@ -123,11 +130,33 @@ impl Pass<'_> {
             nodes: &self.snapshot.nodes,
             settings: &self.reconciler.settings,
             consents: &self.snapshot.consents,
-        })
+        });
+        if provider.capabilities().requested_addresses && desired.load_balancer.requested.is_empty() {
+            desired.load_balancer.requested = self.inherited(&desired.load_balancer);
+        }
+        desired
+    }
+
+    /// The addresses that a Service brings along which moves as the only one of its load balancer to be the only one here: whoever founds
+    /// a share, or is the last to leave one, has asked for no other address.
+    fn inherited(&self, wanted: &LoadBalancer) -> Vec<IpAddr> {
+        let [member] = wanted.members.as_slice() else { return Vec::new() };
+        let is_only = |record: &Record| record.members.iter().all(|joined| joined.member.uid == member.uid);
+        let comes = self.snapshot.other_records.iter().any(|record| {
+            record.belongs_to(&self.reconciler.classes.instance) && record.names(&member.uid) && is_only(record)
+        });
+        if !comes || !wanted.held.is_empty() || self.snapshot.record.as_deref().is_some_and(|record| !is_only(record)) {
+            return Vec::new();
+        }
+        let address = |published: &Published| match published {
+            Published::Ip { ip, mode: _ } => Some(*ip).filter(|ip| wanted.families.contains(&Family::of(*ip))),
+            Published::Hostname { .. } => None,
+        };
+        wanted.published.iter().filter_map(address).collect()
     }
 
     /// The Services that have arrived at another load balancer and need this one no more: clients are told of it no more, or the other
-    /// one waits for an address that they have here.
+    /// one waits for an address that they have here, because it is asked for by name or [`Self::inherited`].
     async fn moved_out<P: Provider>(
         &self,
         provider: &P,
@@ -136,24 +165,28 @@ impl Pass<'_> {
     ) -> Result<BTreeSet<Uid>, Interrupted> {
         let arrived = |(service, role): &(Versioned<Service>, Role)| match role {
             Role::Moving { joined: true } => Some(service.object.clone()),
-            Role::Moving { joined: false }
-            | Role::Stranger(_)
-            | Role::Kept(_)
-            | Role::Leaving(_)
-            | Role::Served(_) => None,
+            Role::Moving { joined: false } | Role::Stranger(_) | Role::Kept(_) | Role::Leaving(_) | Role::Served(_) => {
+                None
+            }
         };
         let arrived: Vec<_> = decision.services.iter().filter_map(arrived).collect();
         if arrived.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let state = observe(provider, &self.snapshot.id)
-            .await
-            .map_err(|error| Interrupted::Failed(error.to_string(), None))?;
+        let state =
+            observe(provider, &self.snapshot.id).await.map_err(|error| Interrupted::Failed(error.to_string(), None))?;
         let all = self.desire(provider, class, &candidates(self.snapshot, decision, &BTreeSet::new()));
         let Outcome { published, .. } = provider.outcome(Some(&all.load_balancer), &state);
+        let only = |record: &Record| record.members.len() == 1;
+        let gives = provider.capabilities().requested_addresses && decision.record.as_deref().is_some_and(only);
         let needs_it = |service: &Arc<Service>| {
             let told = addresses::published(service);
-            !addresses::asks_by_name(service) && told.iter().any(|told| published.iter().any(|own| same(own, told)))
+            let to = self.snapshot.placed.get(&service.key);
+            let bequeaths =
+                gives && self.snapshot.other_records.iter().any(|record| Some(&record.id) == to && only(record));
+            !bequeaths
+                && !addresses::asks_by_name(service)
+                && told.iter().any(|told| published.iter().any(|own| same(own, told)))
         };
         Ok(arrived.iter().filter(|service| !needs_it(service)).map(|service| service.uid.clone()).collect())
     }
@@ -161,13 +194,12 @@ impl Pass<'_> {
     /// Writes the record, before the first external effect; or brings it up to date. Those who leave stay in it until the last.
     async fn record(
         &mut self,
-        decision: &Decision,
+        own: Option<&Record>,
         class: &Class,
         desired: &Desired,
         seats: &[Seat<'_>],
     ) -> Result<Record, Interrupted> {
         self.gate.check()?;
-        let own = decision.record.as_deref();
         let mut members: Vec<Joined> = own.map(|record| record.members.clone()).unwrap_or_default();
         for member in &desired.load_balancer.members {
             let Some(seat) = seats.iter().find(|seat| seat.service.object.uid == member.uid) else { continue };
@@ -224,33 +256,64 @@ impl Pass<'_> {
         }
     }
 
-    /// Others go on sharing; those who leave lose their place in the record, once nothing of theirs is left, and then their marks.
-    async fn let_go(
+    /// Others go on sharing; those who leave lose their place in the record, once nothing of theirs is left, and then their marks. The
+    /// record as it is then.
+    async fn let_go<P: Provider>(
         &mut self,
+        provider: &P,
         decision: &Decision,
-        end: &End,
-        mut record: Record,
+        own: &Record,
         wanted: &LoadBalancer,
-    ) -> Result<(), Interrupted> {
-        let leaving: Vec<_> = decision.leaving().filter(|(service, _)| decision.has_joined(&service.object)).collect();
-        match end {
-            End::Settled => {}
-            End::Failed(error) => {
-                let services: Vec<_> = leaving.iter().map(|(service, _)| *service).collect();
-                return self.not_removed(error, &services, since(&record)).await;
-            }
-            End::Waiting(_) | End::Refused(_) | End::RecordLost(_) | End::Stopped(_) => return Ok(()),
-        }
-        self.gate.check()?;
+    ) -> Result<(Record, Verdict), Interrupted> {
+        let leaving: Vec<_> = decision.leaving().filter(|(service, _)| own.names(&service.object.uid)).collect();
+        let members: Vec<_> = wanted.members.iter().filter(|member| own.names(&member.uid)).cloned().collect();
+        let held = members.iter().map(|member| member.uid.clone()).collect();
+        let without = LoadBalancer { members, held, listeners: Vec::new(), requested: Vec::new(), ..wanted.clone() };
+        let mut record = own.clone();
+        let end = walk(provider, Some(&without), &mut record, &self.reconciler.records, self.gate).await.end;
         let told = since(&record);
-        record.members.retain(|joined| wanted.members.contains(&joined.member));
-        let stored = self.reconciler.records.replace(&record).await?;
-        self.written.push(Written::Record(Arc::new(stored.clone())));
-        for (service, why) in leaving {
-            self.tell_left(service, told.clone()).await;
-            self.release(service, decision.record.as_deref(), Some(&stored), why).await?;
+        let error = match end {
+            End::Settled => {
+                self.gate.check()?;
+                record.members.retain(|joined| wanted.members.contains(&joined.member));
+                let stored = self.reconciler.records.replace(&record).await?;
+                self.written.push(Written::Record(Arc::new(stored.clone())));
+                for (service, why) in leaving {
+                    self.tell_left(service, told.clone()).await;
+                    self.release(service, Some(own), Some(&stored), why).await?;
+                }
+                return Ok((stored, Verdict::Done));
+            }
+            End::Waiting(wait) => return Ok((record, Verdict::WaitAtMost(wait.at_most))),
+            End::Failed(error) => error,
+            End::Refused(refusal) => Error::terminal(refusal.reason(), refusal.to_string()),
+            End::RecordLost(error) => return Err(error.into()),
+            End::Stopped(stopped) => return Err(stopped.into()),
+        };
+        let services: Vec<_> = leaving.iter().map(|(service, _)| *service).collect();
+        let verdict = self.not_removed(&error, &services, told).await?;
+        Ok((record, verdict))
+    }
+}
+
+/// The one after which the key comes back sooner.
+fn sooner(one: Verdict, other: Verdict) -> Verdict {
+    let urgency = |verdict: &Verdict| match verdict {
+        Verdict::Again => 0,
+        Verdict::Retry => 1,
+        Verdict::WaitAtMost(_) => 2,
+        Verdict::Done => 3,
+        Verdict::Forgotten => 4,
+    };
+    match (one, other) {
+        (Verdict::WaitAtMost(one), Verdict::WaitAtMost(other)) => Verdict::WaitAtMost(one.min(other)),
+        (one, other) => {
+            if urgency(&one) <= urgency(&other) {
+                one
+            } else {
+                other
+            }
         }
-        Ok(())
     }
 }
 
@@ -275,9 +338,9 @@ pub(crate) fn candidates<'a>(
     let of = |(service, role): &'a (Versioned<Service>, Role)| {
         let joined = decision.has_joined(&service.object);
         let held = match role {
-            Role::Served(_) => false,
-            Role::Kept(_) | Role::Stranger(NotOurs::NamespaceNotWatched) if joined => true,
-            Role::Moving { .. } if joined && !moved_out.contains(&service.object.uid) => true,
+            Role::Served(_) => None,
+            Role::Kept(_) | Role::Stranger(NotOurs::NamespaceNotWatched) if joined => Some(Hold::Kept),
+            Role::Moving { .. } if joined && !moved_out.contains(&service.object.uid) => Some(Hold::Moving),
             Role::Kept(_) | Role::Stranger(_) | Role::Moving { .. } | Role::Leaving(_) => return None,
         };
         Some(Candidate {
@@ -293,14 +356,13 @@ pub(crate) fn candidates<'a>(
         service: None,
         slices: &[],
         joined: true,
-        held: true,
+        held: Some(Hold::Kept),
     });
     let mut candidates: Vec<Candidate<'a>> = decision.services.iter().filter_map(of).chain(unreadable).collect();
     let order = decision.record.iter().flat_map(|record| &record.members);
     let order: Vec<&Uid> = order.map(|joined| &joined.member.uid).collect();
-    candidates.sort_by_key(|candidate| {
-        order.iter().position(|uid| **uid == candidate.member.uid).unwrap_or(order.len())
-    });
+    candidates
+        .sort_by_key(|candidate| order.iter().position(|uid| **uid == candidate.member.uid).unwrap_or(order.len()));
     candidates
 }
 
@@ -314,6 +376,8 @@ fn same(one: &Published, other: &Published) -> bool {
     match (one, other) {
         (Published::Ip { ip: one, mode: _ }, Published::Ip { ip: other, mode: _ }) => one == other,
         (Published::Hostname { hostname: one }, Published::Hostname { hostname: other }) => one == other,
-        (Published::Ip { .. }, Published::Hostname { .. }) | (Published::Hostname { .. }, Published::Ip { .. }) => false,
+        (Published::Ip { .. }, Published::Hostname { .. }) | (Published::Hostname { .. }, Published::Ip { .. }) => {
+            false
+        }
     }
 }

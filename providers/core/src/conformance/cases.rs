@@ -140,6 +140,27 @@ impl Palette {
         edits
     }
 
+    /// Load balancers that two Services share, and what the second of them then asks for.
+    pub(super) fn holds(&self) -> Vec<(String, LoadBalancer, LoadBalancer)> {
+        if !self.capabilities.sharing {
+            return Vec::new();
+        }
+        let second = member(2);
+        let of_second = |port: u16, targets: &[u8]| Listener {
+            service: second.uid.clone(),
+            ..self.listener(port, Protocol::Tcp, targets)
+        };
+        let mut shared = self.plain();
+        shared.members.push(second.clone());
+        shared.listeners.push(of_second(443, &[1]));
+        let edits = self.edits().into_iter().filter(|edit| edit.from.is_none()).map(|edit| {
+            let mut wish = LoadBalancer { members: shared.members.clone(), ..edit.to };
+            wish.listeners = vec![of_second(8443, &[2]), of_second(443, &[1, 2])];
+            (format!("held: {}", edit.name), shared.clone(), wish)
+        });
+        edits.collect()
+    }
+
     /// A history of desired states.
     pub(super) fn history(&self, random: &mut Random) -> Vec<LoadBalancer> {
         let length = random.below(4).saturating_add(2);
@@ -269,6 +290,7 @@ pub(super) fn shuffled(desired: &LoadBalancer, random: &mut Random) -> LoadBalan
     random.shuffle(&mut other.listeners);
     random.shuffle(&mut other.nodes);
     random.shuffle(&mut other.published);
+    random.shuffle(&mut other.held);
     match &mut other.source_ranges {
         SourceRanges::All => {}
         SourceRanges::Only(networks) => random.shuffle(networks),

@@ -4,7 +4,7 @@ use super::cases::Edit;
 use super::drive::{Came, End, Run, Trouble};
 use super::random::Random;
 use super::{Failure, Law, World};
-use crate::balancer::LoadBalancer;
+use crate::balancer::{Listener, LoadBalancer};
 
 /// No step makes more writes than this.
 const WRITES: u64 = 16;
@@ -66,6 +66,41 @@ impl<W: World, F: FnMut() -> W> Suite<F> {
         }
         deleted.towards(None, Trouble::None)?;
         deleted.check_empty()
+    }
+
+    /// Two Services share a load balancer. One edits its ports and what belongs to the whole, while the other, or both, are held.
+    pub(super) fn held(&mut self, name: &str, shared: &LoadBalancer, wish: &LoadBalancer) -> Result<(), Failure> {
+        let Some((first, uid)) = shared.members.first().map(|member| (member, member.uid.clone())) else {
+            return Ok(());
+        };
+        let mut run = self.run(name, "both are held");
+        run.towards(Some(shared), Trouble::None)?;
+        let all = shared.members.iter().map(|member| member.uid.clone()).collect();
+        let held = LoadBalancer { held: all, listeners: Vec::new(), ..wish.clone() };
+        run.towards(Some(&held), Trouble::None)?;
+        if run.steps > 0 {
+            return Err(run.failure(Law::LeavesHeldAlone, format!("{} steps, although all are held", run.steps)));
+        }
+
+        let mut run = self.run(name, &format!("{} is held", first.name));
+        run.towards(Some(shared), Trouble::None)?;
+        let of_first = |listener: &Listener| listener.service == uid;
+        let others: Vec<Listener> = wish.listeners.iter().filter(|listener| !of_first(listener)).cloned().collect();
+        let held = LoadBalancer { held: vec![uid.clone()], listeners: others.clone(), ..wish.clone() };
+        run.towards(Some(&held), Trouble::None)?;
+        let here = run.end()?;
+        let mut wanted = LoadBalancer { nodes: wish.nodes.clone(), ..shared.clone() };
+        wanted.listeners.retain(|listener| of_first(listener));
+        wanted.listeners.extend(others);
+        let mut direct = self.run(name, "the same without a hold");
+        direct.towards(Some(shared), Trouble::None)?;
+        direct.towards(Some(&wanted), Trouble::None)?;
+        let there = direct.end()?;
+        if here != there {
+            return Err(run.failure(Law::LeavesHeldAlone, format!("{here:?}, instead of {there:?}")));
+        }
+        run.towards(None, Trouble::None)?;
+        run.check_empty()
     }
 
     /// Something foreign stands where the load balancer would be.
@@ -155,9 +190,12 @@ impl<W: World, F: FnMut() -> W> Suite<F> {
 fn crash_to_blame(failure: Failure) -> Failure {
     match failure.law {
         Law::Settles => Failure { law: Law::SurvivesCrashes, ..failure },
-        Law::SurvivesCrashes | Law::LeavesForeignAlone | Law::IgnoresOrder | Law::DeletesAll | Law::KeepsPublished => {
-            failure
-        }
+        Law::SurvivesCrashes
+        | Law::LeavesForeignAlone
+        | Law::IgnoresOrder
+        | Law::DeletesAll
+        | Law::KeepsPublished
+        | Law::LeavesHeldAlone => failure,
     }
 }
 

@@ -33,7 +33,7 @@ impl World {
             service: Some(&self.service),
             slices: &self.slices,
             joined: self.exists,
-            held: false,
+            held: None,
         };
         let mut desired = desire(&Input {
             id: &LoadBalancerId::new("lb"),

@@ -10,7 +10,7 @@ use crate::balancer::{
     Family, Listener, LoadBalancer, Member, NodeTarget, PortKey, Protocol, Published, Scheme, SourceRanges,
 };
 use crate::capabilities::Capabilities;
-use crate::desire::{Candidate, Input, Want, Warning, addresses, ranges, scheme};
+use crate::desire::{Candidate, Hold, Input, Want, Warning, addresses, ranges, scheme};
 use crate::ids::{ServiceKey, Uid};
 use crate::reason::Reason;
 use crate::refusal::Refused;
@@ -22,6 +22,8 @@ use crate::snapshot::Service;
 pub(super) struct Whole {
     members: Vec<Member>,
     held: Vec<Uid>,
+    /// Those of them for whom the others should not wait without knowing.
+    kept: Vec<Uid>,
     pub(super) families: Vec<Family>,
     /// At most one a family, and who asks for it.
     requested: BTreeMap<Family, (IpAddr, ServiceKey)>,
@@ -65,6 +67,9 @@ impl Whole {
     /// A Service keeps what it has. What its spec names now stands for that: a later one must not take it.
     pub(super) fn hold(&mut self, candidate: &Candidate<'_>, capabilities: &Capabilities) {
         self.held.push(candidate.member.uid.clone());
+        if candidate.held != Some(Hold::Moving) {
+            self.kept.push(candidate.member.uid.clone());
+        }
         if let Some(service) = candidate.service {
             if self.families.is_empty() {
                 let has = |family: &&Family| capabilities.families.contains(family);
@@ -123,7 +128,9 @@ impl Whole {
             && wanted != *set
         {
             let place = scheme::place(service, &input.settings.internal_annotations);
-            conflict(format!("{place}: share {share:?} is {set}, as Service {other} asks; ask for the same or for nothing"));
+            conflict(format!(
+                "{place}: share {share:?} is {set}, as Service {other} asks; ask for the same or for nothing"
+            ));
         }
         if let (SourceRanges::Only(_), Some((set, other))) = (&want.source_ranges, &self.source_ranges)
             && want.source_ranges != *set
@@ -168,15 +175,15 @@ impl Whole {
                 ),
             })
             .collect();
-        let held: Vec<String> =
-            self.members.iter().filter(|member| self.held.contains(&member.uid)).map(|member| member.key().to_string()).collect();
-        if !held.is_empty() {
+        let kept = self.members.iter().filter(|member| self.kept.contains(&member.uid));
+        let kept: Vec<String> = kept.map(|member| member.key().to_string()).collect();
+        if !kept.is_empty() {
             warnings.push(Warning {
                 reason: Reason::ShareHeld,
                 message: format!(
                     "scheme, source ranges and addresses of the load balancer stay as they are as long as nothing may be changed of \
                      {}, which shares it",
-                    held.join(", ")
+                    kept.join(", ")
                 ),
             });
         }

@@ -23,8 +23,7 @@ fn consents(said: &[(&str, &str)]) -> Consents {
 
 fn record_of(members: &[&Service], namespace: &str) -> Record {
     let share = Share { namespace: namespace.to_owned(), name: "x".to_owned() };
-    let joined =
-        |service: &&Service| Joined { member: crate::desire::member(service), claimed_by: ClaimedBy::Class };
+    let joined = |service: &&Service| Joined { member: crate::desire::member(service), claimed_by: ClaimedBy::Class };
     Record {
         id: Instance::default().load_balancer_of_share(&ClassName::new(CLASS), &share),
         share: Some(share),
@@ -35,8 +34,7 @@ fn record_of(members: &[&Service], namespace: &str) -> Record {
 
 /// The namespace of whose founder each Service's load balancer is, in the order given.
 fn homes(services: &[&Service], records: &[&Record], said: &[(&str, &str)]) -> Vec<String> {
-    let placed =
-        place(&Instance::default(), &ClassName::new(CLASS), "x", services, records, &consents(said));
+    let placed = place(&Instance::default(), &ClassName::new(CLASS), "x", services, records, &consents(said));
     let home = |service: &&Service| placed[&service.uid].as_str().split('.').nth(1).unwrap().to_owned();
     services.iter().map(home).collect()
 }

@@ -105,6 +105,7 @@ fn desired(phase: &str) -> Option<LoadBalancer> {
     let mut desired = LoadBalancer {
         id: LoadBalancerId::new("lb"),
         class: ClassName::new("portolan.dev/mock"),
+        held: Vec::new(),
         members: vec![Member { uid: Uid::new("lb"), namespace: "default".into(), name: "web".into() }],
         families: vec![Family::V4, Family::V6],
         requested: Vec::new(),

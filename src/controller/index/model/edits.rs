@@ -119,7 +119,9 @@ impl World {
                     0 => record.external = BTreeMap::from([("edit".to_owned(), self.version.to_string())]),
                     1 => {
                         if let Some(service) = self.services.get(key) {
-                            record.members.push(Joined { member: member(&service.object), claimed_by: ClaimedBy::Class });
+                            record
+                                .members
+                                .push(Joined { member: member(&service.object), claimed_by: ClaimedBy::Class });
                         }
                     }
                     _ => {} // a label

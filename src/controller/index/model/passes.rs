@@ -156,9 +156,8 @@ impl World {
             (Some(_), Some(record)) if wanted.iter().any(|service| !record.names(&service.object.uid)) => {
                 if self.stored_version(&id) == record.version {
                     let new = wanted.iter().filter(|service| !record.names(&service.object.uid));
-                    let new: Vec<_> = new
-                        .map(|one| Joined { member: member(&one.object), claimed_by: ClaimedBy::Class })
-                        .collect();
+                    let new: Vec<_> =
+                        new.map(|one| Joined { member: member(&one.object), claimed_by: ClaimedBy::Class }).collect();
                     let mut after = (*record).clone();
                     after.members.extend(new);
                     self.write_record(pass, after);

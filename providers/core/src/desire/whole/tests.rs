@@ -13,7 +13,7 @@ use crate::snapshot::{FamilyPolicy, Slice};
 struct Shared {
     services: Vec<Service>,
     joined: Vec<bool>,
-    held: Vec<bool>,
+    held: Vec<Option<Hold>>,
     capabilities: Capabilities,
     consents: Consents,
 }
@@ -29,7 +29,7 @@ fn shared(ports: &[u16]) -> Shared {
     Shared {
         services: services.collect(),
         joined: vec![false; ports.len()],
-        held: vec![false; ports.len()],
+        held: vec![None; ports.len()],
         capabilities: capabilities(),
         consents: Consents::new(),
     }
@@ -40,7 +40,9 @@ impl Shared {
         let slices: Vec<Vec<Arc<Slice>>> = self
             .services
             .iter()
-            .map(|service| vec![slice(service, "s", Family::V4, vec![endpoint("10.0.0.9".parse().unwrap(), Some("n1"))])])
+            .map(|service| {
+                vec![slice(service, "s", Family::V4, vec![endpoint("10.0.0.9".parse().unwrap(), Some("n1"))])]
+            })
             .collect();
         let candidates: Vec<Candidate<'_>> = self
             .services
@@ -207,7 +209,7 @@ fn a_member_that_is_refused_is_held_and_the_others_are_told() {
 fn a_held_member_is_not_looked_at_and_its_ports_are_taken() {
     let mut shared = shared(&[80, 443]);
     shared.joined = vec![true; 2];
-    shared.held[0] = true;
+    shared.held[0] = Some(Hold::Kept);
     shared.services[0].source_ranges = vec!["junk".to_owned()];
     shared.services[1].ports.push(port("other", 80, Protocol::Tcp, Some(30099)));
     let desired = shared.desire();
@@ -222,4 +224,14 @@ fn one_that_has_not_joined_and_is_refused_is_no_member() {
     let desired = shared.desire();
     assert_eq!(desired.load_balancer.members.len(), 1);
     assert!(desired.load_balancer.held.is_empty());
+}
+
+#[test]
+fn nobody_is_told_of_a_member_that_is_only_on_its_way() {
+    let mut shared = shared(&[80, 443]);
+    shared.joined = vec![true; 2];
+    shared.held[0] = Some(Hold::Moving);
+    let desired = shared.desire();
+    assert_eq!(desired.load_balancer.held, [shared.services[0].uid.clone()]);
+    assert!(desired.warnings.is_empty());
 }
