@@ -20,6 +20,8 @@ struct Operation {
     name: &'static str,
     /// The Service before it; none if the operation makes it.
     before: Option<fn() -> Value>,
+    /// Another Service that is there, and served, before it.
+    beside: Option<fn() -> Value>,
     /// The operation. Where it is to start the controller, there is nothing else to do.
     act: fn(&World),
     /// The operation has come to its end.
@@ -28,14 +30,16 @@ struct Operation {
     at_start: bool,
 }
 
-const CREATE: Operation = Operation { name: "create", before: None, act: create, done: is_programmed, at_start: false };
+const CREATE: Operation =
+    Operation { name: "create", before: None, beside: None, act: create, done: is_programmed, at_start: false };
 
 const START: Operation =
-    Operation { name: "start", before: Some(plain), act: |_| {}, done: is_programmed, at_start: true };
+    Operation { name: "start", before: Some(plain), beside: None, act: |_| {}, done: is_programmed, at_start: true };
 
 const PORT_EDIT: Operation = Operation {
     name: "port edit",
     before: Some(plain),
+    beside: None,
     act: |world| {
         let ports = json!([
             {"name": "http", "port": 8000, "targetPort": 8080, "protocol": "TCP"},
@@ -53,6 +57,7 @@ const PORT_EDIT: Operation = Operation {
 const REPLACE: Operation = Operation {
     name: "replace",
     before: Some(plain),
+    beside: None,
     act: |world| {
         world.edit("web", json!({"metadata": {"annotations": {"portolan.dev/scheme": "internal"}}}));
     },
@@ -67,6 +72,7 @@ const REPLACE: Operation = Operation {
 const TYPE_CHANGE: Operation = Operation {
     name: "type change",
     before: Some(plain),
+    beside: None,
     act: |world| {
         world.edit("web", json!({"spec": {"type": "ClusterIP", "loadBalancerClass": null}}));
     },
@@ -77,12 +83,51 @@ const TYPE_CHANGE: Operation = Operation {
 const DELETE: Operation = Operation {
     name: "delete",
     before: Some(plain),
+    beside: None,
     act: |world| {
         world.delete("web");
     },
     done: |world| world.service("web").is_none(),
     at_start: false,
 };
+
+/// A Service gives up its own load balancer for one that another has.
+const JOIN: Operation = Operation {
+    name: "join",
+    before: Some(plain),
+    beside: Some(sharing),
+    act: |world| {
+        world.edit("web", json!({"metadata": {"annotations": {"portolan.dev/share": "front"}}}));
+    },
+    done: |world| {
+        let [web, beside] = ["web", "beside"].map(|name| addresses(&world.service(name).unwrap()));
+        web == beside && world.records().len() == 1 && world.mock().balancers().len() == 1
+    },
+    at_start: false,
+};
+
+/// And back.
+const LEAVE: Operation = Operation {
+    name: "leave",
+    before: Some(|| json!({"metadata": {"annotations": {"portolan.dev/share": "front"}}})),
+    beside: Some(sharing),
+    act: |world| {
+        world.edit("web", json!({"metadata": {"annotations": {"portolan.dev/share": null}}}));
+    },
+    done: |world| {
+        let [web, beside] = ["web", "beside"].map(|name| addresses(&world.service(name).unwrap()));
+        let members = |record: &Value| record["spec"]["members"].as_array().map_or(0, Vec::len);
+        web != beside && !web.is_empty() && world.records().iter().map(members).sum::<usize>() == 2
+    },
+    at_start: false,
+};
+
+fn sharing() -> Value {
+    json!({
+        "metadata": {"annotations": {"portolan.dev/share": "front"}},
+        "spec": {"ports": [{"name": "http", "port": 443, "targetPort": 8080, "protocol": "TCP"}]},
+    })
+}
 
 fn plain() -> Value {
     json!({})
@@ -130,12 +175,18 @@ impl Run {
         }
         if !operation.at_start {
             run.start();
+            if let Some(beside) = operation.beside {
+                run.world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+                run.world.create("beside", beside());
+                run.world.condition("beside", "portolan.dev/Programmed", "True", "Programmed");
+                run.learn();
+            }
             if operation.before.is_some() {
                 run.world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
             }
             eventually("the watches are up", SOON, || {
                 let watches = run.gate.seen().iter().filter(|seen| seen.watch).count();
-                if watches >= 4 { Ok(()) } else { Err(format!("{watches} watches")) }
+                if watches >= 5 { Ok(()) } else { Err(format!("{watches} watches")) }
             });
             run.gate.quiet(QUIET);
         }
@@ -172,9 +223,9 @@ impl Run {
         self.learn();
     }
 
-    /// Remembers what the server drew by lot for the Service.
+    /// Remembers what the server drew by lot for the Services.
     fn learn(&mut self) {
-        if let Some(service) = self.world.service("web") {
+        for service in ["web", "beside"].iter().filter_map(|name| self.world.service(name)) {
             self.names.learn(&service);
         }
     }
@@ -355,4 +406,24 @@ fn a_delete_survives_a_crash_at_every_api_call() {
 #[test]
 fn a_delete_survives_a_crash_at_every_provider_call() {
     real(|world| at_every_provider_call(world, &DELETE));
+}
+
+#[test]
+fn joining_a_share_survives_a_crash_at_every_api_call() {
+    real(|world| at_every_api_call(world, &JOIN));
+}
+
+#[test]
+fn joining_a_share_survives_a_crash_at_every_provider_call() {
+    real(|world| at_every_provider_call(world, &JOIN));
+}
+
+#[test]
+fn leaving_a_share_survives_a_crash_at_every_api_call() {
+    real(|world| at_every_api_call(world, &LEAVE));
+}
+
+#[test]
+fn leaving_a_share_survives_a_crash_at_every_provider_call() {
+    real(|world| at_every_provider_call(world, &LEAVE));
 }
