@@ -77,7 +77,7 @@ pub fn service(object: StoredService) -> Versioned<Service> {
         ports: ports(spec.ports.unwrap_or_default(), &mut defects),
         families: families(spec.ip_families.unwrap_or_default(), &spec.cluster_ips.unwrap_or_default(), &mut defects),
         family_policy: family_policy(spec.ip_family_policy.as_deref(), &mut defects),
-        load_balancer_ip: spec.load_balancer_ip.filter(|text| !text.is_empty()),
+        load_balancer_ip: spec.load_balancer_ip.filter(|text| !text.is_empty()).map(canonical),
         source_ranges: spec.load_balancer_source_ranges.unwrap_or_default(),
         external_traffic_policy: traffic_policy(spec.external_traffic_policy.as_deref(), &mut defects),
         health_check_node_port: defects.optional_port("spec.healthCheckNodePort", spec.health_check_node_port),
@@ -99,6 +99,11 @@ pub fn service(object: StoredService) -> Versioned<Service> {
         key,
     };
     Versioned { version, object: object.into() }
+}
+
+/// The canonical text of an address that Kubernetes can read; any other text as it is, for its reader to refuse.
+fn canonical(text: String) -> String {
+    parse_ip(text.trim()).map_or(text, |address| address.to_string())
 }
 
 /// A slice; none if it holds no addresses (FQDN) or belongs to no Service.

@@ -139,6 +139,8 @@ reasons! {
     Reachable,
     /// No endpoint can take traffic. Look at the Service's selector and its pods.
     NoEndpoints,
+    /// No node can take traffic for the node ports: none is there, each is excluded or leaving or without an address of the family; or, under `externalTrafficPolicy: Local`, none of those that may has an endpoint. Look at the nodes' labels, taints and addresses.
+    NoNodes,
     /// The provider finds no healthy target.
     Unhealthy,
     /// Nobody can tell whether traffic arrives.
@@ -182,7 +184,9 @@ impl Reason {
             | Self::ProviderFailed
             | Self::RecordFailed
             | Self::NotOurs => ConditionType::Programmed,
-            Self::Reachable | Self::NoEndpoints | Self::Unhealthy | Self::NoWitness => ConditionType::Reachable,
+            Self::Reachable | Self::NoEndpoints | Self::NoNodes | Self::Unhealthy | Self::NoWitness => {
+                ConditionType::Reachable
+            }
         }
     }
 }
