@@ -76,6 +76,8 @@ reasons! {
     DefaultClassMoved,
     /// A warning only: the type annotation is gone. The Service stays with its class until it is deleted or its type or class changes.
     TypeAnnotationRemoved,
+    /// A warning only: the class does not claim by type annotation any more. The Service stays with it until it is deleted or its type or class changes.
+    TypeAnnotationNotRead,
     /// The annotation `portolan.dev/paused` asks to leave everything as it is. Remove it to go on.
     Paused,
     /// Another Portolan of this cluster still cleans up after this Service. Nothing to do but wait.
@@ -156,6 +158,7 @@ impl Reason {
             | Self::ClassNotConfigured
             | Self::DefaultClassMoved
             | Self::TypeAnnotationRemoved
+            | Self::TypeAnnotationNotRead
             | Self::Paused
             | Self::OtherInstance
             | Self::InvalidSpec
