@@ -64,6 +64,11 @@ pub fn service(object: StoredService) -> Versioned<Service> {
         defects.add("metadata.uid is missing".to_owned());
         format!("without-uid.{}.{}", key.namespace, key.name) // distinct, so that two such Services stay apart
     });
+    let service_type = service_type(spec.type_.as_deref());
+    // The server refuses it; without a cluster IP kube-proxy knows nothing of the Service, so that its node ports answer nobody.
+    if service_type == ServiceType::LoadBalancer && spec.cluster_ip.as_deref() == Some("None") {
+        defects.add("spec.clusterIP is None, which type LoadBalancer cannot have".to_owned());
+    }
     let mut annotations = metadata.annotations.unwrap_or_default();
     annotations.remove(LAST_APPLIED);
     let object = Service {
@@ -72,7 +77,7 @@ pub fn service(object: StoredService) -> Versioned<Service> {
         deleting: metadata.deletion_timestamp.is_some(),
         finalizers: metadata.finalizers.unwrap_or_default(),
         annotations,
-        service_type: service_type(spec.type_.as_deref()),
+        service_type,
         class: spec.load_balancer_class,
         ports: ports(spec.ports.unwrap_or_default(), &mut defects),
         families: families(spec.ip_families.unwrap_or_default(), &spec.cluster_ips.unwrap_or_default(), &mut defects),

@@ -8,9 +8,9 @@ use crate::harness::World;
 
 // The stand-in of the golden cases is asked the same.
 #[path = "../../src/controller/golden/facts.rs"]
-mod facts;
+mod asking;
 
-use facts::{Asked, ask};
+use asking::{Asked, ask};
 
 /// A Service on the real server.
 struct OnServer<'a> {
