@@ -104,13 +104,15 @@ pub fn only(service: &Service, findings: &[(ConditionType, Verdict)], now: &str)
     Status { ingress: service.ingress.clone(), conditions }
 }
 
-/// The conditions of a Service that is not ours any more: those of others. `handed_over`: the standard condition belongs to the
-/// new owner.
+/// The conditions of a Service that is not ours any more: those of others. `handed_over`: the standard condition may be the new
+/// owner's already; it is ours where it gives a reason of ours.
 pub fn without_ours(service: &Service, handed_over: bool) -> Vec<Condition> {
-    let is_ours = |name: &str| {
-        ConditionType::ALL.iter().any(|condition| condition.name() == name) || (name == PORTS_ERROR && !handed_over)
+    let is_ours = |condition: &&Condition| {
+        ConditionType::ALL.iter().any(|ours| ours.name() == condition.condition_type)
+            || (condition.condition_type == PORTS_ERROR
+                && (!handed_over || condition.reason == Reason::PortsRefused.code()))
     };
-    service.conditions.iter().filter(|condition| !is_ours(&condition.condition_type)).cloned().collect()
+    service.conditions.iter().filter(|condition| !is_ours(condition)).cloned().collect()
 }
 
 /// The status says it already, once both are written the same way.
