@@ -339,7 +339,7 @@ impl Pass<'_> {
         // Told first: after a crash in between, the same news has the same name and is found.
         let mut news = events::of_status(&service.object, status, warnings);
         for event in news.iter_mut().filter(|event| event.since.is_empty()) {
-            event.since = self.record_version();
+            event.since = self.first_told(service);
         }
         self.tell(service, &news).await;
         let written = status_writer::write(&self.reconciler.client, service, status).await?;
@@ -347,14 +347,15 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// What the first news of a Service is dated by: one that leaves us and comes back, with its UID, has a new record and is news.
-    fn record_version(&self) -> String {
+    /// What the first news of a Service is dated by: one that leaves us and comes back, with its UID, is news. It has a new record then;
+    /// one that is refused has none, but was edited.
+    fn first_told(&self, service: &Versioned<Service>) -> String {
         let written = self.written.iter().rev().find_map(|written| match written {
             Written::Record(record) => Some(record),
             Written::Service(_) | Written::RecordDeleted(..) => None,
         });
         let version = written.or(self.snapshot.record.as_ref()).and_then(|record| record.version.as_ref());
-        version.map(ToString::to_string).unwrap_or_default()
+        version.unwrap_or(&service.version).to_string()
     }
 
     async fn tell(&self, service: &Versioned<Service>, events: &[Event]) {
