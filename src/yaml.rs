@@ -102,6 +102,37 @@ pub fn documents(text: &str) -> Result<Vec<Value>, YamlError> {
     }
 }
 
+/// The same for a text in which some documents may be no YAML: the others are read all the same, and what is wrong stands in its place.
+pub fn each_document(text: &str) -> Vec<Result<Value, YamlError>> {
+    let read = |text: &str| documents(text).map(|documents| documents.into_iter().map(Ok).collect());
+    read(text).unwrap_or_else(|_| {
+        let one_by_one = split(text).into_iter().flat_map(|(above, document)| {
+            read(document).unwrap_or_else(|YamlError { at, message }| {
+                vec![Err(YamlError { at: Position { line: above + at.line, ..at }, message })]
+            })
+        });
+        one_by_one.collect()
+    })
+}
+
+/// The text cut before each `---`, which begins a document wherever it stands at the start of a line, in a block scalar too (YAML 1.2.2,
+/// 9.1.2); with the number of lines above.
+fn split(text: &str) -> Vec<(u64, &str)> {
+    let mut documents = Vec::new();
+    let (mut start, mut offset, mut above) = (0, 0, 0);
+    for (line, number) in text.split_inclusive('\n').zip(0..) {
+        let begins =
+            line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+        if begins && offset > start {
+            documents.push((above, text.get(start..offset).unwrap_or_default()));
+            (start, above) = (offset, number);
+        }
+        offset += line.len();
+    }
+    documents.push((above, text.get(start..).unwrap_or_default()));
+    documents
+}
+
 /// JSON that is no YAML: several objects without separators, as `kubectl get -o json` gives when called in a loop. A duplicate
 /// key stays an error, which the JSON reader alone would not notice.
 fn json_documents(text: &str, yaml: &serde_yaml::Error) -> Option<Vec<Value>> {

@@ -30,7 +30,8 @@ use crate::yaml;
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArguments {
     /// Manifests to plan for instead of a live cluster: YAML or JSON with Services, and with the EndpointSlices, Nodes, Namespaces
-    /// and LoadBalancerRecords that bear on them; `-` reads standard input.
+    /// and LoadBalancerRecords that bear on them; `-` reads standard input. What cannot be read is named and left out, and the exit
+    /// code is 1 then.
     #[arg(short, long = "filename", value_name = "FILES", num_args = 1..)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -115,7 +116,8 @@ fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
         if let Some(error) = &preview.error {
             writeln!(out, "  error: {error}")?;
         }
-        if preview.claim == "Claimed" && preview.refusals.is_empty() && preview.error.is_none() {
+        let is_settled = preview.refusals.is_empty() && preview.writes.is_empty() && preview.steps.is_empty();
+        if preview.claim == "Claimed" && is_settled && preview.error.is_none() {
             writeln!(out, "  nothing to do")?;
         }
     }
@@ -174,42 +176,59 @@ impl Objects {
     }
 
     fn cannot_read(&mut self, kind: &str, metadata: &ObjectMeta, problem: &str) {
-        self.unreadable += 1;
         let ServiceKey { namespace, name } = project::service_key(metadata);
         let name = if namespace.is_empty() { name } else { format!("{namespace}/{name}") };
+        self.leave_out(&format!("{kind} {name}"), problem);
+    }
+
+    fn leave_out(&mut self, what: &str, problem: &str) {
+        self.unreadable += 1;
         let problem: String = problem.chars().take(LONGEST_PROBLEM).collect(); // it may quote the object
-        tracing::error!("{kind} {name} cannot be read and is left out: {problem}");
+        tracing::error!("{what} cannot be read and is left out: {problem}");
     }
 
     fn from_files(files: &[PathBuf]) -> anyhow::Result<Self> {
         let mut objects = Self::default();
         for file in files {
             let text = read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            let documents = yaml::documents(&text).map_err(|error| anyhow::anyhow!("{}:{error}", file.display()))?;
-            for document in documents {
-                objects.add(document).with_context(|| format!("{}", file.display()))?;
+            for (number, document) in (1..).zip(yaml::each_document(&text)) {
+                let place = format!("{}, document {number}", file.display());
+                match document {
+                    Ok(document) => objects.add(document, &place),
+                    Err(error) => objects.leave_out(&place, &error.to_string()),
+                }
             }
         }
         Ok(objects)
     }
 
-    fn add(&mut self, mut document: Value) -> anyhow::Result<()> {
+    /// One that cannot be read is named and left out, as on a live cluster.
+    fn add(&mut self, mut document: Value, place: &str) {
         let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
-        match kind.as_str() {
+        if kind.ends_with("List") {
+            let items = document.get_mut("items").map(Value::take);
+            for (number, item) in (1..).zip(items.as_ref().and_then(Value::as_array).into_iter().flatten()) {
+                self.add(item.clone(), &format!("{place}, item {number}"));
+            }
+            return;
+        }
+        let service = (kind == "Service").then(|| service_key(&document));
+        if let Err(error) = self.add_object(&kind, document) {
+            // It is there, so its load balancer is not to go.
+            self.unreadable_services.extend(service.filter(|key| !key.name.is_empty()));
+            self.leave_out(place, &format!("{error:#}"));
+        }
+    }
+
+    fn add_object(&mut self, kind: &str, mut document: Value) -> anyhow::Result<()> {
+        match kind {
             "Service" => self.services.push(as_applied(&mut document)?),
             "EndpointSlice" => self.slices.push(in_namespace(&mut document)?),
             "Node" => self.nodes.push(typed(document)?),
             "Namespace" => self.namespaces.push(typed(document)?),
             "LoadBalancerRecord" => self.records.push(typed::<LoadBalancerRecord>(document)?.try_into()?),
             "" => anyhow::bail!("a document has no kind; write kind and apiVersion as kubectl wants them"),
-            _ if kind.ends_with("List") => {
-                if let Some(Value::Array(items)) = document.get_mut("items").map(Value::take) {
-                    for item in items {
-                        self.add(item)?;
-                    }
-                }
-            }
-            _ => *self.ignored.entry(kind).or_default() += 1,
+            other => *self.ignored.entry(other.to_owned()).or_default() += 1,
         }
         Ok(())
     }
@@ -307,6 +326,12 @@ fn as_stored(service: StoredService) -> Versioned<snapshot::Service> {
         port.node_port.get_or_insert(0);
     }
     Versioned { version, object: object.into() }
+}
+
+/// Namespace and name of a Service in a manifest that may be no Service at all.
+fn service_key(document: &Value) -> ServiceKey {
+    let text = |pointer| document.pointer(pointer).and_then(Value::as_str);
+    ServiceKey::new(text("/metadata/namespace").unwrap_or("default"), text("/metadata/name").unwrap_or_default())
 }
 
 /// What the server fills in when a namespace is missing.

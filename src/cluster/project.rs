@@ -70,6 +70,11 @@ pub fn service(object: StoredService) -> Versioned<Service> {
         defects.add("metadata.uid is missing".to_owned());
         format!("without-uid.{}.{}", key.namespace, key.name) // distinct, so that two such Services stay apart
     });
+    let service_type = service_type(spec.type_.as_deref());
+    // The server refuses it; without a cluster IP kube-proxy knows nothing of the Service, so that its node ports answer nobody.
+    if service_type == ServiceType::LoadBalancer && spec.cluster_ip.as_deref() == Some("None") {
+        defects.add("spec.clusterIP is None, which type LoadBalancer cannot have".to_owned());
+    }
     let mut annotations = metadata.annotations.unwrap_or_default();
     annotations.remove(LAST_APPLIED);
     let object = Service {
@@ -78,12 +83,12 @@ pub fn service(object: StoredService) -> Versioned<Service> {
         deleting: metadata.deletion_timestamp.is_some(),
         finalizers: metadata.finalizers.unwrap_or_default(),
         annotations,
-        service_type: service_type(spec.type_.as_deref()),
+        service_type,
         class: spec.load_balancer_class,
         ports: ports(spec.ports.unwrap_or_default(), &mut defects),
         families: families(spec.ip_families.unwrap_or_default(), &spec.cluster_ips.unwrap_or_default(), &mut defects),
         family_policy: family_policy(spec.ip_family_policy.as_deref(), &mut defects),
-        load_balancer_ip: spec.load_balancer_ip.filter(|text| !text.is_empty()),
+        load_balancer_ip: spec.load_balancer_ip.filter(|text| !text.is_empty()).map(canonical),
         source_ranges: spec.load_balancer_source_ranges.unwrap_or_default(),
         external_traffic_policy: traffic_policy(spec.external_traffic_policy.as_deref(), &mut defects),
         health_check_node_port: defects.optional_port("spec.healthCheckNodePort", spec.health_check_node_port),
@@ -105,6 +110,11 @@ pub fn service(object: StoredService) -> Versioned<Service> {
         key,
     };
     Versioned { version, object: object.into() }
+}
+
+/// The canonical text of an address that Kubernetes can read; any other text as it is, for its reader to refuse.
+fn canonical(text: String) -> String {
+    parse_ip(text.trim()).map_or(text, |address| address.to_string())
 }
 
 /// A slice; none if it holds no addresses (FQDN) or belongs to no Service.

@@ -29,17 +29,20 @@
 //!
 //! The real dispatcher, index, queue and passes run here, in virtual time, on the mock provider in memory. Only the API server is a
 //! stand-in: it knows the few requests that a pass makes and those rules of the server that decide what a pass sees next. It was written
-//! for these cases and proves nothing about Kubernetes: the judge of that is the suite on the real server (`tests/suite`).
+//! for these cases and proves nothing about Kubernetes: the judge of that is the suite on the real server (`tests/suite`), which is asked
+//! the same facts as the stand-in (`testdata/server-facts.yaml`).
 //!
 //! `UPDATE_GOLDEN=1` rewrites the expected files, `GOLDEN=word` runs only cases whose path contains the word.
 
 mod admission;
 mod case;
+mod facts;
 mod journal;
 mod lab;
 mod reasons;
 mod report;
 mod server;
+mod stand_in;
 
 use std::fs;
 use std::path::{Path, PathBuf};

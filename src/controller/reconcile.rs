@@ -231,10 +231,25 @@ impl Pass<'_> {
         }
         self.gate.check()?;
         // Told first: after a crash in between, the same news has the same name and is found.
-        self.tell(service, &events::of_status(&service.object, status, warnings)).await;
+        let mut news = events::of_status(&service.object, status, warnings);
+        for event in news.iter_mut().filter(|event| event.since.is_empty()) {
+            event.since = self.first_told(service);
+        }
+        self.tell(service, &news).await;
         let written = status_writer::write(&self.reconciler.client, service, status).await?;
         self.written.push(Written::Service(written));
         Ok(())
+    }
+
+    /// What the first news of a Service is dated by: one that leaves us and comes back, with its UID, is news. It has a new record then;
+    /// one that is refused has none, but was edited.
+    fn first_told(&self, service: &Versioned<Service>) -> String {
+        let written = self.written.iter().rev().find_map(|written| match written {
+            Written::Record(record) => Some(record),
+            Written::Service(_) | Written::RecordDeleted(..) => None,
+        });
+        let version = written.or(self.snapshot.record.as_ref()).and_then(|record| record.version.as_ref());
+        version.unwrap_or(&service.version).to_string()
     }
 
     async fn tell(&self, service: &Versioned<Service>, events: &[Event]) {

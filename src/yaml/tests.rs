@@ -161,3 +161,22 @@ proptest! {
         let _ = documents(&text);
     }
 }
+
+#[test]
+fn a_document_that_is_no_yaml_leaves_the_others_readable_and_knows_its_place() {
+    let text = "a: 1\n---\nb: [1\n--- {c: 3}\n---\n# nothing\n---\nd: |\n  --- no document\n---\ne: [5\n";
+    let read: Vec<_> = each_document(text);
+    assert_eq!(read.len(), 5, "{read:?}");
+    assert_eq!((&read[0], &read[2]), (&Ok(json!({"a": 1})), &Ok(json!({"c": 3}))));
+    assert_eq!(read[3], Ok(json!({"d": "--- no document\n"})));
+    assert_eq!(read[1].as_ref().unwrap_err().at.line, 3, "{:?}", read[1]);
+    assert_eq!(read[4].as_ref().unwrap_err().at.line, 11, "{:?}", read[4]);
+}
+
+#[test]
+fn where_every_document_can_be_read_all_are() {
+    for text in ["", "a: 1\n", "---\na: 1\n---\nb: 2\n", "%YAML 1.2\n---\na: 1\n", "{\"a\": 1}\n{\"b\": 2}\n"] {
+        let read: Vec<_> = each_document(text).into_iter().map(Result::unwrap).collect();
+        assert_eq!(read, documents(text).unwrap(), "{text:?}");
+    }
+}

@@ -391,6 +391,26 @@ fn a_successor_of_the_same_name_starts_anew() {
 }
 
 #[test]
+fn a_name_may_begin_with_a_digit_and_be_as_long_as_names_may_be() {
+    real(|world| {
+        let _controller = world.setup().start();
+        let longest = format!("1{}", "a".repeat(62));
+        for name in ["1web", &longest] {
+            world.create(name, json!({}));
+            world.addressed(name);
+            let told = world.events(name);
+            assert!(
+                told.iter().any(|event| event["reason"] == "EnsuredLoadBalancer"),
+                "told before the address: {told:#?}"
+            );
+            world.delete(name);
+            world.gone(name);
+        }
+        world.nothing_left();
+    });
+}
+
+#[test]
 fn kubectl_shows_the_address_and_the_record() {
     real(|world| {
         let _controller = world.setup().start();

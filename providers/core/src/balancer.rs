@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClassName, LoadBalancerId, NodeName, ServiceKey, Uid};
+use crate::reason::Reason;
 
 /// The desired state of one load balancer. Lists are sorted where their order means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,13 +39,6 @@ pub struct LoadBalancer {
     /// The addresses and names that clients may be using now, from the Service's status: what a replace must not take away
     /// before its successor is published.
     pub published: Vec<Published>,
-}
-
-impl LoadBalancer {
-    /// No port has anybody to answer: connections will fail, whatever the provider does.
-    pub fn has_no_endpoints(&self) -> bool {
-        !self.listeners.iter().any(|listener| listener.has_endpoints)
-    }
 }
 
 /// A Service behind a load balancer.
@@ -172,6 +166,23 @@ pub struct Listener {
     /// Seconds for which one client address stays at one endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_affinity: Option<u32>,
+}
+
+/// Why no port has anybody to answer, if so: connections will fail, whatever the provider does. `nodes` are those that may take
+/// traffic at all.
+pub fn nobody_answers(listeners: &[Listener], nodes: &[NodeTarget]) -> Option<Reason> {
+    let by_node = |listener: &Listener| matches!(listener.targets, Targets::Nodes { .. });
+    let has_target = |listener: &Listener| match &listener.targets {
+        Targets::Nodes { node_port: _, nodes } => !nodes.is_empty(),
+        Targets::Pods { .. } => true,
+    };
+    if listeners.iter().any(|listener| listener.has_endpoints && has_target(listener)) {
+        None
+    } else if listeners.iter().any(|listener| by_node(listener) && (nodes.is_empty() || listener.has_endpoints)) {
+        Some(Reason::NoNodes)
+    } else {
+        Some(Reason::NoEndpoints)
+    }
 }
 
 /// Where a listener sends connections.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::balancer::{Family, Protocol};
+use crate::balancer::{Family, Protocol, Scheme};
 
 /// What a provider, with the parameters of its class, can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Capabilities {
     pub mixed_protocols: bool,
     /// Families that an address can have.
     pub families: BTreeSet<Family>,
+    /// Of those, what no address of one scheme can have: a class may have IPv6 inside only.
+    pub lacking: BTreeSet<(Scheme, Family)>,
     /// A listener can send to node ports.
     pub node_targets: bool,
     /// A listener can send straight to pods.

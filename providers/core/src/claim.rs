@@ -71,6 +71,12 @@ impl ClaimWarning {
                 reason: Reason::TypeAnnotationRemoved,
                 message: format!("the type annotation is gone; {stays}"),
             },
+            Self::TypeAnnotationNotRead => Warning {
+                reason: Reason::TypeAnnotationNotRead,
+                message: format!(
+                    "the class that serves this Service does not claim by type annotation any more; {stays}"
+                ),
+            },
         }
     }
 }
@@ -82,6 +88,8 @@ pub enum ClaimWarning {
     DefaultMoved,
     /// The type annotation is gone.
     TypeAnnotationRemoved,
+    /// The class does not claim by type annotation any more.
+    TypeAnnotationNotRead,
 }
 
 /// Why a Service is none of our business.
@@ -236,7 +244,12 @@ fn sticky(service: &Service, record: &Record, classes: &Classes) -> Option<(Home
             }
         }
         ClaimedBy::TypeAnnotation => match type_annotation(service) {
-            TypeAnnotation::Ours => {}
+            TypeAnnotation::Ours => {
+                let still = classes.by_type_annotation().is_some_and(|class| class.name == record.class);
+                if !still {
+                    warnings.push(ClaimWarning::TypeAnnotationNotRead);
+                }
+            }
             TypeAnnotation::Absent => warnings.push(ClaimWarning::TypeAnnotationRemoved),
             TypeAnnotation::Other => return None,
         },

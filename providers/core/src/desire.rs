@@ -173,10 +173,10 @@ fn want<'a>(
         service.defects.iter().map(|defect| Refused::whole(Reason::InvalidSpec, defect.clone())).collect();
     let mut warnings = Vec::new();
 
-    let families = addresses::families(service, input.capabilities, &mut refused, &mut warnings);
-    let requested = addresses::requested(service, input.capabilities, &families, &mut refused, &mut warnings);
     let scheme =
         scheme::scheme(service, input.capabilities, &input.settings.internal_annotations, &mut refused, &mut warnings);
+    let families = addresses::families(service, input.capabilities, scheme, &mut refused, &mut warnings);
+    let requested = addresses::requested(service, input.capabilities, &families, &mut refused, &mut warnings);
     let source_ranges = ranges::source_ranges(service, input.capabilities, &mut refused);
     affinity(service, input.capabilities, &mut refused);
     sharing(service, input.capabilities, &mut refused);

@@ -69,7 +69,7 @@ pub fn of_status(service: &Service, status: &Status, warnings: &[Warning]) -> Ve
         conditions.iter().find(|condition| condition.condition_type == condition_type.name()).cloned()
     };
     let mut events = Vec::new();
-    for condition_type in [ConditionType::Accepted, ConditionType::AddressAssigned, ConditionType::Programmed] {
+    for condition_type in ConditionType::ALL {
         let before = find(&service.conditions, condition_type);
         let Some(after) = find(&status.conditions, condition_type) else { continue };
         let same = before.as_ref().is_some_and(|before| {
@@ -104,6 +104,11 @@ fn news(condition_type: ConditionType, before: Option<&Condition>, after: &Condi
         (ConditionType::Accepted, ConditionStatus::True) if after.reason == Reason::PortsRefused.code() => {
             Some(Event::new(EventType::Warning, Reason::PortsRefused.code(), after.message.clone()))
         }
+        // Endpoints come and go, and whoever looks sees it in the condition; that no node is left upstream tells, too.
+        (ConditionType::Reachable, ConditionStatus::False) if after.reason == Reason::NoNodes.code() => Some(
+            Event::new(EventType::Warning, "UnAvailableLoadBalancer", "There are no available nodes for LoadBalancer"),
+        ),
+        (ConditionType::Reachable, ConditionStatus::True | ConditionStatus::False | ConditionStatus::Unknown) => None,
         // Waiting is no failure, and a refusal is told once, by the first condition.
         (_, ConditionStatus::False) if !is_quiet(&after.reason) => Some(Event::new(
             EventType::Warning,

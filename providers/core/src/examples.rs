@@ -64,6 +64,7 @@ pub fn capabilities() -> Capabilities {
         protocols: [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].into(),
         mixed_protocols: true,
         families: [Family::V4, Family::V6].into(),
+        lacking: [].into(),
         node_targets: true,
         pod_targets: true,
         source_ranges: true,

@@ -76,6 +76,8 @@ reasons! {
     DefaultClassMoved,
     /// A warning only: the type annotation is gone. The Service stays with its class until it is deleted or its type or class changes.
     TypeAnnotationRemoved,
+    /// A warning only: the class does not claim by type annotation any more. The Service stays with it until it is deleted or its type or class changes.
+    TypeAnnotationNotRead,
     /// The annotation `portolan.dev/paused` asks to leave everything as it is. Remove it to go on.
     Paused,
     /// Another Portolan of this cluster still cleans up after this Service. Nothing to do but wait.
@@ -145,6 +147,8 @@ reasons! {
     Reachable,
     /// No endpoint can take traffic. Look at the Service's selector and its pods.
     NoEndpoints,
+    /// No node can take traffic for the node ports: none is there, each is excluded or leaving or without an address of the family; or, under `externalTrafficPolicy: Local`, none of those that may has an endpoint. Look at the nodes' labels, taints and addresses.
+    NoNodes,
     /// The provider finds no healthy target.
     Unhealthy,
     /// Nobody can tell whether traffic arrives.
@@ -160,6 +164,7 @@ impl Reason {
             | Self::ClassNotConfigured
             | Self::DefaultClassMoved
             | Self::TypeAnnotationRemoved
+            | Self::TypeAnnotationNotRead
             | Self::Paused
             | Self::OtherInstance
             | Self::InvalidSpec
@@ -191,7 +196,9 @@ impl Reason {
             | Self::ProviderFailed
             | Self::RecordFailed
             | Self::NotOurs => ConditionType::Programmed,
-            Self::Reachable | Self::NoEndpoints | Self::Unhealthy | Self::NoWitness => ConditionType::Reachable,
+            Self::Reachable | Self::NoEndpoints | Self::NoNodes | Self::Unhealthy | Self::NoWitness => {
+                ConditionType::Reachable
+            }
         }
     }
 }

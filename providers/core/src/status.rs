@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::balancer::{Family, LoadBalancer, Published};
+use crate::balancer::{Family, LoadBalancer, Published, nobody_answers};
 use crate::desire::{Warning, addresses};
 use crate::provider::{Outcome, Verdict};
 use crate::reason::{ConditionType, PORTS_ERROR, Reason};
@@ -107,12 +107,24 @@ pub fn only(service: &Service, findings: &[(ConditionType, Verdict)], now: &str)
 /// The status of a Service of which nothing is changed although it asks for a change: what the load balancer has to say, and the ports
 /// as they were told last.
 pub fn kept(service: &Service, accepted: Verdict, outcome: &Outcome, now: &str) -> Status {
-    let findings = [
-        (ConditionType::Accepted, accepted),
-        (ConditionType::AddressAssigned, outcome.assigned.clone()),
-        (ConditionType::Programmed, outcome.programmed.clone()),
-        (ConditionType::Reachable, outcome.reachable.clone()),
-    ];
+    let told = |condition_type: ConditionType, verdict: &Verdict| {
+        service.conditions.iter().any(|condition| {
+            condition.condition_type == condition_type.name()
+                && condition.status == verdict.status
+                && condition.reason == verdict.reason.code()
+        })
+    };
+    let mut findings = vec![(ConditionType::Accepted, accepted)];
+    // Their words may be of what the Service asked for before; they stay as long as they are true.
+    for (condition_type, verdict) in [
+        (ConditionType::AddressAssigned, &outcome.assigned),
+        (ConditionType::Programmed, &outcome.programmed),
+        (ConditionType::Reachable, &outcome.reachable),
+    ] {
+        if !told(condition_type, verdict) {
+            findings.push((condition_type, verdict.clone()));
+        }
+    }
     let mut status = only(service, &findings, now);
     let mut published = outcome.published.clone();
     published.sort();
@@ -130,21 +142,27 @@ pub fn of_member(service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> 
         Published::Ip { ip, mode: _ } => service.families.iter().position(|family| *family == Family::of(*ip)),
         Published::Hostname { .. } => None,
     });
-    let mut listeners = whole.listeners.iter().filter(|listener| listener.service == service.uid).peekable();
-    let nobody_answers = listeners.peek().is_some() && !listeners.any(|listener| listener.has_endpoints);
-    if whole.members.len() > 1 && outcome.reachable.status == ConditionStatus::True && nobody_answers {
-        own.reachable = Verdict::no(Reason::NoEndpoints, "no port has an endpoint that can take traffic");
+    let listeners = whole.listeners.iter().filter(|listener| listener.service == service.uid);
+    let listeners: Vec<_> = listeners.cloned().collect();
+    if whole.members.len() > 1
+        && outcome.reachable.status == ConditionStatus::True
+        && !listeners.is_empty()
+        && let Some(reason) = nobody_answers(&listeners, &whole.nodes)
+    {
+        own.reachable = Verdict::no(reason, "nobody can take traffic for the ports of this Service");
     }
     own
 }
 
-/// The conditions of a Service that is not ours any more: those of others. `handed_over`: the standard condition belongs to the
-/// new owner.
+/// The conditions of a Service that is not ours any more: those of others. `handed_over`: the standard condition may be the new
+/// owner's already; it is ours where it gives a reason of ours.
 pub fn without_ours(service: &Service, handed_over: bool) -> Vec<Condition> {
-    let is_ours = |name: &str| {
-        ConditionType::ALL.iter().any(|condition| condition.name() == name) || (name == PORTS_ERROR && !handed_over)
+    let is_ours = |condition: &&Condition| {
+        ConditionType::ALL.iter().any(|ours| ours.name() == condition.condition_type)
+            || (condition.condition_type == PORTS_ERROR
+                && (!handed_over || condition.reason == Reason::PortsRefused.code()))
     };
-    service.conditions.iter().filter(|condition| !is_ours(&condition.condition_type)).cloned().collect()
+    service.conditions.iter().filter(|condition| !is_ours(condition)).cloned().collect()
 }
 
 /// The status says it already, once both are written the same way.

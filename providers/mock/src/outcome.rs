@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portolan_core::balancer::LoadBalancer;
+use portolan_core::balancer::{LoadBalancer, nobody_answers};
 use portolan_core::provider::{Outcome, Verdict, Wait};
 use portolan_core::reason::Reason;
 
@@ -125,11 +125,12 @@ fn programmed(desired: &LoadBalancer, balancer: &Balancer, target: Option<&Gener
 fn reachable(balancer: &Balancer, serving: Option<&Generation>) -> Verdict {
     match serving {
         None => Verdict::unknown(Reason::NoWitness, "nothing is programmed yet"),
-        Some(serving) if serving.listeners.iter().all(|listener| !listener.has_endpoints) => {
-            Verdict::no(Reason::NoEndpoints, "no port has an endpoint that can take traffic")
-        }
-        Some(_) if balancer.unhealthy => Verdict::no(Reason::Unhealthy, "the mock was told that no target is healthy"),
-        Some(_) => Verdict::yes(Reason::Reachable, "the mock says that traffic arrives"),
+        Some(serving) => match nobody_answers(&serving.listeners, &balancer.nodes) {
+            Some(Reason::NoNodes) => Verdict::no(Reason::NoNodes, "no node can take traffic for the node ports"),
+            Some(reason) => Verdict::no(reason, "no port has an endpoint that can take traffic"),
+            None if balancer.unhealthy => Verdict::no(Reason::Unhealthy, "the mock was told that no target is healthy"),
+            None => Verdict::yes(Reason::Reachable, "the mock says that traffic arrives"),
+        },
     }
 }
 

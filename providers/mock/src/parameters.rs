@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use portolan_core::balancer::{Family, IpMode, Protocol};
+use portolan_core::balancer::{Family, IpMode, Protocol, Scheme};
 use portolan_core::capabilities::Capabilities;
 use portolan_core::class::ParameterProblem;
 use serde_json::{Map, Value};
@@ -51,6 +51,7 @@ impl Default for Parameters {
                 protocols: BTreeSet::from([Protocol::Tcp, Protocol::Udp]),
                 mixed_protocols: true,
                 families: BTreeSet::from([Family::V4, Family::V6]),
+                lacking: BTreeSet::new(),
                 node_targets: true,
                 pod_targets: true,
                 source_ranges: true,
@@ -170,6 +171,11 @@ impl Parameters {
             placed.extend(ranges);
         }
         read.overlaps(&placed, &self.ranges);
+        let all = [Scheme::Internal, Scheme::Public].into_iter();
+        let all = all.flat_map(|scheme| [Family::V4, Family::V6].map(|family| (scheme, family)));
+        let ranges = &self.ranges;
+        self.capabilities.lacking =
+            all.filter(|(scheme, family)| ranges.of_family(*scheme, *family).next().is_none()).collect();
     }
 }
 
@@ -295,6 +301,7 @@ mod tests {
                 protocols: BTreeSet::from([Protocol::Tcp, Protocol::Sctp]),
                 mixed_protocols: false,
                 families: BTreeSet::from([Family::V4]),
+                lacking: BTreeSet::from([(Scheme::Internal, Family::V6)]),
                 node_targets: true,
                 pod_targets: false,
                 source_ranges: false,

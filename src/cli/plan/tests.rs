@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -5,19 +6,23 @@ use super::*;
 use crate::cli::tests::as_recorded;
 
 /// A folder of its own for a configuration and the state of its mock; gone with the test.
-struct Folder(PathBuf);
+struct Folder {
+    path: PathBuf,
+    /// With which `plan` has ended.
+    code: Cell<ExitCode>,
+}
 
 impl Folder {
     fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("portolan-cli-plan-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        Self(folder)
+        Self { path: folder, code: Cell::new(ExitCode::from(99)) }
     }
 
     /// What `plan` prints for a manifest under a configuration with these lines, and with these parameters of the mock class.
     fn plan(&self, manifest: &Path, lines: &str, parameters: &str) -> String {
-        let config = self.0.join("config.yaml");
-        let state = self.0.join("state");
+        let config = self.path.join("config.yaml");
+        let state = self.path.join("state");
         let text = format!(
             "apiVersion: portolan.dev/v1alpha1\nkind: Configuration\n{lines}\nclasses:\n- name: portolan.dev/mock\n  provider: mock\n  \
              parameters: {{state: {}, {parameters}}}\n",
@@ -31,14 +36,14 @@ impl Folder {
             output: Format::Text,
         };
         let mut out = Vec::new();
-        run(&arguments, &mut out).unwrap();
+        self.code.set(run(&arguments, &mut out).unwrap());
         String::from_utf8(out).unwrap()
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
@@ -118,4 +123,42 @@ async fn a_list_of_another_kind_is_an_error_and_no_empty_list() {
         .await
         .unwrap_err();
     assert!(format!("{error:#}").contains("\"PodList\", not a ServiceList"), "{error:#}");
+}
+
+#[test]
+fn a_document_that_cannot_be_read_is_left_out_and_the_others_are_planned() {
+    let folder = Folder::new("undecodable");
+    let manifest = folder.path.join("manifest.yaml");
+    let service = |name: &str, ports: &str| {
+        format!(
+            "kind: Service\nmetadata: {{name: {name}, uid: {name}}}\n\
+             spec: {{type: LoadBalancer, loadBalancerClass: portolan.dev/mock, ports: {ports}}}\n"
+        )
+    };
+    let record = "kind: LoadBalancerRecord\nmetadata: {name: bad, uid: r, resourceVersion: \"1\"}\n\
+                  spec: {class: portolan.dev/mock, provider: mock, members: [{claimedBy: Class, uid: bad, namespace: default, name: bad}]}\n";
+    let documents = [
+        service("first", "[{port: 80}]"),
+        service("bad", "80"),
+        "kind: Service\nmetadata: [\n".to_owned(),
+        "just a text\n".to_owned(),
+        "kind: List\nitems: [{apiVersion: v1, kind: Node, spec: 5}, {apiVersion: v1, kind: Node, metadata: {name: node-a}}]\n".to_owned(),
+        record.to_owned(),
+        service("last", "[{port: 80}]"),
+    ];
+    fs::write(&manifest, documents.join("---\n")).unwrap();
+    let plan = folder.plan(&manifest, "", "");
+    assert!(plan.contains("default/first: Claimed") && plan.contains("default/last: Claimed"), "{plan}");
+    assert!(plan.contains("default/bad: Unreadable"), "what is there is not gone: {plan}");
+    assert!(!plan.contains("delete record"), "{plan}");
+    assert!(!plan.contains("nothing to do"), "where there are steps there is: {plan}");
+    assert_eq!(folder.code.get(), ExitCode::FAILURE);
+
+    let objects = Objects::from_files(&[manifest]).unwrap();
+    assert_eq!((objects.unreadable, objects.services.len(), objects.nodes.len()), (4, 2, 1));
+
+    let good = folder.path.join("good.yaml");
+    fs::write(&good, service("first", "[{port: 80}]")).unwrap();
+    folder.plan(&good, "", "");
+    assert_eq!(folder.code.get(), ExitCode::SUCCESS);
 }

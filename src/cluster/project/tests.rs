@@ -153,6 +153,11 @@ fn what_a_server_should_never_have_stored_is_a_defect_and_the_rest_is_kept() {
         (json!({"ipFamilies": ["IPv4", "IPv4"]}), "spec.ipFamilies names IPv4 twice", 0),
         (json!({"ipFamilyPolicy": "Triple"}), "spec.ipFamilyPolicy \"Triple\" is unknown", 0),
         (json!({"externalTrafficPolicy": "Zone"}), "spec.externalTrafficPolicy \"Zone\" is unknown", 0),
+        (
+            json!({"type": "LoadBalancer", "clusterIP": "None"}),
+            "spec.clusterIP is None, which type LoadBalancer cannot have",
+            0,
+        ),
         (json!({"healthCheckNodePort": 70000}), "spec.healthCheckNodePort is 70000, not 1 to 65535", 0),
         (json!({"sessionAffinity": "Cookie"}), "spec.sessionAffinity \"Cookie\" is unknown", 0),
         (
@@ -179,6 +184,27 @@ fn an_unknown_type_is_no_defect_and_no_load_balancer() {
     let service = read(&json!({"type": "Gateway"}));
     assert_eq!(service.service_type, ServiceType::Unknown("Gateway".into()));
     assert!(service.defects.is_empty());
+}
+
+#[test]
+fn a_headless_service_of_another_type_is_no_defect() {
+    assert!(read(&json!({"type": "ClusterIP", "clusterIP": "None"})).defects.is_empty());
+}
+
+#[test]
+fn a_requested_address_is_read_as_kubernetes_reads_stored_addresses_and_other_text_stays() {
+    for (stored, read_as) in [
+        ("203.0.113.7", Some("203.0.113.7")),
+        (" 203.0.113.007 ", Some("203.0.113.7")),
+        ("::ffff:203.0.113.7", Some("203.0.113.7")),
+        ("2001:DB8::0007", Some("2001:db8::7")),
+        ("banana", Some("banana")),
+        ("203.0.113.7/32", Some("203.0.113.7/32")),
+        ("  ", Some("  ")),
+        ("", None),
+    ] {
+        assert_eq!(read(&json!({"loadBalancerIP": stored})).load_balancer_ip.as_deref(), read_as, "{stored:?}");
+    }
 }
 
 #[test]

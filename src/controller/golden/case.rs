@@ -46,6 +46,8 @@ impl Case {
             .collect();
         files.sort();
         assert!(!files.is_empty(), "{}: a case needs a step, such as 1-create.yaml", folder.display());
+        let numbers = files.iter().map(|(number, _)| *number);
+        assert!(numbers.eq((1..).take(files.len())), "{}: number the steps 1, 2, 3, ..., each once", folder.display());
         let steps = files.iter().map(|(_, path)| {
             let acts = acts(path);
             Step { name: path.file_stem().unwrap().to_string_lossy().into_owned(), acts }

@@ -17,6 +17,9 @@ const ELSEWHERE: [(Reason, &str, &str); 2] = [
 
 #[test]
 fn every_reason_is_provoked() {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        return; // the cases are being written at this moment
+    }
     let provoked: BTreeSet<String> = super::cases().iter().flat_map(|folder| reasons_of(folder)).collect();
     for reason in Reason::ALL {
         let by_a_case = provoked.contains(reason.code());

@@ -159,6 +159,19 @@ fn a_removed_type_annotation_warns_and_another_value_hands_over() {
 }
 
 #[test]
+fn a_class_that_claims_by_type_annotation_no_more_keeps_its_services_with_a_warning() {
+    let classes = classes(vec![class("portolan.dev/aws")]);
+    let mut service = service("a");
+    service.annotations.insert(TYPE_ANNOTATION.to_owned(), "external".to_owned());
+    assert_eq!(claim(&service, &[], &classes), Claim::NotOurs(NotOurs::NoClass), "and gets no new ones");
+    let record = by(ClaimedBy::TypeAnnotation, record(&service, "portolan.dev/aws"));
+    match claim(&service, &[&record], &classes) {
+        Claim::Claimed(claimed) => assert_eq!(claimed.warnings, vec![ClaimWarning::TypeAnnotationNotRead]),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_record_of_another_instance_is_waited_for() {
     let service = with_class(MOCK);
     let instance = Instance::parse("blue").unwrap();

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::balancer::{Family, IpMode, Published};
+use crate::balancer::{Family, IpMode, Published, Scheme};
 use crate::capabilities::Capabilities;
 use crate::desire::Warning;
 use crate::reason::Reason;
@@ -14,17 +14,28 @@ use crate::snapshot::{FamilyPolicy, Service};
 pub const ADDRESSES_ANNOTATION: &str = "portolan.dev/load-balancer-ips";
 
 /// The families to serve, in the order of `ipFamilies` (KEP-563). The server has resolved the policy into them already; it
-/// decides here only what happens when the provider lacks one.
+/// decides here only what happens when the provider lacks one. Where nobody names a scheme, an address asked for by name may say it;
+/// then the provider alone knows what it lacks.
 pub fn families(
     service: &Service,
     capabilities: &Capabilities,
+    scheme: Option<Scheme>,
     refused: &mut Vec<Refused>,
     warnings: &mut Vec<Warning>,
 ) -> Vec<Family> {
-    let (served, lacking): (Vec<Family>, Vec<Family>) =
-        service.families.iter().partition(|family| capabilities.families.contains(family));
+    let scheme = scheme.or(if wished(service).is_some() { None } else { Some(Scheme::Public) });
+    let without = |family| scheme.filter(|scheme| capabilities.lacking.contains(&(*scheme, family)));
+    let (served, lacking): (Vec<Family>, Vec<Family>) = service
+        .families
+        .iter()
+        .partition(|family| capabilities.families.contains(family) && without(**family).is_none());
     for family in lacking {
-        let message = format!("this provider has no {family} addresses");
+        let message = match without(family) {
+            Some(scheme) if capabilities.families.contains(&family) => {
+                format!("this class has no {scheme} {family} addresses")
+            }
+            Some(_) | None => format!("this provider has no {family} addresses"),
+        };
         match service.family_policy {
             FamilyPolicy::PreferDualStack if !served.is_empty() => {
                 warnings.push(Warning { reason: Reason::FamilyNotSupported, message });
@@ -45,17 +56,14 @@ pub fn requested(
     refused: &mut Vec<Refused>,
     warnings: &mut Vec<Warning>,
 ) -> Vec<IpAddr> {
-    let field = service.load_balancer_ip.as_deref().map(str::trim).filter(|text| !text.is_empty());
-    let annotation = service.annotations.get(ADDRESSES_ANNOTATION).map(|text| text.trim());
-    let place = place(service);
-    let Some(text) = annotation.or(field) else { return Vec::new() };
+    let Some(Wish { place, text, by_field }) = wished(service) else { return Vec::new() };
     if !capabilities.requested_addresses {
         let message = format!("{place}: this provider chooses addresses itself; remove it");
         // `loadBalancerIP` is "ignored if the provider does not support it" (Service API); our own annotation is not.
-        if annotation.is_some() {
-            refused.push(Refused::whole(Reason::RequestedAddressNotSupported, message));
-        } else {
+        if by_field {
             warnings.push(Warning { reason: Reason::RequestedAddressNotSupported, message });
+        } else {
+            refused.push(Refused::whole(Reason::RequestedAddressNotSupported, message));
         }
         return Vec::new();
     }
@@ -84,16 +92,33 @@ pub fn requested(
 
 /// The Service asks for addresses by name.
 pub fn asks_by_name(service: &Service) -> bool {
-    service.annotations.contains_key(ADDRESSES_ANNOTATION) || service.load_balancer_ip.is_some()
+    wished(service).is_some()
 }
 
 /// What of this Service asks for addresses by name, as messages name it.
 pub fn place(service: &Service) -> String {
-    if service.annotations.contains_key(ADDRESSES_ANNOTATION) {
-        format!("annotation {ADDRESSES_ANNOTATION}")
-    } else {
-        "spec.loadBalancerIP".to_owned()
-    }
+    wished(service).map(|wish| wish.place).unwrap_or_default()
+}
+
+/// A wish for addresses by name.
+struct Wish<'a> {
+    /// Where it stands, as messages name it.
+    place: String,
+    text: &'a str,
+    by_field: bool,
+}
+
+/// Our annotation, also an empty one, wins over the field.
+fn wished(service: &Service) -> Option<Wish<'_>> {
+    let annotation = service.annotations.get(ADDRESSES_ANNOTATION).map(|text| Wish {
+        place: format!("annotation {ADDRESSES_ANNOTATION}"),
+        text: text.trim(),
+        by_field: false,
+    });
+    annotation.or_else(|| {
+        let text = service.load_balancer_ip.as_deref().map(str::trim).filter(|text| !text.is_empty())?;
+        Some(Wish { place: "spec.loadBalancerIP".to_owned(), text, by_field: true })
+    })
 }
 
 /// What the Service's status offers to clients now.

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::balancer::{Family, HealthCheck, Protocol, Scheme, SourceRanges, Targets};
+use crate::balancer::{self, Family, HealthCheck, Protocol, Scheme, SourceRanges, Targets};
 use crate::examples::{capabilities, class, endpoint, node, port, service, slice};
 use crate::ids::NodeName;
 use crate::snapshot::{Endpoint, FamilyPolicy, SlicePort, TrafficPolicy};
@@ -231,12 +231,32 @@ mod endpoints {
         assert_eq!(node_names(&world.balancer().listeners[0].targets), [""; 0]);
     }
 
+    fn nobody_answers(balancer: &LoadBalancer) -> Option<Reason> {
+        balancer::nobody_answers(&balancer.listeners, &balancer.nodes)
+    }
+
+    #[test]
+    fn nobody_answers_where_no_node_takes_traffic_for_node_ports() {
+        let mut world = World::of(service("a"));
+        world.slices = vec![slice(&world.service, "s", Family::V4, vec![endpoint(ip("10.0.0.1"), Some("n9"))])];
+        assert_eq!(nobody_answers(&world.balancer()), None, "under Cluster any node passes it on");
+        world.service.external_traffic_policy = TrafficPolicy::Local;
+        assert_eq!(nobody_answers(&world.balancer()), Some(Reason::NoNodes), "the endpoint's node takes none");
+        world.nodes.clear();
+        assert_eq!(nobody_answers(&world.balancer()), Some(Reason::NoNodes));
+        world.slices.clear();
+        assert_eq!(nobody_answers(&world.balancer()), Some(Reason::NoNodes), "as upstream warns without any node");
+        world.service.ports[0].node_port = None;
+        assert_eq!(nobody_answers(&world.balancer()), Some(Reason::NoEndpoints), "pods need no node");
+    }
+
     #[test]
     fn under_cluster_every_node_takes_traffic_also_without_endpoints() {
         let world = World::of(service("a"));
         let listener = &world.balancer().listeners[0];
         assert_eq!(node_names(&listener.targets), ["n1", "n2"]);
-        assert!(!listener.has_endpoints && world.balancer().has_no_endpoints());
+        assert!(!listener.has_endpoints);
+        assert_eq!(nobody_answers(&world.balancer()), Some(Reason::NoEndpoints));
     }
 }
 
@@ -294,6 +314,31 @@ mod addresses {
         assert_eq!(desired.warnings[&world.service.uid][0].reason, Reason::FamilyNotSupported);
         world.service.family_policy = FamilyPolicy::RequireDualStack;
         assert_eq!(world.refusals(), [Reason::FamilyNotSupported]);
+    }
+
+    #[test]
+    fn a_family_that_only_one_scheme_has_is_lacking_in_the_other() {
+        let mut world = dual(FamilyPolicy::PreferDualStack);
+        world.capabilities.lacking.insert((Scheme::Public, Family::V6));
+        let desired = world.desire().unwrap();
+        assert_eq!(desired.load_balancer.families, [Family::V4], "nobody said, so it is public");
+        assert_eq!(desired.warnings[&world.service.uid][0].reason, Reason::FamilyNotSupported);
+        assert_eq!(desired.warnings[&world.service.uid][0].message, "this class has no public IPv6 addresses");
+        world.service.family_policy = FamilyPolicy::RequireDualStack;
+        assert_eq!(world.refusals(), [Reason::FamilyNotSupported], "all or nothing");
+        world.service.annotations.insert(scheme::SCHEME_ANNOTATION.into(), "internal".into());
+        assert_eq!(world.balancer().families, [Family::V6, Family::V4]);
+        world.service.annotations.remove(scheme::SCHEME_ANNOTATION);
+        world.service.load_balancer_ip = Some("10.255.0.9".into());
+        assert_eq!(world.balancer().families.len(), 2, "the address may say that it is internal");
+    }
+
+    #[test]
+    fn a_policy_that_the_server_resolved_to_one_family_asks_for_no_other() {
+        let mut world = dual(FamilyPolicy::PreferDualStack);
+        world.service.families = vec![Family::V6];
+        let desired = world.desire().unwrap();
+        assert_eq!((desired.load_balancer.families, desired.warnings), (vec![Family::V6], BTreeMap::new()));
     }
 
     #[test]

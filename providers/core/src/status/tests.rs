@@ -78,6 +78,19 @@ fn conditions_come_in_order_and_those_of_others_are_kept() {
 }
 
 #[test]
+fn a_new_owner_keeps_the_standard_condition_unless_its_reason_is_ours() {
+    let mut service = service("a");
+    let refused = |reason| Refused::port(service.ports[0].key, reason, "no");
+    let (ours, upstreams) = (refused(Reason::ProtocolNotSupported), refused(Reason::MixedProtocolNotSupported));
+    for (refused, kept) in [(ours, 0), (upstreams, 1)] {
+        service.conditions = status_of(&service, &[refused], NOW).conditions;
+        assert_eq!(service.conditions.len(), 5);
+        assert_eq!(without_ours(&service, true).len(), kept);
+        assert_eq!(without_ours(&service, false), []);
+    }
+}
+
+#[test]
 fn conditions_stand_in_order_whichever_comes_first() {
     let mut service = service("a");
     let failed = [(ConditionType::Programmed, Verdict::no(Reason::ProviderFailed, "down"))];

@@ -373,6 +373,24 @@ fn a_requested_address_is_given_or_none() {
 }
 
 #[test]
+fn an_address_asked_for_by_name_is_not_taken_along_from_outside_to_inside() {
+    let scene = Scene::new(&json!({}));
+    let mut lb = LoadBalancer { requested: vec!["203.0.113.1".parse().unwrap()], ..desired("lb") };
+    assert_eq!(scene.settle(&mut lb).error, None);
+    lb.scheme = Some(Scheme::Internal);
+    let pass = scene.settle(&mut lb);
+    let error = pass.error.unwrap();
+    assert_eq!((error.kind, error.reason), (ErrorKind::Terminal, Reason::RequestedAddressUnavailable));
+    assert_eq!(ips(&pass.outcome.published), ["203.0.113.1"], "what clients know goes on until somebody decides");
+    let picture = picture(&scene.store, scene.clock.now()).unwrap();
+    let internal = picture.balancers[&lb.id].generations.iter().find(|one| one.scheme == Scheme::Internal);
+    assert!(internal.unwrap().addresses.is_empty(), "nothing internal has a public address");
+    lb.scheme = None;
+    assert_eq!(scene.settle(&mut lb).error, None);
+    assert_eq!(ips(&lb.published), ["203.0.113.1"]);
+}
+
+#[test]
 fn another_requested_address_is_a_replace_and_one_that_cannot_be_had_changes_nothing() {
     let scene = Scene::new(&json!({}));
     let mut other = desired("other");
