@@ -167,7 +167,7 @@ fn fate(
     match (served, class, record) {
         (Some((service, _)), Some(class), Some(record)) if has_moved(&service.object, record, &class, classes) => {
             // What nobody may touch goes on where it is, and the others with it.
-            if held { Fate::Left } else { Fate::Moved(record.clone(), class) }
+            if held { Fate::Served(Arc::new(class_of_then(record))) } else { Fate::Moved(record.clone(), class) }
         }
         (Some(_), Some(class), _) => Fate::Served(class),
         (Some(_) | None, _, None) => Fate::Left,

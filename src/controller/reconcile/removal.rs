@@ -41,8 +41,10 @@ impl Pass<'_> {
                 return Ok(verdict);
             }
         }
+        // A record that was not removed may name them still.
+        let left = decision.record.as_deref().filter(|_| stored.is_none());
         for (service, why) in leaving {
-            self.release(service, stored.as_ref(), None, why).await?;
+            self.release(service, stored.as_ref(), left, why).await?;
         }
         let stays = |(_, role): &(Versioned<Service>, Role)| match role {
             Role::Kept(_) | Role::Served(_) | Role::Moving { .. } => true,
