@@ -129,12 +129,7 @@ fn portolan(number: usize) -> (Run, f64) {
 }
 
 /// What a change of the endpoints of one Service costs; the provider calls of one.
-fn endpoint_changes(
-    world: &World,
-    controller: &Controller,
-    tally: &mut Tally,
-    slices: Api<EndpointSlice>,
-) -> f64 {
+fn endpoint_changes(world: &World, controller: &Controller, tally: &mut Tally, slices: Api<EndpointSlice>) -> f64 {
     let place = balancer_file(world, "s0");
     let watched = traffic::watch_endpoints(slices.clone());
     // The first gives the Service endpoints, which is news in its status.
@@ -164,13 +159,7 @@ fn endpoint_changes(
 }
 
 /// What a restart writes, and how long a Service that is created behind all others waits.
-fn restart(
-    world: &World,
-    controller: Controller,
-    setup: &harness::Setup,
-    tally: &mut Tally,
-    services: &Api<Service>,
-) {
+fn restart(world: &World, controller: Controller, setup: &harness::Setup, tally: &mut Tally, services: &Api<Service>) {
     let lists = traffic::list_all(services.clone().into_client());
     assert!(controller.terminate(Duration::from_secs(20)).is_some(), "it ends in time");
     tally.settle();

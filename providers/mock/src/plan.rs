@@ -145,8 +145,7 @@ fn towards(
     }
     // Before the first listener is there to be reached, so that nobody is let in whom the ranges keep out.
     settings(desired, balancer, &mut steps);
-    // The predecessor serves until its successor is published, so it follows the endpoints too.
-    for generation in generations.iter().filter(|other| other.number != number && !other.is_leaving()) {
+    for generation in generations.iter().filter(|other| follows_endpoints(desired, number, other)) {
         listeners(desired, generation.number, Some(generation), &mut steps);
     }
     addresses(
@@ -163,6 +162,12 @@ fn towards(
         leaving(parameters, desired, target, generations, &mut steps);
     }
     steps
+}
+
+/// The predecessor serves until its successor is published, so it follows the endpoints too; a successor that was given up before any
+/// client was told of it does not.
+fn follows_endpoints(desired: &LoadBalancer, target: u32, other: &Generation) -> bool {
+    other.number != target && !other.is_leaving() && (other.number < target || other.is_among(&desired.published))
 }
 
 fn settings(desired: &LoadBalancer, balancer: Option<&Balancer>, steps: &mut Vec<Step>) {
@@ -230,14 +235,15 @@ fn preferred(parameters: &Parameters, desired: &LoadBalancer, claims: &[IpAddr],
 
 fn listeners(desired: &LoadBalancer, number: u32, generation: Option<&Generation>, steps: &mut Vec<Step>) {
     let existing = generation.map_or(&[][..], |generation| generation.listeners.as_slice());
-    for listener in &desired.listeners {
-        if !existing.contains(listener) {
-            steps.push(Step::PutListener { generation: number, listener: listener.clone() });
-        }
-    }
+    // First, or a port that changes its protocol is there with both for a moment, which not every class can do.
     for listener in existing {
         if !desired.listeners.iter().any(|wanted| wanted.key == listener.key) {
             steps.push(Step::DeleteListener { generation: number, listener: listener.key });
+        }
+    }
+    for listener in &desired.listeners {
+        if !existing.contains(listener) {
+            steps.push(Step::PutListener { generation: number, listener: listener.clone() });
         }
     }
 }
