@@ -127,14 +127,25 @@ fn a_successor_given_up_before_it_was_published_follows_no_endpoints() {
 }
 
 #[test]
-fn a_port_that_changes_its_protocol_is_never_there_with_both() {
-    let scene = Scene::new(&json!({}));
-    let mut lb = desired("lb");
-    scene.settle(&mut lb);
-    let udp = Listener { key: PortKey { port: 80, protocol: Protocol::Udp }, ..listener(80, &["a"]) };
-    lb.listeners = vec![udp];
-    assert_eq!(
-        scene.pass("lb", Some(&lb)).steps,
-        ["delete listener 80/TCP of generation 1", "put listener 80/UDP on generation 1, to node port 30080 of a"]
-    );
+fn a_listener_that_goes_serves_until_the_next_one_does_unless_the_class_cannot_have_both() {
+    for (mixed, steps) in [
+        (
+            true,
+            ["put listener 53/UDP on generation 1, to node port 30080 of a", "delete listener 80/TCP of generation 1"],
+        ),
+        (
+            false,
+            ["delete listener 80/TCP of generation 1", "put listener 53/UDP on generation 1, to node port 30080 of a"],
+        ),
+    ] {
+        let scene = Scene::new(&json!({"capabilities": {"mixedProtocols": mixed}}));
+        let mut lb = desired("lb");
+        scene.settle(&mut lb);
+        lb.listeners = vec![Listener { key: PortKey { port: 53, protocol: Protocol::Udp }, ..listener(53, &["a"]) }];
+        assert_eq!(scene.pass("lb", Some(&lb)).steps, steps);
+        lb.listeners[0].key.port = 54;
+        let replaced =
+            ["put listener 54/UDP on generation 1, to node port 30080 of a", "delete listener 53/UDP of generation 1"];
+        assert_eq!(scene.pass("lb", Some(&lb)).steps, replaced, "of one protocol");
+    }
 }
