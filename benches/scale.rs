@@ -109,8 +109,8 @@ fn portolan(number: usize) -> (Run, f64) {
     tally.settle();
     let memory = peak_memory(controller.process.pid());
     let used = cpu(controller.process.pid());
-    run.requests = tally.per(number);
-    run.singles = traffic::create_singly(&services, SINGLES);
+    run.requests = tally.per(number + 1);
+    run.singles = traffic::create_singly(&services, "single", SINGLES);
     run.print("portolan");
     println!("             {}", run.requests);
     println!(
@@ -119,7 +119,7 @@ fn portolan(number: usize) -> (Run, f64) {
         used.as_secs_f64() * 1000.0 / number as f64,
     );
     tally.settle();
-    let total = number + SINGLES;
+    let total = 1 + number + SINGLES;
     assert_eq!(tally.writes, 4 * total, "three writes and an Event for each: {:?}", tally.kinds);
 
     let calls = endpoint_changes(&world, &controller, &mut tally, Api::namespaced(admin, &world.namespace));
@@ -169,7 +169,7 @@ fn restart(world: &World, controller: Controller, setup: &harness::Setup, tally:
     begun(&controller, 2);
     let listed = started.elapsed();
     // Its key stands behind all others, which are ready since the lists were complete.
-    traffic::create_singly(services, 1);
+    traffic::create_singly(services, "last", 1);
     let waited = started.elapsed();
     tally.settle();
     let writes = tally.writes - written;

@@ -21,8 +21,8 @@ pub(crate) fn run(number: usize) -> Run {
     let services: Api<Service> = Api::namespaced(api::client(&server.kubeconfig("admin")), &world.namespace);
     let mut run = traffic::create_all(server, &services, number);
     tally.settle();
-    run.requests = tally.per(number);
-    run.singles = traffic::create_singly(&services, SINGLES);
+    run.requests = tally.per(number + 1);
+    run.singles = traffic::create_singly(&services, "single", SINGLES);
     bare.abort();
     server.stop();
     run

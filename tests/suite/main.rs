@@ -43,4 +43,5 @@ mod neighbours;
 mod privilege;
 mod providers;
 mod rivals;
+mod scale;
 mod storm;
