@@ -51,10 +51,15 @@ enum Backend {
 }
 
 impl Store {
-    /// The world in this folder. It is made by the first write; reading writes nothing.
+    /// The world in this folder. It is made by the first write; reading writes nothing. A process has one handle to a folder and clones
+    /// it: to another one it would look like another process.
     pub fn folder(folder: impl Into<PathBuf>) -> Self {
-        let folder = Folder { root: folder.into(), swept: AtomicBool::new(false), temporaries: AtomicU64::new(0) };
-        Self::of(Backend::Folder(folder))
+        Self::of(Backend::Folder(Folder {
+            root: folder.into(),
+            section: Mutex::new(()),
+            swept: AtomicBool::new(false),
+            temporaries: AtomicU64::new(0),
+        }))
     }
 
     /// A world of its own, in memory.
@@ -219,11 +224,13 @@ impl Store {
         }
     }
 
-    /// Enters a section, unless another process is in one. (Nothing ever stays in a section of the memory.)
+    /// Enters a section, unless another process is in one. Those of this process wait for each other here: a section is short, they take
+    /// their turns, and nobody is left to look at the lock whenever it happens to be held.
     fn enter(&self) -> io::Result<Option<Section<'_>>> {
         self.alive()?;
         match self.backend.as_ref() {
             Backend::Folder(folder) => {
+                let guard = folder.section.lock().unwrap_or_else(PoisonError::into_inner);
                 let lock = folder.open_to_append(LOCK)?;
                 match lock.try_lock() {
                     Ok(()) => {}
@@ -231,11 +238,11 @@ impl Store {
                     Err(TryLockError::Error(error)) => return Err(error),
                 }
                 folder.sweep()?;
-                Ok(Some(Section::Folder { _lock: lock }))
+                Ok(Some(Section { _lock: Some(lock), _guard: guard }))
             }
             Backend::Memory(memory) => {
-                let guard = memory.lock.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(Some(Section::Memory { _guard: guard }))
+                let guard = memory.section.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(Some(Section { _lock: None, _guard: guard }))
             }
         }
     }
@@ -259,9 +266,11 @@ impl Store {
 }
 
 /// A section lasts as long as this.
-enum Section<'a> {
-    Folder { _lock: File },
-    Memory { _guard: MutexGuard<'a, ()> },
+struct Section<'a> {
+    /// Keeps out other processes. Let go of first.
+    _lock: Option<File>,
+    /// Keeps out the other threads of this one.
+    _guard: MutexGuard<'a, ()>,
 }
 
 /// The pauses between looks at the lock, growing: all of them together are as long as our patience.
@@ -288,6 +297,7 @@ fn still_locked() -> io::Error {
 #[derive(Debug)]
 struct Folder {
     root: PathBuf,
+    section: Mutex<()>,
     swept: AtomicBool,
     temporaries: AtomicU64,
 }
@@ -353,7 +363,7 @@ impl Folder {
 #[derive(Debug, Default)]
 struct Memory {
     pieces: Mutex<BTreeMap<String, Vec<u8>>>,
-    lock: Mutex<()>,
+    section: Mutex<()>,
 }
 
 impl Memory {

@@ -117,3 +117,39 @@ fn a_name_that_no_file_can_have_is_absent() {
     let error = folder.scene().settle(&mut desired(&id)).error.unwrap();
     assert_eq!(error.kind, ErrorKind::Retry);
 }
+
+/// A clock on which nobody should have to wait; it tells who does.
+struct ToldClock(std::sync::mpsc::Sender<Duration>);
+
+impl Clock for ToldClock {
+    fn now(&self) -> crate::clock::Millis {
+        crate::clock::Millis::default()
+    }
+
+    fn sleep(&self, duration: Duration) -> futures::future::BoxFuture<'static, ()> {
+        let told = self.0.clone();
+        async move { drop(told.send(duration)) }.boxed()
+    }
+}
+
+#[test]
+fn calls_of_one_process_take_turns_and_never_look_at_the_lock_again_and_again() {
+    let folder = Folder::new("turns");
+    let store = Store::folder(&folder.0);
+    let (tell, told) = std::sync::mpsc::channel();
+    let mock = Mock::new(Parameters::default(), store.clone(), Instance::default(), Arc::new(ToldClock(tell)));
+    let create = Step::CreateBalancer { generation: 1, scheme: Scheme::Public };
+    let call = Call { id: LoadBalancerId::new("lb"), members: Vec::new(), external: BTreeMap::new() };
+    std::thread::scope(|scope| {
+        let inside = store.locked_blocking(|| {
+            let other = scope.spawn(|| mock.apply(&create, &call).now_or_never().map(|applied| applied.is_ok()));
+            // Whoever polls the lock has asked the clock by then.
+            assert!(
+                told.recv_timeout(Duration::from_millis(200)).is_err(),
+                "it waits on the clock for its own process"
+            );
+            other
+        });
+        assert_eq!(inside.unwrap().join().unwrap(), Some(true));
+    });
+}
