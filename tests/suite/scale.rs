@@ -53,9 +53,9 @@ fn create(world: &World, numbers: std::ops::Range<usize>) {
         let spec = json!({"spec": {"allocateLoadBalancerNodePorts": false}});
         world.create_without_endpoints(&format!("web-{number}"), spec);
     }
-    numbers.for_each(|number| {
-        drop(world.condition(&format!("web-{number}"), "portolan.dev/Programmed", "True", "Programmed"))
-    });
+    for number in numbers {
+        world.condition(&format!("web-{number}"), "portolan.dev/Programmed", "True", "Programmed");
+    }
 }
 
 /// Changes the endpoint of `web-0` again and again; each change costs the same calls, no more and no fewer.
