@@ -1,11 +1,12 @@
 //! Needs: KUBEBUILDER_ASSETS (tests/tools prints it). How Portolan grows with the number of Services, on a real API server, beside
 //! a bare client that only patches status: the floor, because an address cannot be published with fewer requests.
 //!
-//! `KUBEBUILDER_ASSETS=$(tests/tools) cargo bench --bench scale -- 1000 10000`
+//! `KUBEBUILDER_ASSETS=$(tests/tools) cargo bench --bench scale -- 100 1000 10000`
 //!
-//! For each number: create to address (seconds for all, median and 99th percentile of one), writes a Service, resident memory,
-//! CPU time of the controller for one endpoint change, and what a restart writes and takes. Figures are of one run on one
-//! machine; the ratios in a row are what counts.
+//! For each number of Services, each run on a server of its own, because what an earlier run has left slows down a later one: the
+//! floor, Portolan, the floor again. Both have 16 requests or passes under way at most, and 16 creating requests before them. The
+//! figures of time are of one run on one machine; the ratios in a row are what counts. What is counted is checked, and fails the
+//! bench: a new Service's requests, a restart's writes, and that an endpoint change costs the same calls at every number.
 
 #![allow(dead_code, unused_imports, reason = "the harness of tests/suite has more than a bench needs")]
 #![allow(
@@ -30,215 +31,182 @@ mod suite {
 }
 use suite::{api, gate, harness, process, rights, server};
 
-use std::collections::{HashMap, HashSet};
-use std::pin::Pin;
+/// What the figures are made of.
+#[path = "scale"]
+mod parts {
+    pub(crate) mod floor;
+    pub(crate) mod meters;
+    pub(crate) mod traffic;
+}
+use parts::{floor, meters, traffic};
+
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use futures::stream::{self, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{Api, Patch, PatchParams, PostParams};
-use kube::runtime::{WatchStreamExt, watcher};
-use serde_json::json;
+use kube::api::Api;
 
-use harness::World;
+use harness::{Controller, World};
+use meters::{Tally, cpu, peak_memory};
 use server::Server;
+use traffic::{CONCURRENCY, Run};
 
-/// How many requests the creating client has under way.
-const CREATORS: usize = 16;
 /// How many endpoint changes are made to find the cost of one.
-const CHANGES: usize = 100;
+const CHANGES: usize = 200;
+
+/// How many of them are counted at the provider, which slows it down.
+const COUNTED_CHANGES: usize = 20;
+
+/// How many Services are created one after the other, when nothing else goes on.
+const SINGLES: usize = 50;
 
 fn main() {
     let numbers: Vec<usize> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
     let numbers = if numbers.is_empty() { vec![1000] } else { numbers };
-    println!(
-        "{:>8} {:10} {:>8} {:>8} {:>8} {:>8} {:>9}",
-        "Services", "who", "all s", "p50 ms", "p99 ms", "writes", "memory MB"
-    );
-    for number in numbers {
-        let Some(server) = Server::start(&format!("scale-{number}")) else {
-            println!("SKIPPED: needs KUBEBUILDER_ASSETS (tests/tools prints the folder)");
-            return;
-        };
-        let server: &'static Server = Box::leak(Box::new(server));
-        server.apply_crds();
-        measure(server, number);
+    if std::env::var_os("KUBEBUILDER_ASSETS").is_none() {
+        println!("SKIPPED: needs KUBEBUILDER_ASSETS (tests/tools prints the folder)");
+        return;
     }
+    println!("{CONCURRENCY} creating requests, {CONCURRENCY} requests of the floor, {CONCURRENCY} workers of Portolan");
+    let calls: Vec<f64> = numbers.into_iter().map(measure).collect();
+    assert!(
+        calls.windows(2).all(|two| two[0] == two[1]),
+        "an endpoint change must cost as many provider calls among many Services as among few: {calls:?}"
+    );
 }
 
-fn measure(server: &'static Server, number: usize) {
+/// Measures one number of Services; the provider calls of one endpoint change among them.
+fn measure(number: usize) -> f64 {
+    println!("\n{number} Services");
+    let before = floor::run(number);
+    before.print("floor");
+    let (run, calls) = portolan(number);
+    let after = floor::run(number);
+    after.print("floor");
+    let ratio = |of: fn(&Run) -> f64| of(&run) / ((of(&before) + of(&after)) / 2.0);
+    println!(
+        "  ratio      create to address, all {:.2}; alone {:.2}; CPU of the servers {:.2}",
+        ratio(|run| run.all.as_secs_f64()),
+        ratio(|run| run.alone().as_secs_f64()),
+        ratio(|run| run.servers.as_secs_f64()),
+    );
+    calls
+}
+
+fn portolan(number: usize) -> (Run, f64) {
+    let server = fresh("portolan");
     let admin = api::client(&server.kubeconfig("admin"));
-    let wait = |future: Pin<Box<dyn Future<Output = Run>>>| api::RUNTIME.block_on(future);
-
-    let floor = World::new(server, "floor");
-    let user = server.new_user();
-    let bare = api::RUNTIME.spawn(bare_client(api::client(&server.kubeconfig(&user)), floor.namespace.clone()));
-    let services: Api<Service> = Api::namespaced(admin.clone(), &floor.namespace);
-    let bare_run = wait(Box::pin(create_all(services, names(number))));
-    bare.abort();
-    row(number, "bare", &bare_run, floor.writes(&user).len(), None);
-
     let world = World::new(server, "portolan");
     let services: Api<Service> = Api::namespaced(admin.clone(), &world.namespace);
     let setup = world.setup();
+    let mut tally = Tally::new(server, &setup.user);
     let controller = setup.start();
-    let run = wait(Box::pin(create_all(services.clone(), names(number))));
-    quiet(&world, &controller.user);
-    row(number, "portolan", &run, world.writes(&controller.user).len(), Some(memory(controller.process.pid())));
-    println!("{number:>8} ratio      {:8.2}", run.all.as_secs_f64() / bare_run.all.as_secs_f64());
+    begun(&controller, 1);
+    let empty = peak_memory(controller.process.pid());
 
-    let before = cpu(controller.process.pid());
-    let slices: Api<EndpointSlice> = Api::namespaced(admin, &world.namespace);
-    api::RUNTIME.block_on(async {
-        for change in 0..CHANGES {
-            slice(&slices, change).await;
-        }
-    });
-    quiet(&world, &controller.user);
-    let cost = (cpu(controller.process.pid()) - before).as_secs_f64() * 1000.0 / CHANGES as f64;
-    println!("{number:>8} endpoint change: {cost:.2} ms of CPU");
+    let mut run = traffic::create_all(server, &services, number);
+    tally.settle();
+    let memory = peak_memory(controller.process.pid());
+    let used = cpu(controller.process.pid());
+    run.requests = tally.per(number + 1);
+    run.singles = traffic::create_singly(&services, "single", SINGLES);
+    run.print("portolan");
+    println!("             {}", run.requests);
+    println!(
+        "  memory     {memory:.0} MB at most, {empty:.0} MB of it without Services: {:.1} KB a Service; CPU {:.2} ms a Service",
+        (memory - empty) * 1024.0 / number as f64,
+        used.as_secs_f64() * 1000.0 / number as f64,
+    );
+    tally.settle();
+    let total = 1 + number + SINGLES;
+    assert_eq!(tally.writes, 4 * total, "three writes and an Event for each: {:?}", tally.kinds);
 
-    let written = world.writes(&controller.user).len();
-    drop(controller);
+    let calls = endpoint_changes(&world, &controller, &mut tally, Api::namespaced(admin, &world.namespace));
+    restart(&world, controller, &setup, &mut tally, &services);
+    server.stop();
+    (run, calls)
+}
+
+/// What a change of the endpoints of one Service costs; the provider calls of one.
+fn endpoint_changes(world: &World, controller: &Controller, tally: &mut Tally, slices: Api<EndpointSlice>) -> f64 {
+    let place = balancer_file(world, "s0");
+    let watched = traffic::watch_endpoints(slices.clone());
+    // The first gives the Service endpoints, which is news in its status.
+    traffic::change_endpoints(&slices, &watched, &place, 0..1);
+    tally.settle();
+    let (requests, used) = (tally.requests(), cpu(controller.process.pid()));
+    let changes = traffic::change_endpoints(&slices, &watched, &place, 1..CHANGES + 1);
+    let used = cpu(controller.process.pid()) - used;
+    tally.settle();
+    let requests = tally.requests() - requests;
+    world.mock().fault("counter", &["--on", "any", "--at-call", "1000000000", "--effect", "crash-before"]);
+    traffic::change_endpoints(&slices, &watched, &place, CHANGES + 1..CHANGES + 1 + COUNTED_CHANGES);
+    tally.settle();
+    let hits = std::fs::read_to_string(world.folder.join("mock/faults/counter.hits")).unwrap_or_default();
+    world.mock().end_faults();
+    let calls = hits.lines().count() as f64 / COUNTED_CHANGES as f64;
+    println!(
+        "  endpoints  a change is at the provider after {:.1} ms where a bare watch shows it after {:.1} ms (medians); \
+         {calls} provider calls, {:.2} API requests, {:.2} ms of CPU each",
+        changes.applied.as_secs_f64() * 1000.0,
+        changes.shown.as_secs_f64() * 1000.0,
+        requests as f64 / CHANGES as f64,
+        used.as_secs_f64() * 1000.0 / CHANGES as f64,
+    );
+    assert_eq!(requests, 0, "a changed endpoint is nothing that the API server is told of");
+    calls
+}
+
+/// What a restart writes, and how long a Service that is created behind all others waits.
+fn restart(world: &World, controller: Controller, setup: &harness::Setup, tally: &mut Tally, services: &Api<Service>) {
+    let lists = traffic::list_all(services.clone().into_client());
+    assert!(controller.terminate(Duration::from_secs(20)).is_some(), "it ends in time");
+    tally.settle();
+    let written = tally.writes;
     let started = Instant::now();
-    let again = setup.start();
-    wait(Box::pin(create_all(services, vec!["one-more".to_owned()])));
-    println!("{number:>8} restart: a new Service waits {:.2} s", started.elapsed().as_secs_f64());
-    quiet(&world, &again.user);
-    let extra = world.writes(&again.user).len() - written;
-    println!("{number:>8} restart: {extra} writes, of which 4 for the new Service");
+    let controller = setup.start();
+    begun(&controller, 2);
+    let listed = started.elapsed();
+    // Its key stands behind all others, which are ready since the lists were complete.
+    traffic::create_singly(services, "last", 1);
+    let waited = started.elapsed();
+    tally.settle();
+    let writes = tally.writes - written;
+    println!(
+        "  restart    {} writes; work begins after {:.2} s where a bare client lists the same in {:.2} s; a new Service behind \
+         all others has its address after {:.2} s; {:.0} MB",
+        writes - 4,
+        listed.as_secs_f64(),
+        lists.as_secs_f64(),
+        waited.as_secs_f64(),
+        peak_memory(controller.process.pid()),
+    );
+    assert_eq!(writes, 4, "a restart writes nothing but what the new Service costs: {:?}", tally.kinds);
+    world.nobody_was_refused();
+    controller.is_well();
 }
 
-fn names(number: usize) -> Vec<String> {
-    (0..number).map(|index| format!("s{index}")).collect()
+/// A server of its own for a run.
+fn fresh(name: &str) -> &'static Server {
+    let server = Server::start(&format!("scale-{name}")).expect("KUBEBUILDER_ASSETS is set");
+    let server: &'static Server = Box::leak(Box::new(server));
+    server.apply_crds();
+    server
 }
 
-/// How long it took until all had addresses, and each from its creation's acknowledgement.
-struct Run {
-    all: Duration,
-    each: Vec<Duration>,
-}
-
-fn row(number: usize, who: &str, run: &Run, writes: usize, memory: Option<f64>) {
-    let at = |quantile: f64| {
-        let index = ((run.each.len() as f64 * quantile) as usize).min(run.each.len().saturating_sub(1));
-        run.each[index].as_secs_f64() * 1000.0
-    };
-    let memory = memory.map_or_else(|| "-".to_owned(), |memory| format!("{memory:.0}"));
-    let all = run.all.as_secs_f64();
-    let writes = writes as f64 / number as f64;
-    println!("{number:>8} {who:10} {all:8.1} {:8.0} {:8.0} {writes:8.2} {memory:>9}", at(0.5), at(0.99));
-}
-
-/// Creates the Services and waits for their addresses on a watch.
-async fn create_all(services: Api<Service>, names: Vec<String>) -> Run {
-    let started = Instant::now();
-    let creating = stream::iter(names.clone())
-        .map(|name| {
-            let services = services.clone();
-            async move {
-                create(&services, &name).await;
-                (name, Instant::now())
-            }
-        })
-        .buffer_unordered(CREATORS)
-        .collect::<HashMap<_, _>>();
-    let (created, addressed) = tokio::join!(creating, addressed(services.clone(), &names));
-    let mut each: Vec<Duration> =
-        names.iter().map(|name| addressed[name].saturating_duration_since(created[name])).collect();
-    each.sort();
-    Run { all: started.elapsed(), each }
-}
-
-async fn create(services: &Api<Service>, name: &str) {
-    let service = json!({
-        "metadata": {"name": name},
-        "spec": {
-            "type": "LoadBalancer", "loadBalancerClass": "portolan.dev/mock", "allocateLoadBalancerNodePorts": false,
-            "ports": [{"port": 80}],
-        },
+/// Waits until a controller has listed everything, for the `time`-th time of its log.
+fn begun(controller: &Controller, time: usize) {
+    harness::eventually("everything is listed", Duration::from_secs(120), || {
+        let times = controller.log().matches("all kinds are listed").count();
+        if times >= time { Ok(()) } else { Err(controller.log()) }
     });
-    services.create(&PostParams::default(), &serde_json::from_value(service).unwrap()).await.unwrap();
 }
 
-/// When each of these had its address.
-async fn addressed(services: Api<Service>, names: &[String]) -> HashMap<String, Instant> {
-    let mut watch = watcher(services, watcher::Config::default()).default_backoff().applied_objects().boxed();
-    let awaited: HashSet<&String> = names.iter().collect();
-    let mut seen = HashMap::new();
-    while seen.len() < names.len() {
-        let service = watch.try_next().await.unwrap().expect("a watch does not end");
-        let name = service.metadata.name.clone().unwrap_or_default();
-        if has_address(&service) && awaited.contains(&name) {
-            seen.entry(name).or_insert_with(Instant::now);
-        }
-    }
-    seen
-}
-
-fn has_address(service: &Service) -> bool {
-    let ingress = service.status.as_ref().and_then(|status| status.load_balancer.as_ref()?.ingress.as_ref());
-    ingress.is_some_and(|ingress| !ingress.is_empty())
-}
-
-/// The floor: every Service gets an address by one patch, 16 at a time, and nothing is remembered.
-async fn bare_client(client: kube::Client, namespace: String) {
-    let services: Api<Service> = Api::namespaced(client, &namespace);
-    let watch = watcher(services.clone(), watcher::Config::default()).default_backoff().applied_objects();
-    watch
-        .try_for_each_concurrent(CREATORS, |service| {
-            let services = services.clone();
-            async move {
-                if !has_address(&service) {
-                    let name = service.metadata.name.unwrap_or_default();
-                    let patch =
-                        json!({"status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.1", "ipMode": "VIP"}]}}});
-                    let _ = services.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
-                }
-                Ok(())
-            }
-        })
-        .await
-        .unwrap();
-}
-
-/// Changes the endpoints of one Service.
-async fn slice(slices: &Api<EndpointSlice>, change: usize) {
-    let slice = json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": "s0-1", "labels": {"kubernetes.io/service-name": "s0"}},
-        "ports": [{"name": "", "port": 8080, "protocol": "TCP"}],
-        "endpoints": [{"addresses": [format!("10.200.{}.{}", change / 250, 1 + change % 250)]}],
-    });
-    let parameters = PatchParams::apply("bench").force();
-    slices.patch("s0-1", &parameters, &Patch::Apply(&slice)).await.unwrap();
-}
-
-/// Waits until the controller has written nothing for two seconds.
-fn quiet(world: &World, user: &str) {
-    let mut before = usize::MAX;
-    loop {
-        let now = world.writes(user).len();
-        if now == before {
-            return;
-        }
-        before = now;
-        std::thread::sleep(Duration::from_secs(2));
-    }
-}
-
-/// Peak resident memory in MB.
-fn memory(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-}
-
-/// CPU time so far, user and system (clock ticks are 10 ms on Linux).
-fn cpu(pid: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10)
+/// The file in which the mock keeps the load balancer of this Service.
+fn balancer_file(world: &World, service: &str) -> PathBuf {
+    let marker = format!("\"name\":\"{service}\"");
+    let files = std::fs::read_dir(world.folder.join("mock/balancers")).unwrap().map(|entry| entry.unwrap().path());
+    let holds = |file: &PathBuf| std::fs::read_to_string(file).is_ok_and(|text| text.contains(&marker));
+    files.into_iter().find(holds).expect("its load balancer has a file")
 }

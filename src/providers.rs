@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::Stream;
 use portolan_core::class::{Class, ParameterProblem};
@@ -85,11 +85,13 @@ pub(crate) struct Providers {
     /// They are only looked at: see [`Providers::dry`].
     dry: bool,
     made: Mutex<HashMap<(ProviderName, String), AnyProvider>>,
+    /// The mock's worlds: classes that share a folder share its handle, or they would wait for each other as for other processes.
+    worlds: Mutex<HashMap<PathBuf, Store>>,
 }
 
 impl Providers {
     pub(crate) fn new(instance: Instance) -> Self {
-        Self { instance, dry: false, made: Mutex::default() }
+        Self { instance, dry: false, made: Mutex::default(), worlds: Mutex::default() }
     }
 
     /// Providers for a dry run: what they observe leaves no trace, not even a counted fault.
@@ -126,6 +128,11 @@ impl Providers {
         Ok(provider)
     }
 
+    fn world(&self, folder: PathBuf) -> Store {
+        let mut worlds = self.worlds.lock().unwrap_or_else(PoisonError::into_inner);
+        worlds.entry(folder).or_insert_with_key(|folder| Store::folder(folder.clone())).clone()
+    }
+
     fn make(&self, name: &ProviderName, parameters: &Value) -> Result<AnyProvider, Error> {
         match Kind::of(name.as_str()) {
             Some(Kind::Mock) => {
@@ -139,7 +146,7 @@ impl Providers {
                 let Some(folder) = parameters.state.clone() else {
                     return Err(Error::terminal(Reason::ProviderRefused, "parameters of mock: state names no folder"));
                 };
-                let store = Store::folder(folder);
+                let store = self.world(folder);
                 let make = if self.dry { Mock::dry } else { Mock::new };
                 Ok(AnyProvider::Mock(make(parameters, store, self.instance.clone(), Arc::new(SystemClock))))
             }
@@ -154,4 +161,21 @@ impl Providers {
 /// What changes outside, at one provider.
 pub(crate) fn changes(provider: &AnyProvider) -> Pin<Box<dyn Stream<Item = LoadBalancerId> + Send>> {
     with_provider!(provider, provider => Box::pin(provider.changes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn classes_with_one_folder_have_one_handle_to_it() {
+        let providers = Providers::new(Instance::default());
+        let mock = ProviderName::new("mock");
+        for parameters in [json!({"state": "/a"}), json!({"state": "/a", "readyAfter": "1s"}), json!({"state": "/b"})] {
+            assert!(providers.get(&mock, &parameters).is_ok());
+        }
+        assert_eq!((providers.made.lock().unwrap().len(), providers.worlds.lock().unwrap().len()), (3, 2));
+    }
 }

@@ -94,7 +94,7 @@ fn a_settled_cluster_of_200_services_is_silent_over_two_resyncs_and_two_restarts
 }
 
 /// The number of writes at which the controller came to rest.
-fn settled(world: &World, user: &str) -> usize {
+pub(crate) fn settled(world: &World, user: &str) -> usize {
     let mut last = (0, Instant::now());
     eventually("the controller has come to rest", Duration::from_secs(120), || {
         let writes = world.writes(user).len();

@@ -44,5 +44,6 @@ mod neighbours;
 mod privilege;
 mod providers;
 mod rivals;
+mod scale;
 mod sharing;
 mod storm;

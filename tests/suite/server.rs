@@ -130,6 +130,8 @@ impl Server {
                 "--authorization-mode=RBAC",
                 &format!("--audit-policy-file={}", file("audit-policy.json")),
                 &format!("--audit-log-path={}", file("audit.log")),
+                // In MB: who counts requests does not look for them in older files.
+                "--audit-log-maxsize=4096",
                 "--disable-admission-plugins=ServiceAccount",
                 "--endpoint-reconciler-type=none",
                 // 200 controllers on two cores are not what fairness was made for: a 429 is a case's to provoke.
@@ -174,6 +176,17 @@ impl Server {
         };
         server.grant();
         Ok(server)
+    }
+
+    /// The process ids of the control plane.
+    #[allow(dead_code, reason = "for the benches")]
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.processes.lock().unwrap().iter().map(Process::pid).collect()
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(&self) {
+        self.processes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().rev().for_each(Process::kill);
     }
 
     /// A user name that nobody else uses; it has the rights of a Portolan.
@@ -328,7 +341,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.processes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().rev().for_each(Process::kill);
+        self.stop();
     }
 }
 

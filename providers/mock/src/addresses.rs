@@ -6,8 +6,7 @@
 //!
 //! The lowest free address comes first, so that the same Services get the same addresses however often the controller was killed.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
@@ -18,6 +17,7 @@ use portolan_core::provider::Error;
 use portolan_core::reason::Reason;
 use serde::{Deserialize, Serialize};
 
+use crate::claims;
 use crate::ranges::{Hosts, Ranges};
 use crate::store::Store;
 use crate::stored::{corrupt, unavailable};
@@ -36,39 +36,47 @@ pub(crate) struct Owner {
 /// Gives and takes back addresses. Under the store's lock.
 #[derive(Debug, Default)]
 pub struct Allocator {
-    /// For each range, the first offset that may be free: what lies before it is taken as far as this process knows. Others may have
-    /// released some of it, so it is looked at again before a range counts as exhausted.
-    free_from: Mutex<BTreeMap<IpNet, u128>>,
-    /// Who owned an address when it was first seen claimed: so that looking for somebody's claims does not read all of them each time.
-    seen: Mutex<BTreeMap<IpAddr, Owner>>,
+    /// For each range, where to look for a free address first.
+    known: Mutex<BTreeMap<IpNet, Known>>,
+}
+
+/// What this process knows of a range, as offsets. Others may have given back some of it, so all of it is looked at again before the
+/// class's ranges count as exhausted.
+#[derive(Debug, Default)]
+struct Known {
+    /// What lies before this was taken when it was looked at last.
+    taken_to: u128,
+    /// Except for these, which were given back since.
+    given_back: BTreeSet<u128>,
 }
 
 impl Allocator {
     /// The lowest address of this scheme and family that nobody has claimed.
     pub(crate) fn free(&self, store: &Store, ranges: &Ranges, scheme: Scheme, family: Family) -> Result<IpAddr, Error> {
-        let mut free_from = self.free_from.lock().unwrap_or_else(PoisonError::into_inner);
-        for range in ranges.of_family(scheme, family) {
-            let start = free_from.get(range).copied().unwrap_or(0);
-            let hosts = Hosts::of(range);
-            for offset in (start..).take_while(|offset| hosts.at(*offset).is_some()).chain(0..start) {
-                let Some(address) = hosts.at(offset) else { break };
-                let piece = piece(address);
-                if !store.exists(&piece).map_err(|error| unavailable(store, &piece, &error))? {
-                    free_from.insert(*range, offset);
-                    return Ok(address);
-                }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let ranges = || ranges.of_family(scheme, family);
+        for range in ranges() {
+            if let Some(free) = known.entry(*range).or_default().next(store, &Hosts::of(range))? {
+                return Ok(free);
+            }
+        }
+        for range in ranges() {
+            let looked_at_again = known.entry(*range).or_default();
+            *looked_at_again = Known::default();
+            if let Some(free) = looked_at_again.next(store, &Hosts::of(range))? {
+                return Ok(free);
             }
         }
         let message = format!(
             "no {scheme} {family} address is free in the class's ranges ({}); delete a Service or add a range",
-            ranges.of_family(scheme, family).map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            ranges().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         );
         Err(Error::retry(Reason::AddressesExhausted, message))
     }
 
     /// Claims an address for this owner; false if it is another's.
     pub(crate) fn claim(&self, store: &Store, claimant: &Owner, address: IpAddr) -> Result<bool, Error> {
-        self.forget(address);
+        claims::remember(store, claimant, address)?;
         let piece = piece(address);
         let text = serde_json::to_vec(claimant).map_err(|error| corrupt(store, &piece, &error.to_string()))?;
         if store.create(&piece, &text).map_err(|error| unavailable(store, &piece, &error))? {
@@ -77,44 +85,46 @@ impl Allocator {
         Ok(owner(store, address)?.as_ref() == Some(claimant))
     }
 
-    /// All addresses that this owner has claimed, sorted, whether its load balancer knows of them or not. A claim that cannot be
-    /// understood is nobody's; one that changes hands behind our back is found once it has been seen free or by another process.
-    pub(crate) fn claims_of(&self, store: &Store, us: &Owner) -> Result<Vec<IpAddr>, Error> {
-        let claimed = claimed(store)?;
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.retain(|address, _| claimed.binary_search(address).is_ok());
-        for address in claimed {
-            if let Entry::Vacant(unseen) = seen.entry(address)
-                && let Ok(Some(owner)) = owner(store, address)
-            {
-                unseen.insert(owner);
-            }
-        }
-        let ours = |(address, seen): (&IpAddr, &Owner)| (seen == us).then_some(*address);
-        let mut claims: Vec<_> = seen.iter().filter_map(ours).collect();
-        claims.retain(|address| matches!(owner(store, *address), Ok(Some(owner)) if &owner == us));
-        Ok(claims)
-    }
-
-    fn forget(&self, address: IpAddr) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(&address);
-    }
-
     /// Gives an address back, if it is this owner's.
     pub(crate) fn release(&self, store: &Store, owner: &Owner, address: IpAddr) -> Result<(), Error> {
-        if self::owner(store, address)?.as_ref() != Some(owner) {
-            return Ok(());
+        if self::owner(store, address)?.as_ref() == Some(owner) {
+            let piece = piece(address);
+            store.remove(&piece).map_err(|error| unavailable(store, &piece, &error))?;
+            self.given_back(address);
         }
-        self.forget(address);
-        let piece = piece(address);
-        store.remove(&piece).map_err(|error| unavailable(store, &piece, &error))?;
-        let mut free_from = self.free_from.lock().unwrap_or_else(PoisonError::into_inner);
-        for (range, first) in free_from.iter_mut() {
-            if let Some(offset) = Hosts::of(range).offset_of(address) {
-                *first = offset.min(*first);
+        claims::forget(store, owner, address)
+    }
+
+    fn given_back(&self, address: IpAddr) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for (range, known) in known.iter_mut() {
+            if let Some(offset) = Hosts::of(range).offset_of(address).filter(|offset| *offset < known.taken_to) {
+                known.given_back.insert(offset);
             }
         }
-        Ok(())
+    }
+}
+
+impl Known {
+    /// The lowest free address, as far as is known.
+    fn next(&mut self, store: &Store, hosts: &Hosts) -> Result<Option<IpAddr>, Error> {
+        let is_free = |address: IpAddr| {
+            let piece = piece(address);
+            store.exists(&piece).map(|taken| !taken).map_err(|error| unavailable(store, &piece, &error))
+        };
+        while let Some(offset) = self.given_back.first().copied() {
+            match hosts.at(offset) {
+                Some(address) if is_free(address)? => return Ok(Some(address)),
+                Some(_) | None => self.given_back.remove(&offset),
+            };
+        }
+        while let Some(address) = hosts.at(self.taken_to) {
+            if is_free(address)? {
+                return Ok(Some(address));
+            }
+            self.taken_to = self.taken_to.saturating_add(1);
+        }
+        Ok(None)
     }
 }
 

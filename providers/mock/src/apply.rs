@@ -11,6 +11,7 @@ use portolan_core::provider::Error;
 use portolan_core::reason::Reason;
 
 use crate::addresses::{Allocator, Owner, owner};
+use crate::claims::claims_of;
 use crate::clock::Millis;
 use crate::parameters::Parameters;
 use crate::step::Step;
@@ -256,7 +257,7 @@ impl Bench<'_> {
         if balancer.generations.len() == 1 {
             // Nor does a claim of which no generation knows: what was claimed before somebody removed the file, and it was made anew.
             let us = Owner { id: balancer.id.clone(), instance: balancer.instance.clone() };
-            for address in self.allocator.claims_of(self.store, &us)? {
+            for address in claims_of(self.store, &us)? {
                 self.allocator.release(self.store, &us, address)?;
             }
         }

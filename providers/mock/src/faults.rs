@@ -10,7 +10,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use portolan_core::ids::LoadBalancerId;
-use portolan_core::provider::Error;
+use portolan_core::provider::{Error, ErrorKind};
+use portolan_core::reason::Reason;
 use serde::{Deserialize, Serialize};
 
 use crate::changes;
@@ -19,6 +20,9 @@ use crate::duration;
 use crate::step::STEP_NAMES;
 use crate::store::{LOCK, Store, file_name, id_of};
 use crate::stored::{ids, read_any, unavailable, write};
+
+/// How long the fault `wait` says to wait.
+pub(crate) const WAIT: Duration = Duration::from_secs(1);
 
 /// The folder of faults.
 const FAULTS: &str = "faults";
@@ -96,6 +100,12 @@ pub(crate) enum Met {
 pub(crate) struct Acting {
     pub(crate) name: String,
     pub(crate) effect: Effect,
+}
+
+impl fmt::Display for Acting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fault {} of the mock provider: {}", self.name, self.effect)
+    }
 }
 
 /// An armed fault, as listed.
@@ -349,20 +359,60 @@ fn hits(name: &str) -> String {
     format!("{FAULTS}/{}.hits", file_name(name))
 }
 
+/// When an effect takes place, and as what: the one list of what each does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Before the call has any effect.
+    Before(Before),
+    /// Once the call has had its effect.
+    After(After),
+    /// In what an observation sees, or what a step leaves behind.
+    Shown(Shown),
+}
+
+/// What happens instead of the call, or first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    Fail(ErrorKind, Reason),
+    Delay(Duration),
+    Hang,
+    Crash,
+}
+
+/// What happens to the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    Fail,
+    Crash,
+}
+
+/// What is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Held,
+    Unhealthy,
+}
+
 impl Effect {
+    /// When it takes place, and as what.
+    pub(crate) fn moment(self) -> Moment {
+        match self {
+            Self::Terminal => Moment::Before(Before::Fail(ErrorKind::Terminal, Reason::ProviderRefused)),
+            Self::Retry => Moment::Before(Before::Fail(ErrorKind::Retry, Reason::ProviderFailed)),
+            Self::Wait => Moment::Before(Before::Fail(ErrorKind::Wait(WAIT), Reason::Provisioning)),
+            Self::Delay(delay) => Moment::Before(Before::Delay(delay)),
+            Self::Hang => Moment::Before(Before::Hang),
+            Self::CrashBefore => Moment::Before(Before::Crash),
+            Self::CrashAfter => Moment::After(After::Crash),
+            Self::FailAfterEffect => Moment::After(After::Fail),
+            Self::Hold => Moment::Shown(Shown::Held),
+            Self::Unhealthy => Moment::Shown(Shown::Unhealthy),
+        }
+    }
+
     /// It changes what an observation sees, and nothing else about it.
     fn shows(self) -> bool {
-        match self {
-            Self::Hold | Self::Unhealthy => true,
-            Self::Terminal
-            | Self::Retry
-            | Self::Wait
-            | Self::Delay(_)
-            | Self::Hang
-            | Self::CrashBefore
-            | Self::CrashAfter
-            | Self::FailAfterEffect => false,
-        }
+        matches!(self.moment(), Moment::Shown(_))
     }
 }
 

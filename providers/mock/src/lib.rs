@@ -12,6 +12,7 @@
 //! | what the status says | [`outcome`] |
 //! | how one step is carried out, and what a crash in its middle leaves | [`apply`] |
 //! | which address comes next, and who owns one | [`addresses`], [`ranges`] |
+//! | which addresses an owner has claimed | [`claims`] |
 //! | what lies in the folder | [`store`], [`stored`] |
 //! | scripted trouble | [`faults`] |
 //! | what wakes the controller | [`changes`] |
@@ -20,6 +21,7 @@
 pub mod addresses;
 pub mod apply;
 pub mod changes;
+pub mod claims;
 pub mod clock;
 pub mod duration;
 pub mod faults;

@@ -7,24 +7,19 @@ use portolan_core::balancer::Family;
 use portolan_core::ids::{Instance, LoadBalancerId};
 use portolan_core::provider::Error;
 
-use crate::addresses::{Allocator, Owner, owner};
+use crate::addresses::{Owner, owner};
+use crate::claims::claims_of;
 use crate::clock::Millis;
 use crate::state::{Balancer, Drain, Generation, Readiness, State};
 use crate::store::Store;
 use crate::stored::{Found, StoredBalancer, StoredGeneration, read};
 
 /// What exists under this id at this time.
-pub(crate) fn observe(
-    store: &Store,
-    allocator: &Allocator,
-    instance: &Instance,
-    id: &LoadBalancerId,
-    now: Millis,
-) -> Result<State, Error> {
+pub(crate) fn observe(store: &Store, instance: &Instance, id: &LoadBalancerId, now: Millis) -> Result<State, Error> {
     match read(store, instance, id)? {
         Found::Nothing => {
             let us = Owner { id: id.clone(), instance: instance.clone() };
-            let addresses = allocator.claims_of(store, &us)?;
+            let addresses = claims_of(store, &us)?;
             Ok(if addresses.is_empty() { State::Absent } else { State::Claims { addresses } })
         }
         Found::Foreign { instance } => Ok(State::Foreign { instance }),

@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
-use portolan_core::balancer::{Family, LoadBalancer, Published, Scheme, SourceRanges, Targets};
+use portolan_core::balancer::{Family, Listener, LoadBalancer, Published, Scheme, SourceRanges, Targets};
 use portolan_core::provider::Plan;
 use portolan_core::reason::Reason;
 use portolan_core::refusal::{Refusal, Refused};
@@ -187,9 +187,8 @@ fn towards(
     }
     // Before the first listener is there to be reached, so that nobody is let in whom the ranges keep out.
     settings(desired, balancer, &mut steps);
-    // The predecessor serves until its successor is published, so it follows the endpoints too.
-    for generation in generations.iter().filter(|other| other.number != number && !other.is_leaving()) {
-        listeners(desired, generation.number, Some(generation), &mut steps);
+    for generation in generations.iter().filter(|other| follows_endpoints(desired, number, other)) {
+        listeners(parameters, desired, generation.number, Some(generation), &mut steps);
     }
     addresses(
         desired,
@@ -199,12 +198,18 @@ fn towards(
         preferred,
         &mut steps,
     );
-    listeners(desired, number, target, &mut steps);
+    listeners(parameters, desired, number, target, &mut steps);
     if let Some(target) = target {
         surplus_addresses(desired, target, &mut steps);
         leaving(parameters, desired, target, generations, &mut steps);
     }
     steps
+}
+
+/// The predecessor serves until its successor is published, so it follows the endpoints too; a successor that was given up before any
+/// client was told of it does not.
+fn follows_endpoints(desired: &LoadBalancer, target: u32, other: &Generation) -> bool {
+    other.number != target && !other.is_leaving() && (other.number < target || other.is_among(&desired.published))
 }
 
 fn settings(desired: &LoadBalancer, balancer: Option<&Balancer>, steps: &mut Vec<Step>) {
@@ -270,18 +275,29 @@ fn preferred(parameters: &Parameters, desired: &LoadBalancer, claims: &[IpAddr],
         .find(|address| Family::of(*address) == family && parameters.ranges.gives(scheme, *address))
 }
 
-fn listeners(desired: &LoadBalancer, number: u32, generation: Option<&Generation>, steps: &mut Vec<Step>) {
+fn listeners(
+    parameters: &Parameters,
+    desired: &LoadBalancer,
+    number: u32,
+    generation: Option<&Generation>,
+    steps: &mut Vec<Step>,
+) {
     let existing = generation.map_or(&[][..], |generation| generation.listeners.as_slice());
+    let goes = |listener: &&Listener| !desired.listeners.iter().any(|wanted| wanted.key == listener.key);
+    let delete = |listener: &Listener| Step::DeleteListener { generation: number, listener: listener.key };
+    // What goes serves until what comes does; unless the class cannot have both at once.
+    let in_the_way = |listener: &&Listener| {
+        let differs = |wanted: &Listener| wanted.key.protocol != listener.key.protocol;
+        !parameters.capabilities.mixed_protocols && desired.listeners.iter().any(differs)
+    };
+    let (first, last): (Vec<_>, Vec<_>) = existing.iter().filter(goes).partition(in_the_way);
+    steps.extend(first.into_iter().map(delete));
     for listener in &desired.listeners {
         if !existing.contains(listener) {
             steps.push(Step::PutListener { generation: number, listener: listener.clone() });
         }
     }
-    for listener in existing {
-        if !desired.listeners.iter().any(|wanted| wanted.key == listener.key) {
-            steps.push(Step::DeleteListener { generation: number, listener: listener.key });
-        }
-    }
+    steps.extend(last.into_iter().map(delete));
 }
 
 /// Addresses of families that are no longer wanted. One that clients still know could reach somebody else's load balancer if it were

@@ -9,7 +9,7 @@ use futures::Stream;
 use portolan_core::balancer::LoadBalancer;
 use portolan_core::capabilities::Capabilities;
 use portolan_core::ids::{Instance, LoadBalancerId};
-use portolan_core::provider::{Applied, Call, Error, ErrorKind, Outcome, Owned, Plan, Provider, Step as _};
+use portolan_core::provider::{Applied, Call, Error, Outcome, Owned, Plan, Provider, Step as _};
 use portolan_core::reason::Reason;
 use portolan_core::refusal::Refusal;
 
@@ -17,7 +17,7 @@ use crate::addresses::{self, Allocator};
 use crate::apply::Bench;
 use crate::changes;
 use crate::clock::Clock;
-use crate::faults::{Acting, Effect, Met, acting, showing};
+use crate::faults::{Acting, After, Before, Effect, Met, Moment, Shown, acting, showing};
 use crate::observe::observe;
 use crate::outcome::outcome;
 use crate::parameters::Parameters;
@@ -26,9 +26,6 @@ use crate::state::{Readiness, State};
 use crate::step::Step;
 use crate::store::{LOCK, Store};
 use crate::stored::{Found, ids, read, unavailable, write};
-
-/// How long the fault `wait` says to wait.
-const WAIT: Duration = Duration::from_secs(1);
 
 /// The mock provider with the parameters of one class. Clones share all of it.
 #[derive(Clone)]
@@ -71,11 +68,11 @@ impl Mock {
             acting(&inner.store, inner.clock.as_ref(), Met::Observe, id).await?
         };
         self.before(&acting).await?;
-        let mut state = observe(&inner.store, &inner.allocator, &inner.instance, id, inner.clock.now())?;
+        let mut state = observe(&inner.store, &inner.instance, id, inner.clock.now())?;
         for fault in &acting {
             show(fault.effect, &mut state);
         }
-        self.after(&acting).await?;
+        Self::after(&acting)?;
         Ok(state)
     }
 
@@ -101,49 +98,30 @@ impl Mock {
             })
             .await
             .map_err(|error| unavailable(store, LOCK, &error))??;
-        self.after(&acting).await
+        Self::after(&acting)
     }
 
     /// What faults do before the call has any effect.
     async fn before(&self, acting: &[Acting]) -> Result<(), Error> {
-        for Acting { name, effect } in acting {
-            let message = || format!("fault {name} of the mock provider: {effect}");
-            match effect {
-                Effect::Terminal => return Err(Error::terminal(Reason::ProviderRefused, message())),
-                Effect::Retry => return Err(Error::retry(Reason::ProviderFailed, message())),
-                Effect::Wait => {
-                    return Err(Error {
-                        kind: ErrorKind::Wait(WAIT),
-                        reason: Reason::Provisioning,
-                        message: message(),
-                    });
-                }
-                Effect::Delay(delay) => self.inner.clock.sleep(*delay).await,
-                Effect::Hang => pending().await,
-                Effect::CrashBefore => crash(),
-                Effect::CrashAfter | Effect::FailAfterEffect | Effect::Hold | Effect::Unhealthy => {}
+        for fault in acting {
+            let Moment::Before(before) = fault.effect.moment() else { continue };
+            match before {
+                Before::Fail(kind, reason) => return Err(Error { kind, reason, message: fault.to_string() }),
+                Before::Delay(delay) => self.inner.clock.sleep(delay).await,
+                Before::Hang => pending().await,
+                Before::Crash => crash(),
             }
         }
         Ok(())
     }
 
     /// What faults do once the call has had its effect.
-    async fn after(&self, acting: &[Acting]) -> Result<(), Error> {
-        for Acting { name, effect } in acting {
-            match effect {
-                Effect::CrashAfter => crash(),
-                Effect::FailAfterEffect => {
-                    let message = format!("fault {name} of the mock provider: {effect}");
-                    return Err(Error::retry(Reason::ProviderFailed, message));
-                }
-                Effect::Terminal
-                | Effect::Retry
-                | Effect::Wait
-                | Effect::Delay(_)
-                | Effect::Hang
-                | Effect::CrashBefore
-                | Effect::Hold
-                | Effect::Unhealthy => {}
+    fn after(acting: &[Acting]) -> Result<(), Error> {
+        for fault in acting {
+            let Moment::After(after) = fault.effect.moment() else { continue };
+            match after {
+                After::Fail => return Err(Error::retry(Reason::ProviderFailed, fault.to_string())),
+                After::Crash => crash(),
             }
         }
         Ok(())
@@ -236,18 +214,10 @@ impl Provider for Mock {
 
 /// What a fault makes an observation show.
 fn show(effect: Effect, state: &mut State) {
-    let State::Ours(balancer) = state else { return };
-    match effect {
-        Effect::Unhealthy => balancer.unhealthy = true,
-        Effect::Hold => balancer.generations.iter_mut().for_each(|generation| generation.readiness = Readiness::Held),
-        Effect::Terminal
-        | Effect::Retry
-        | Effect::Wait
-        | Effect::Delay(_)
-        | Effect::Hang
-        | Effect::CrashBefore
-        | Effect::CrashAfter
-        | Effect::FailAfterEffect => {}
+    let (State::Ours(balancer), Moment::Shown(shown)) = (state, effect.moment()) else { return };
+    match shown {
+        Shown::Unhealthy => balancer.unhealthy = true,
+        Shown::Held => balancer.generations.iter_mut().for_each(|generation| generation.readiness = Readiness::Held),
     }
 }
 

@@ -14,7 +14,7 @@ pub enum State {
     /// Nothing.
     #[default]
     Absent,
-    /// Only claims: its file is gone, but these addresses, sorted, still name it.
+    /// Only claims: its file is gone, but these addresses, sorted, may still name it.
     Claims {
         /// At least one.
         addresses: Vec<IpAddr>,

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `balancers/ID.json` | one load balancer |
 //! | `addresses/ADDRESS` | whom the address belongs to; the file system's uniqueness is the lock |
+//! | `owners/ID.json` | what has been claimed under an id |
 //! | `faults/NAME.json`, `faults/NAME.hits` | an armed fault, and whom it has met |
 //! | `changes` | what was changed from outside, one id a line |
 //! | `lock` | held while several pieces are read and written as one |
@@ -39,6 +40,8 @@ pub struct Store {
     backend: Arc<Backend>,
     /// How many writes are left before this handle's process dies; none: it lives.
     fuse: Option<Arc<AtomicU64>>,
+    #[cfg(test)]
+    touched: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -48,22 +51,42 @@ enum Backend {
 }
 
 impl Store {
-    /// The world in this folder. It is made by the first write; reading writes nothing.
+    /// The world in this folder. It is made by the first write; reading writes nothing. A process has one handle to a folder and clones
+    /// it: to another one it would look like another process.
     pub fn folder(folder: impl Into<PathBuf>) -> Self {
-        let folder = Folder { root: folder.into(), swept: AtomicBool::new(false), temporaries: AtomicU64::new(0) };
-        Self { backend: Arc::new(Backend::Folder(folder)), fuse: None }
+        Self::of(Backend::Folder(Folder {
+            root: folder.into(),
+            section: Mutex::new(()),
+            swept: AtomicBool::new(false),
+            temporaries: AtomicU64::new(0),
+        }))
     }
 
     /// A world of its own, in memory.
     pub fn memory() -> Self {
-        Self { backend: Arc::new(Backend::Memory(Memory::default())), fuse: None }
+        Self::of(Backend::Memory(Memory::default()))
+    }
+
+    fn of(backend: Backend) -> Self {
+        Self {
+            backend: Arc::new(backend),
+            fuse: None,
+            #[cfg(test)]
+            touched: Arc::default(),
+        }
+    }
+
+    /// How many pieces were asked for or written, and names listed: what a call costs, free of the machine's mood.
+    #[cfg(test)]
+    pub(crate) fn touched(&self) -> u64 {
+        self.touched.load(Ordering::Relaxed)
     }
 
     /// The same world, as seen by a process that is killed after this many more writes: from then on all it does fails.
     pub fn killed_after(&self, writes: u64) -> Self {
         // One more than there are writes left: zero means dead.
         let fuse = Some(Arc::new(AtomicU64::new(writes.saturating_add(1))));
-        Self { backend: Arc::clone(&self.backend), fuse }
+        Self { fuse, ..self.clone() }
     }
 
     /// Where the world is, for messages.
@@ -106,13 +129,16 @@ impl Store {
     /// The names of the pieces directly in a folder, sorted.
     pub fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         self.alive()?;
-        match self.backend.as_ref() {
-            Backend::Folder(on_disk) => on_disk.list(folder),
+        let names: Vec<String> = match self.backend.as_ref() {
+            Backend::Folder(on_disk) => on_disk.list(folder)?,
             Backend::Memory(memory) => {
                 let prefix = format!("{folder}/");
-                Ok(memory.pieces().keys().filter_map(|piece| piece.strip_prefix(&prefix)).map(str::to_owned).collect())
+                memory.pieces().keys().filter_map(|piece| piece.strip_prefix(&prefix)).map(str::to_owned).collect()
             }
-        }
+        };
+        #[cfg(test)]
+        self.touched.fetch_add(names.len() as u64, Ordering::Relaxed);
+        Ok(names)
     }
 
     /// Writes a piece whole, whether it was there or not. In a section, see [`Store::locked`].
@@ -198,11 +224,13 @@ impl Store {
         }
     }
 
-    /// Enters a section, unless another process is in one. (Nothing ever stays in a section of the memory.)
+    /// Enters a section, unless another process is in one. Those of this process wait for each other here: a section is short, they take
+    /// their turns, and nobody is left to look at the lock whenever it happens to be held.
     fn enter(&self) -> io::Result<Option<Section<'_>>> {
         self.alive()?;
         match self.backend.as_ref() {
             Backend::Folder(folder) => {
+                let guard = folder.section.lock().unwrap_or_else(PoisonError::into_inner);
                 let lock = folder.open_to_append(LOCK)?;
                 match lock.try_lock() {
                     Ok(()) => {}
@@ -210,16 +238,18 @@ impl Store {
                     Err(TryLockError::Error(error)) => return Err(error),
                 }
                 folder.sweep()?;
-                Ok(Some(Section::Folder { _lock: lock }))
+                Ok(Some(Section { _lock: Some(lock), _guard: guard }))
             }
             Backend::Memory(memory) => {
-                let guard = memory.lock.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(Some(Section::Memory { _guard: guard }))
+                let guard = memory.section.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(Some(Section { _lock: None, _guard: guard }))
             }
         }
     }
 
     fn alive(&self) -> io::Result<()> {
+        #[cfg(test)]
+        self.touched.fetch_add(1, Ordering::Relaxed);
         match &self.fuse {
             Some(fuse) if fuse.load(Ordering::Relaxed) == 0 => Err(io::Error::other("killed")),
             Some(_) | None => Ok(()),
@@ -236,9 +266,11 @@ impl Store {
 }
 
 /// A section lasts as long as this.
-enum Section<'a> {
-    Folder { _lock: File },
-    Memory { _guard: MutexGuard<'a, ()> },
+struct Section<'a> {
+    /// Keeps out other processes. Let go of first.
+    _lock: Option<File>,
+    /// Keeps out the other threads of this one.
+    _guard: MutexGuard<'a, ()>,
 }
 
 /// The pauses between looks at the lock, growing: all of them together are as long as our patience.
@@ -265,6 +297,7 @@ fn still_locked() -> io::Error {
 #[derive(Debug)]
 struct Folder {
     root: PathBuf,
+    section: Mutex<()>,
     swept: AtomicBool,
     temporaries: AtomicU64,
 }
@@ -330,7 +363,7 @@ impl Folder {
 #[derive(Debug, Default)]
 struct Memory {
     pieces: Mutex<BTreeMap<String, Vec<u8>>>,
-    lock: Mutex<()>,
+    section: Mutex<()>,
 }
 
 impl Memory {

@@ -158,7 +158,7 @@ impl MockWorld {
     /// Names and contents of everything, ours or not.
     fn pieces(&self, ours: bool) -> Vec<(String, String)> {
         let mut pieces = Vec::new();
-        for folder in ["balancers", "addresses"] {
+        for folder in ["balancers", "addresses", "owners"] {
             for name in self.store.list(folder).unwrap() {
                 let piece = format!("{folder}/{name}");
                 let text = String::from_utf8(self.store.read(&piece).unwrap().unwrap()).unwrap();

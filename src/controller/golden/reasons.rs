@@ -11,7 +11,7 @@ use crate::yaml;
 
 /// Reasons that no case can provoke: the file and the name of the test that does.
 const ELSEWHERE: [(Reason, &str, &str); 2] = [
-    (Reason::NotOurs, "providers/mock/src/provider/tests.rs", "what_is_not_ours_is_refused_and_left_alone"),
+    (Reason::NotOurs, "providers/mock/src/provider/tests/files.rs", "what_is_not_ours_is_refused_and_left_alone"),
     (Reason::RecordFailed, "tests/suite/classes.rs", "a_strange_record_under_our_name_is_named_on_the_service"),
 ];
 
