@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use portolan_core::balancer::{Family, Published};
 use portolan_core::claim::{ClaimWarning, Claimed, NotOurs};
 use portolan_core::class::{Class, Classes};
 use portolan_core::desire::{self, Desired, Settings, Warning, desire};
@@ -31,8 +32,9 @@ use crate::cluster::status as status_writer;
 use crate::controller::decision::{Decision, decide};
 use crate::controller::gate::{Gate, Stopped};
 use crate::controller::index::Written;
-use crate::controller::walk::walk;
+use crate::controller::walk::{observe, walk};
 use crate::providers::{Providers, with_provider};
+use report::verdict_of;
 
 /// How long to wait for the watch to show what somebody else wrote. Its event ends the wait; this is for an event that never
 /// comes.
@@ -204,7 +206,7 @@ impl Pass<'_> {
         });
         let desired = match desired {
             Ok(desired) => desired,
-            Err(refusal) => return self.refused(&service, own.is_some(), &refusal).await,
+            Err(refusal) => return self.refused(provider, &service, own.is_some(), &refusal).await,
         };
         let service = self.mark(service, Standard::of(claimed.by, own.as_deref())).await?;
         let mut record = self.record(&service.object, own, claimed, class, &desired).await?;
@@ -216,23 +218,35 @@ impl Pass<'_> {
         self.report(provider, &service, class, &desired, &warnings, walked).await
     }
 
-    /// Nothing can be served. What exists stays, and so does what the status says of it.
-    async fn refused(
+    /// Nothing can be served. What exists stays, and the status goes on saying what that is.
+    async fn refused<P: Provider>(
         &mut self,
+        provider: &P,
         service: &Versioned<Service>,
         exists: bool,
         refusal: &Refusal,
     ) -> Result<Verdict, Interrupted> {
         let accepted = status::refused(refusal);
+        let mut outcome = status::nothing_requested();
         if exists {
-            return self.only(service, &[(ConditionType::Accepted, accepted)]).await;
+            match observe(provider, &self.snapshot.id).await {
+                Ok(state) => outcome = provider.outcome(None, &state),
+                Err(error) => {
+                    self.only(service, &[(ConditionType::Accepted, accepted)]).await?;
+                    return Ok(verdict_of(&error.kind));
+                }
+            }
+            // The provider was told of no families, so it cannot know their order.
+            outcome.published.sort_by_key(|entry| match entry {
+                Published::Ip { ip, mode: _ } => service.object.families.iter().position(|one| *one == Family::of(*ip)),
+                Published::Hostname { .. } => None,
+            });
         }
         let refused_ports: Vec<_> = refusal.reasons.iter().filter(|refused| refused.port.is_some()).cloned().collect();
-        let findings =
-            Findings { accepted, refused_ports: &refused_ports, warnings: &[], outcome: &status::nothing_requested() };
+        let findings = Findings { accepted, refused_ports: &refused_ports, warnings: &[], outcome: &outcome };
         let status = status::status(&service.object, &findings, &self.reconciler.now());
         self.write_status(service, &status, &[]).await?;
-        Ok(Verdict::Done)
+        Ok(outcome.wait.map_or(Verdict::Done, |wait| Verdict::WaitAtMost(wait.at_most)))
     }
 
     /// Puts our finalizer on, before anything else is written.
@@ -332,15 +346,37 @@ impl Pass<'_> {
         status: &Status,
         warnings: &[Warning],
     ) -> Result<(), Interrupted> {
+        let news = events::of_status(&service.object, status, warnings, &self.occasion(service));
+        self.write_told(service, status, &news).await
+    }
+
+    /// Writes the status and tells these news; nothing if the status says it already.
+    async fn write_told(
+        &mut self,
+        service: &Versioned<Service>,
+        status: &Status,
+        news: &[Event],
+    ) -> Result<(), Interrupted> {
         if status::is_current(&service.object, status) {
             return Ok(());
         }
         self.gate.check()?;
         // Told first: after a crash in between, the same news has the same name and is found.
-        self.tell(service, &events::of_status(&service.object, status, warnings)).await;
+        self.tell(service, news).await;
         let written = status_writer::write(&self.reconciler.client, service, status).await?;
         self.written.push(Written::Service(written));
         Ok(())
+    }
+
+    /// What stands for this stretch of being ours: the version of the record that the Service has by now, which neither a crash nor
+    /// somebody else's edit changes; of a Service without one its own.
+    fn occasion(&self, service: &Versioned<Service>) -> String {
+        let written = self.written.iter().rev().find_map(|written| match written {
+            Written::Record(record) => Some(record),
+            Written::Service(_) | Written::RecordDeleted(..) => None,
+        });
+        let version = written.or(self.snapshot.record.as_ref()).and_then(|record| record.version.as_ref());
+        version.unwrap_or(&service.version).to_string()
     }
 
     async fn tell(&self, service: &Versioned<Service>, events: &[Event]) {

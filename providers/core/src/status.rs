@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::balancer::Published;
+use crate::balancer::{PortKey, Published};
 use crate::desire::Warning;
 use crate::provider::{Outcome, Verdict};
 use crate::reason::{ConditionType, PORTS_ERROR, Reason};
@@ -60,6 +60,7 @@ pub fn nothing_requested() -> Outcome {
     };
     Outcome {
         published: Vec::new(),
+        listening: Vec::new(),
         assigned: verdict(ConditionStatus::False),
         programmed: verdict(ConditionStatus::False),
         reachable: verdict(ConditionStatus::Unknown),
@@ -75,7 +76,7 @@ pub fn status(service: &Service, findings: &Findings<'_>, now: &str) -> Status {
         accepted.message.push_str("; warning: ");
         accepted.message.push_str(&warning.message);
     }
-    let mut conditions = service.conditions.clone();
+    let mut conditions = each_once(&service.conditions);
     for (condition_type, verdict) in [
         (ConditionType::Accepted, &accepted),
         (ConditionType::AddressAssigned, &outcome.assigned),
@@ -92,15 +93,17 @@ pub fn status(service: &Service, findings: &Findings<'_>, now: &str) -> Status {
             set(&mut conditions, PORTS_ERROR, ConditionStatus::True, reason, &join(refused), now);
         }
     }
-    Status { ingress: ingress(service, &outcome.published, findings.refused_ports), conditions }
+    in_order(&mut conditions);
+    Status { ingress: ingress(service, findings), conditions }
 }
 
 /// The status with news on these conditions only: everything else stays as it is.
 pub fn only(service: &Service, findings: &[(ConditionType, Verdict)], now: &str) -> Status {
-    let mut conditions = service.conditions.clone();
+    let mut conditions = each_once(&service.conditions);
     for (condition_type, verdict) in findings {
         set(&mut conditions, condition_type.name(), verdict.status, verdict.reason.code(), &verdict.message, now);
     }
+    in_order(&mut conditions);
     Status { ingress: service.ingress.clone(), conditions }
 }
 
@@ -135,19 +138,17 @@ fn normalised(ingress: &Ingress) -> Ingress {
 
 /// One entry an address, each with every port of the Service (KEP-1435). `ipMode` stands beside every address and never beside
 /// a name (KEP-1860).
-fn ingress(service: &Service, published: &[Published], refused: &[Refused]) -> Vec<Ingress> {
+fn ingress(service: &Service, findings: &Findings<'_>) -> Vec<Ingress> {
     let ports: Vec<PortStatus> = service
         .ports
         .iter()
         .map(|port| PortStatus {
             port: port.key.port,
             protocol: port.key.protocol,
-            error: refused
-                .iter()
-                .find(|refused| refused.port == Some(port.key))
-                .map(|refused| error_code(refused.reason)),
+            error: port_error(port.key, findings).map(error_code),
         })
         .collect();
+    let published = &findings.outcome.published;
     published
         .iter()
         .map(|published| match published {
@@ -162,6 +163,18 @@ fn ingress(service: &Service, published: &[Published], refused: &[Refused]) -> V
             }
         })
         .collect()
+}
+
+/// Why nobody listens on a port: it is refused, or else the hop that fails has kept it from being served.
+fn port_error(port: PortKey, findings: &Findings<'_>) -> Option<Reason> {
+    let refused = findings.refused_ports.iter().find(|refused| refused.port == Some(port));
+    let hops = [&findings.accepted, &findings.outcome.assigned, &findings.outcome.programmed];
+    let failing = || hops.into_iter().find(|verdict| verdict.status != ConditionStatus::True);
+    match refused {
+        Some(refused) => Some(refused.reason),
+        None if findings.outcome.listening.contains(&port) => None,
+        None => failing().map(|verdict| verdict.reason),
+    }
 }
 
 /// The API has one built-in code; all others carry a domain (KEP-1435).
@@ -203,17 +216,35 @@ fn set(
             reason.clone_into(&mut condition.reason);
             condition.message.clone_from(&message);
         }
-        None => {
-            let place = conditions.iter().position(|other| comes_before(condition_type, &other.condition_type));
-            conditions.insert(place.unwrap_or(conditions.len()), news());
-        }
+        None => conditions.push(news()),
     }
 }
 
-/// Ours stand in the order in which a reader looks for the failing hop, behind whatever others have put there.
-fn comes_before(ours: &str, other: &str) -> bool {
-    let place = |name: &str| ConditionType::ALL.iter().position(|condition| condition.name() == name);
-    place(ours).zip(place(other)).is_some_and(|(ours, other)| ours < other)
+/// The API's key of the list is the type, although the server does not see to it: of several entries the first one counts.
+fn each_once(conditions: &[Condition]) -> Vec<Condition> {
+    let mut kept: Vec<Condition> = Vec::with_capacity(conditions.len());
+    for condition in conditions {
+        let ours = place(condition).is_some() || condition.condition_type == PORTS_ERROR;
+        if !(ours && kept.iter().any(|other| other.condition_type == condition.condition_type)) {
+            kept.push(condition.clone());
+        }
+    }
+    kept
+}
+
+/// Ours stand in the order in which a reader looks for the failing hop; those of others keep their places.
+fn in_order(conditions: &mut [Condition]) {
+    let mut ours: Vec<Condition> = conditions.iter().filter(|condition| place(condition).is_some()).cloned().collect();
+    ours.sort_by_key(place);
+    let places = conditions.iter_mut().filter(|condition| place(condition).is_some());
+    for (condition, in_order) in places.zip(ours) {
+        *condition = in_order;
+    }
+}
+
+/// Where one of ours stands among ours.
+fn place(condition: &Condition) -> Option<usize> {
+    ConditionType::ALL.iter().position(|ours| ours.name() == condition.condition_type)
 }
 
 fn join(refused: &[Refused]) -> String {

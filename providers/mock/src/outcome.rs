@@ -1,10 +1,12 @@
 //! What the status says, from what is desired and what exists.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use portolan_core::balancer::LoadBalancer;
+use portolan_core::balancer::{Family, LoadBalancer, PortKey, Published};
 use portolan_core::provider::{Outcome, Verdict, Wait};
 use portolan_core::reason::Reason;
+use portolan_core::status::nothing_requested;
 
 use crate::parameters::{Parameters, Publish};
 use crate::plan::{canonical, publishable, target};
@@ -16,9 +18,7 @@ const FOR_A_HAND: Duration = Duration::from_secs(60);
 
 /// What the Services' status should say.
 pub fn outcome(parameters: &Parameters, desired: Option<&LoadBalancer>, observed: &State) -> Outcome {
-    let Some(desired) = desired else {
-        return nothing(Verdict::no(Reason::NotRequested, "no load balancer is asked for"), "nothing is asked for");
-    };
+    let Some(desired) = desired else { return standing(parameters, observed) };
     match observed {
         State::Absent | State::Claims { .. } => nothing(
             Verdict::no(Reason::AddressPending, "the load balancer does not exist yet"),
@@ -38,11 +38,47 @@ pub fn outcome(parameters: &Parameters, desired: Option<&LoadBalancer>, observed
 fn nothing(assigned: Verdict, why: &str) -> Outcome {
     Outcome {
         published: Vec::new(),
+        listening: Vec::new(),
         assigned,
         programmed: Verdict::no(Reason::Provisioning, why),
         reachable: Verdict::unknown(Reason::NoWitness, "nothing is programmed yet"),
         wait: None,
     }
+}
+
+/// What stands, where nothing that can be served is desired: the newest generation of those with the most addresses.
+fn standing(parameters: &Parameters, observed: &State) -> Outcome {
+    let State::Ours(balancer) = observed else { return nothing_requested() };
+    let standing = balancer.generations.iter().filter(|generation| !generation.is_leaving());
+    let standing = standing.max_by_key(|generation| (generation.is_active(), generation.addresses.len(), generation.number));
+    let serving = standing.filter(|generation| generation.is_active() && !generation.addresses.is_empty());
+    let told = |generation: &Generation| match parameters.publish {
+        Publish::Ip => {
+            let entry = |ip: &IpAddr| Published::Ip { ip: *ip, mode: parameters.ip_mode };
+            generation.addresses.values().map(entry).collect()
+        }
+        Publish::Hostname => vec![Published::Hostname { hostname: generation.hostname.clone() }],
+    };
+    Outcome {
+        published: serving.map(told).unwrap_or_default(),
+        listening: serving.map(listening).unwrap_or_default(),
+        assigned: match standing {
+            Some(generation) if !generation.addresses.is_empty() => {
+                Verdict::yes(Reason::Assigned, given(parameters, generation, generation.addresses.keys()))
+            }
+            Some(_) | None => Verdict::no(Reason::AddressPending, "no address has been given yet"),
+        },
+        programmed: match serving {
+            Some(_) => Verdict::yes(Reason::Programmed, "the load balancer takes traffic as it was last desired"),
+            None => Verdict::no(Reason::Provisioning, PROVISIONING),
+        },
+        reachable: reachable(balancer, serving),
+        wait: wait(balancer, standing),
+    }
+}
+
+fn listening(generation: &Generation) -> Vec<PortKey> {
+    generation.listeners.iter().map(|listener| listener.key).collect()
 }
 
 fn of(parameters: &Parameters, desired: &LoadBalancer, balancer: &Balancer) -> Outcome {
@@ -51,6 +87,7 @@ fn of(parameters: &Parameters, desired: &LoadBalancer, balancer: &Balancer) -> O
     let published = serving.map(|serving| publishable(parameters, desired, serving)).unwrap_or_default();
     Outcome {
         published,
+        listening: serving.map(listening).unwrap_or_default(),
         assigned: assigned(parameters, desired, target),
         programmed: programmed(desired, balancer, target),
         reachable: reachable(balancer, serving),
@@ -58,7 +95,8 @@ fn of(parameters: &Parameters, desired: &LoadBalancer, balancer: &Balancer) -> O
     }
 }
 
-/// Whom clients are sent to: the target once it takes traffic and has its addresses; until then whoever they are sent to now.
+/// Whom clients are sent to: the target once it takes traffic and has its addresses; until then whoever they are sent to now, or, if
+/// somebody has taken that off the status, the last that they can have been sent to.
 fn serving<'a>(
     parameters: &Parameters,
     desired: &LoadBalancer,
@@ -69,7 +107,9 @@ fn serving<'a>(
     let known = |generation: &&Generation| {
         generation.is_among(&desired.published) && !publishable(parameters, desired, generation).is_empty()
     };
-    target.filter(fit).or_else(|| balancer.generations.iter().rfind(known))
+    let last = |generation: &&Generation| !generation.is_leaving() && fit(generation);
+    let generations = &balancer.generations;
+    target.filter(fit).or_else(|| generations.iter().rfind(known)).or_else(|| generations.iter().rfind(last))
 }
 
 fn has_addresses(desired: &LoadBalancer, generation: &Generation) -> bool {
@@ -92,14 +132,17 @@ fn assigned(parameters: &Parameters, desired: &LoadBalancer, target: Option<&Gen
             format!("no {} address has been given yet", missing.join(" and no ")),
         );
     }
-    let given = match parameters.publish {
+    Verdict::yes(Reason::Assigned, given(parameters, target, desired.families.iter()))
+}
+
+fn given<'a>(parameters: &Parameters, generation: &Generation, families: impl Iterator<Item = &'a Family>) -> String {
+    match parameters.publish {
         Publish::Ip => {
-            let address = |family| target.addresses.get(family).map(ToString::to_string);
-            desired.families.iter().filter_map(address).collect::<Vec<_>>().join(", ")
+            let address = |family| generation.addresses.get(family).map(ToString::to_string);
+            families.filter_map(address).collect::<Vec<_>>().join(", ")
         }
-        Publish::Hostname => target.hostname.clone(),
-    };
-    Verdict::yes(Reason::Assigned, given)
+        Publish::Hostname => generation.hostname.clone(),
+    }
 }
 
 fn programmed(desired: &LoadBalancer, balancer: &Balancer, target: Option<&Generation>) -> Verdict {

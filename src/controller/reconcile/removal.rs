@@ -112,14 +112,15 @@ impl Pass<'_> {
         if let (Some(service), true) = (service, is_news) {
             let message = format!("Error deleting load balancer: {error}");
             let event = Event { since, ..Event::new(EventType::Warning, "DeleteLoadBalancerFailed", message) };
-            self.tell(service, &[event]).await;
             let programmed = Finding::no(error.reason, format!("not removed yet: {error}"));
             let mut findings = vec![(ConditionType::Programmed, programmed)];
             if service.object.ingress.is_empty() {
                 let pending = "waits until what was made before is removed";
                 findings.insert(0, (ConditionType::AddressAssigned, Finding::no(Reason::AddressPending, pending)));
             }
-            self.only(service, &findings).await?;
+            // The condition's news is the same: one Event is enough.
+            let status = status::only(&service.object, &findings, &self.reconciler.now());
+            self.write_told(service, &status, &[event]).await?;
         }
         // What was made must go: even a terminal error is tried again, because nobody may edit a Service that is gone.
         Ok(match error.kind {
