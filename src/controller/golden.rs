@@ -35,6 +35,7 @@
 
 mod admission;
 mod case;
+mod edits;
 mod journal;
 mod lab;
 mod reasons;

@@ -178,7 +178,7 @@ impl Pass<'_> {
         record: &Record,
         claimed: &Claimed,
     ) -> Result<Verdict, Interrupted> {
-        let service = self.mark(service.clone(), Standard::of(claimed.by, Some(record))).await?;
+        let service = self.mark(service.clone(), claimed, Some(record)).await?;
         match self.remove(record, Some(&service)).await? {
             Verdict::Forgotten => Ok(Verdict::Again),
             verdict @ (Verdict::Done | Verdict::Again | Verdict::Retry | Verdict::WaitAtMost(_)) => Ok(verdict),
@@ -208,7 +208,7 @@ impl Pass<'_> {
             Ok(desired) => desired,
             Err(refusal) => return self.refused(provider, &service, own.is_some(), &refusal).await,
         };
-        let service = self.mark(service, Standard::of(claimed.by, own.as_deref())).await?;
+        let service = self.mark(service, claimed, own.as_deref()).await?;
         let mut record = self.record(&service.object, own, claimed, class, &desired).await?;
         let walked =
             walk(provider, Some(&desired.load_balancer), &mut record, &self.reconciler.records, self.gate).await;
@@ -253,10 +253,12 @@ impl Pass<'_> {
     async fn mark(
         &mut self,
         service: Versioned<Service>,
-        standard: Standard,
+        claimed: &Claimed,
+        before: Option<&Record>,
     ) -> Result<Versioned<Service>, Interrupted> {
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
+        let standard = Standard::of(claimed.by, before, &service.object, classes);
         Ok(match finalizers::ensure(client, &service, &classes.instance, standard).await? {
             None => service,
             Some(marked) => {

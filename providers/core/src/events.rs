@@ -74,9 +74,10 @@ pub fn of_status(service: &Service, status: &Status, warnings: &[Warning], occas
         if same {
             continue;
         }
-        let since = before.as_ref().map_or_else(|| occasion.to_owned(), |before| {
-            format!("{} {} {}", before.status, before.reason, before.last_transition_time)
-        });
+        let since = before.as_ref().map_or_else(
+            || occasion.to_owned(),
+            |before| format!("{} {} {}", before.status, before.reason, before.last_transition_time),
+        );
         let warnings = if condition_type == ConditionType::Accepted { warnings } else { &[] };
         let news = news(condition_type, before.as_ref(), &after).into_iter().chain(warnings.iter().map(of_warning));
         events.extend(news.map(|event| Event { since: since.clone(), ..event }));

@@ -46,21 +46,13 @@ fn nothing(assigned: Verdict, why: &str) -> Outcome {
     }
 }
 
-/// What stands, where nothing that can be served is desired: the newest generation of those with the most addresses.
+/// What stands, where nothing that can be served is desired.
 fn standing(parameters: &Parameters, observed: &State) -> Outcome {
     let State::Ours(balancer) = observed else { return nothing_requested() };
-    let standing = balancer.generations.iter().filter(|generation| !generation.is_leaving());
-    let standing = standing.max_by_key(|generation| (generation.is_active(), generation.addresses.len(), generation.number));
+    let standing = predecessor(balancer, None).or_else(|| balancer.generations.iter().find(|one| !one.is_leaving()));
     let serving = standing.filter(|generation| generation.is_active() && !generation.addresses.is_empty());
-    let told = |generation: &Generation| match parameters.publish {
-        Publish::Ip => {
-            let entry = |ip: &IpAddr| Published::Ip { ip: *ip, mode: parameters.ip_mode };
-            generation.addresses.values().map(entry).collect()
-        }
-        Publish::Hostname => vec![Published::Hostname { hostname: generation.hostname.clone() }],
-    };
     Outcome {
-        published: serving.map(told).unwrap_or_default(),
+        published: serving.map(|serving| told(parameters, serving)).unwrap_or_default(),
         listening: serving.map(listening).unwrap_or_default(),
         assigned: match standing {
             Some(generation) if !generation.addresses.is_empty() => {
@@ -73,7 +65,7 @@ fn standing(parameters: &Parameters, observed: &State) -> Outcome {
             None => Verdict::no(Reason::Provisioning, PROVISIONING),
         },
         reachable: reachable(balancer, serving),
-        wait: wait(balancer, standing),
+        wait: wait(balancer),
     }
 }
 
@@ -83,20 +75,24 @@ fn listening(generation: &Generation) -> Vec<PortKey> {
 
 fn of(parameters: &Parameters, desired: &LoadBalancer, balancer: &Balancer) -> Outcome {
     let target = target(parameters, desired, balancer);
-    let serving = serving(parameters, desired, balancer, target);
-    let published = serving.map(|serving| publishable(parameters, desired, serving)).unwrap_or_default();
+    let (serving, published) = match serving(parameters, desired, balancer, target) {
+        Some(serving) => (Some(serving), publishable(parameters, desired, serving)),
+        None => {
+            let last = predecessor(balancer, target);
+            (last, last.map(|last| told(parameters, last)).unwrap_or_default())
+        }
+    };
     Outcome {
         published,
         listening: serving.map(listening).unwrap_or_default(),
         assigned: assigned(parameters, desired, target),
         programmed: programmed(desired, balancer, target),
         reachable: reachable(balancer, serving),
-        wait: wait(balancer, target),
+        wait: wait(balancer),
     }
 }
 
-/// Whom clients are sent to: the target once it takes traffic and has its addresses; until then whoever they are sent to now, or, if
-/// somebody has taken that off the status, the last that they can have been sent to.
+/// Whom clients are sent to: the target once it takes traffic and has its addresses; until then whoever they are sent to now.
 fn serving<'a>(
     parameters: &Parameters,
     desired: &LoadBalancer,
@@ -107,9 +103,26 @@ fn serving<'a>(
     let known = |generation: &&Generation| {
         generation.is_among(&desired.published) && !publishable(parameters, desired, generation).is_empty()
     };
-    let last = |generation: &&Generation| !generation.is_leaving() && fit(generation);
-    let generations = &balancer.generations;
-    target.filter(fit).or_else(|| generations.iter().rfind(known)).or_else(|| generations.iter().rfind(last))
+    target.filter(fit).or_else(|| balancer.generations.iter().rfind(known))
+}
+
+/// Whom clients were sent to before somebody took it off the status, while the target gets nowhere: the oldest that is not on its way
+/// out, because its successor is published first and then it goes.
+fn predecessor<'a>(balancer: &'a Balancer, target: Option<&Generation>) -> Option<&'a Generation> {
+    let is_target = |other: &Generation| target.is_some_and(|target| target.number == other.number);
+    let serves = |other: &&Generation| !is_target(other) && !other.is_leaving() && other.is_active();
+    balancer.generations.iter().find(|other| serves(other) && !other.addresses.is_empty())
+}
+
+/// Everything that clients can use of a generation.
+fn told(parameters: &Parameters, generation: &Generation) -> Vec<Published> {
+    match parameters.publish {
+        Publish::Ip => {
+            let entry = |ip: &IpAddr| Published::Ip { ip: *ip, mode: parameters.ip_mode };
+            generation.addresses.values().map(entry).collect()
+        }
+        Publish::Hostname => vec![Published::Hostname { hostname: generation.hostname.clone() }],
+    }
 }
 
 fn has_addresses(desired: &LoadBalancer, generation: &Generation) -> bool {
@@ -179,15 +192,13 @@ fn reachable(balancer: &Balancer, serving: Option<&Generation>) -> Verdict {
 
 const PROVISIONING: &str = "the load balancer does not take traffic yet";
 
-fn wait(balancer: &Balancer, target: Option<&Generation>) -> Option<Wait> {
-    let readiness = target.and_then(|target| match target.readiness {
-        Readiness::Active => None,
-        Readiness::Provisioning(rest) => Some(Wait { on: PROVISIONING.to_owned(), at_most: rest }),
-        Readiness::Held => Some(Wait { on: PROVISIONING.to_owned(), at_most: FOR_A_HAND }),
+/// Whatever is on its way: also one that clients can be sent to while the target gets nowhere.
+fn wait(balancer: &Balancer) -> Option<Wait> {
+    let waits = balancer.generations.iter().filter_map(|generation| match (&generation.drain, generation.readiness) {
+        (Drain::Draining(rest), _) => Some(Wait { on: "a replaced load balancer drains".to_owned(), at_most: *rest }),
+        (Drain::Drained, _) | (Drain::No, Readiness::Active) => None,
+        (Drain::No, Readiness::Provisioning(rest)) => Some(Wait { on: PROVISIONING.to_owned(), at_most: rest }),
+        (Drain::No, Readiness::Held) => Some(Wait { on: PROVISIONING.to_owned(), at_most: FOR_A_HAND }),
     });
-    let drained = |generation: &Generation| match generation.drain {
-        Drain::Draining(rest) => Some(Wait { on: "a replaced load balancer drains".to_owned(), at_most: rest }),
-        Drain::No | Drain::Drained => None,
-    };
-    readiness.into_iter().chain(balancer.generations.iter().filter_map(drained)).min_by_key(|wait| wait.at_most)
+    waits.min_by_key(|wait| wait.at_most)
 }

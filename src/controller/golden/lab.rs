@@ -38,6 +38,9 @@ const SETTLE: Duration = Duration::from_secs(200);
 /// When every case begins.
 const EPOCH: &str = "2026-02-01T00:00:00Z";
 
+/// How often the mock looks for changes.
+const NAP: Duration = Duration::from_secs(1);
+
 /// The same everywhere, so that pauses are too.
 const SEED: u64 = 7;
 
@@ -54,18 +57,20 @@ pub(super) fn run(case: &Case) -> Outcome {
     let journal = Journal::default();
     let log = tracing_subscriber::registry().with(journal.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    tracing::subscriber::with_default(log, || runtime.block_on(Lab::new(journal).run(case)))
+    tracing::subscriber::with_default(log, || runtime.block_on(Lab::new(journal, NAP).run(case)))
 }
 
-struct Lab {
-    server: Server,
-    journal: Journal,
+pub(super) struct Lab {
+    pub(super) server: Server,
+    pub(super) journal: Journal,
     clock: Clock,
+    /// No sleep of the mock is shorter: time costs nothing here, but waking up to look at the time does.
+    nap: Duration,
     /// The mock's worlds, by the name that a class's `state` gives them.
-    worlds: BTreeMap<String, Store>,
+    pub(super) worlds: BTreeMap<String, Store>,
     /// Every parameters that any controller of this case has had: records remember them.
     parameters: Vec<Value>,
-    configuration: Configuration,
+    pub(super) configuration: Configuration,
     controller: Option<Controller>,
 }
 
@@ -76,11 +81,12 @@ struct Controller {
 }
 
 impl Lab {
-    fn new(journal: Journal) -> Self {
+    pub(super) fn new(journal: Journal, nap: Duration) -> Self {
         Self {
             server: Server::new(journal.clone()),
             journal,
             clock: Clock::start_at(EPOCH.parse().unwrap()),
+            nap,
             worlds: BTreeMap::new(),
             parameters: Vec::new(),
             configuration: Configuration::default(),
@@ -164,7 +170,7 @@ impl Lab {
 
     /// Reads a configuration; without one it is the default. Every class's world is in memory, under the name of its `state`. Classes of
     /// the provider aws, which alone may claim by type annotation, are served by the mock.
-    fn configure(&mut self, text: Option<&str>) {
+    pub(super) fn configure(&mut self, text: Option<&str>) {
         let check = |provider: &str, parameters: &Value| {
             check_parameters(if provider == "aws" { "mock" } else { provider }, parameters)
         };
@@ -190,7 +196,7 @@ impl Lab {
         for parameters in &self.parameters {
             let world = self.worlds[parameters["state"].as_str().unwrap()].clone();
             let read = Parameters::parse(parameters).unwrap();
-            let mock = Mock::new(read, world, instance.clone(), Arc::new(VirtualClock(self.clock)));
+            let mock = Mock::new(read, world, instance.clone(), Arc::new(self.virtual_clock()));
             providers.put("mock", parameters, AnyProvider::Mock(mock));
         }
         Arc::new(providers)
@@ -200,7 +206,7 @@ impl Lab {
         self.configuration.settings()
     }
 
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         let client = self.server.client();
         let reconciler = Reconciler {
             records: ClusterRecords::new(client.clone()),
@@ -221,7 +227,19 @@ impl Lab {
         self.controller = Some(Controller { stop, dispatcher });
     }
 
-    async fn stop(&mut self) {
+    pub(super) fn is_up(&self) -> bool {
+        self.controller.is_some()
+    }
+
+    /// The controller is killed: nothing that it has begun is ended.
+    pub(super) async fn kill(&mut self) {
+        if let Some(mut controller) = self.controller.take() {
+            controller.dispatcher.shutdown().await;
+        }
+        self.server.unwatched();
+    }
+
+    pub(super) async fn stop(&mut self) {
         let Some(mut controller) = self.controller.take() else { return };
         controller.stop.cancel();
         while let Some(ended) = controller.dispatcher.join_next().await {
@@ -231,7 +249,7 @@ impl Lab {
     }
 
     /// Lets the controller see what has happened, and gives it time.
-    async fn settle(&mut self) {
+    pub(super) async fn settle(&mut self) {
         self.server.flow();
         tokio::time::sleep(SETTLE).await;
         if let Some(ended) = self.controller.as_mut().and_then(|controller| controller.dispatcher.try_join_next()) {
@@ -256,8 +274,12 @@ impl Lab {
         plans
     }
 
-    fn now(&self) -> Millis {
-        portolan_mock::Clock::now(&VirtualClock(self.clock))
+    pub(super) fn now(&self) -> Millis {
+        portolan_mock::Clock::now(&self.virtual_clock())
+    }
+
+    fn virtual_clock(&self) -> VirtualClock {
+        VirtualClock { clock: self.clock, nap: self.nap }
     }
 }
 
@@ -272,15 +294,17 @@ fn id(observed: &Observed, classes: &Classes) -> Option<LoadBalancerId> {
 }
 
 /// The mock's clock, moved by the runtime's.
-struct VirtualClock(Clock);
+struct VirtualClock {
+    clock: Clock,
+    nap: Duration,
+}
 
 impl portolan_mock::Clock for VirtualClock {
     fn now(&self) -> Millis {
-        Millis::default().after(Duration::from_nanos(self.0.now().as_nanos()))
+        Millis::default().after(Duration::from_nanos(self.clock.now().as_nanos()))
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        // Time costs nothing here, but waking up to look at the time does.
-        tokio::time::sleep(duration.max(Duration::from_secs(1))).boxed()
+        tokio::time::sleep(duration.max(self.nap)).boxed()
     }
 }

@@ -37,12 +37,12 @@ impl Pass<'_> {
         }
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
-        let by_default = stored.as_ref().is_none_or(|record| record.claimed_by == ClaimedBy::Default);
         let standard = match why {
-            // Upstream's finalizer on a Service with a class was never ours.
-            WasOurs::Deleting => by_default && service.object.class.is_none(),
-            WasOurs::TypeChanged => by_default,
-            WasOurs::HandedOver => false,
+            WasOurs::Deleting | WasOurs::TypeChanged => finalizers::was_set(stored.as_ref(), &service.object, classes),
+            // Without a class, whoever it is handed to may have set it; with one nobody does, and nobody would take ours off.
+            WasOurs::HandedOver => {
+                service.object.class.is_some() && finalizers::was_set(stored.as_ref(), &service.object, classes)
+            }
         };
         // The server blanks the status itself when the type changes; one that names another class by now is that controller's.
         let published = |record: &Record| match &service.object.class {

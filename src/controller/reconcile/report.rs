@@ -40,10 +40,7 @@ impl Pass<'_> {
         };
         let mut outcome = provider.outcome(Some(&desired.load_balancer), &state);
         let verdict = match walked.end {
-            End::Settled => match &outcome.wait {
-                None => Verdict::Done,
-                Some(wait) => Verdict::WaitAtMost(wait.at_most),
-            },
+            End::Settled => Verdict::Done,
             End::Waiting(wait) => {
                 outcome.programmed = Finding::no(Reason::Provisioning, wait.on);
                 Verdict::WaitAtMost(wait.at_most)
@@ -64,6 +61,11 @@ impl Pass<'_> {
             }
             End::RecordLost(error) => return Err(error.into()),
             End::Stopped(stopped) => return Err(stopped.into()),
+        };
+        // Also where nothing more can be done: what was begun before may become ready, and nobody else would wake the key.
+        let verdict = match (verdict, &outcome.wait) {
+            (Verdict::Done, Some(wait)) => Verdict::WaitAtMost(wait.at_most),
+            (verdict, _) => verdict,
         };
         let findings = Findings { accepted, refused_ports, warnings, outcome: &outcome };
         let status = status::status(&service.object, &findings, &self.reconciler.now());
