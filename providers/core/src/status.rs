@@ -107,13 +107,15 @@ pub fn only(service: &Service, findings: &[(ConditionType, Verdict)], now: &str)
     Status { ingress: service.ingress.clone(), conditions }
 }
 
-/// The conditions of a Service that is not ours any more: those of others. `handed_over`: the standard condition belongs to the
-/// new owner.
+/// The conditions of a Service that is not ours any more: those of others. `handed_over`: the standard condition may be the new
+/// owner's. It is ours as long as it says what our own condition says.
 pub fn without_ours(service: &Service, handed_over: bool) -> Vec<Condition> {
-    let is_ours = |name: &str| {
-        ConditionType::ALL.iter().any(|condition| condition.name() == name) || (name == PORTS_ERROR && !handed_over)
+    let accepted = service.conditions.iter().find(|one| one.condition_type == ConditionType::Accepted.name());
+    let is_repeated = |message: &str| accepted.is_some_and(|accepted| accepted.message.contains(message));
+    let is_ours = |one: &Condition| {
+        place(one).is_some() || (one.condition_type == PORTS_ERROR && (!handed_over || is_repeated(&one.message)))
     };
-    service.conditions.iter().filter(|condition| !is_ours(&condition.condition_type)).cloned().collect()
+    service.conditions.iter().filter(|condition| !is_ours(condition)).cloned().collect()
 }
 
 /// The status says it already, once both are written the same way.

@@ -12,7 +12,8 @@
 //! - a restart writes nothing.
 //!
 //! A sequence that fails is cut down to the edits that it takes and printed as the documents of a golden case. To replay it whole:
-//! `PORTOLAN_EDITS_SEED=N cargo test -p portolan --lib golden::edits`; `PORTOLAN_EDITS_SEQUENCES` says how many.
+//! `PORTOLAN_EDITS_SEED=N cargo test -p portolan --lib golden::edits`. `PORTOLAN_EDITS_SEQUENCES` says how many are played, from
+//! `PORTOLAN_EDITS_SEED` on if that is given too.
 
 mod end;
 mod grammar;
@@ -28,13 +29,16 @@ use super::journal::Journal;
 use crate::yaml;
 
 /// How many sequences.
-const SEQUENCES: u64 = 2_000;
+const SEQUENCES: u64 = 1_000;
 
 #[test]
 fn whatever_was_edited_before_the_end_is_that_of_a_fresh_apply() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let sequences = number("PORTOLAN_EDITS_SEQUENCES").unwrap_or(SEQUENCES);
-    let seeds = number("PORTOLAN_EDITS_SEED").map_or(0..sequences, |seed| seed..seed + 1);
+    let sequences = number("PORTOLAN_EDITS_SEQUENCES");
+    let seeds = match number("PORTOLAN_EDITS_SEED") {
+        Some(first) => first..first + sequences.unwrap_or(1),
+        None => 0..sequences.unwrap_or(SEQUENCES),
+    };
     let grammar = Grammar::read();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let failed: Vec<String> = std::thread::scope(|scope| {

@@ -70,7 +70,7 @@ pub(super) struct Lab {
     pub(super) worlds: BTreeMap<String, Store>,
     /// Every parameters that any controller of this case has had: records remember them.
     parameters: Vec<Value>,
-    pub(super) configuration: Configuration,
+    configuration: Configuration,
     controller: Option<Controller>,
 }
 
@@ -168,15 +168,14 @@ impl Lab {
         }
     }
 
-    /// Reads a configuration; without one it is the default. Every class's world is in memory, under the name of its `state`. Classes of
-    /// the provider aws, which alone may claim by type annotation, are served by the mock.
-    pub(super) fn configure(&mut self, text: Option<&str>) {
-        let check = |provider: &str, parameters: &Value| {
-            check_parameters(if provider == "aws" { "mock" } else { provider }, parameters)
-        };
-        let mut configuration = text.map_or_else(Configuration::default, |text| {
-            Configuration::parse(text, &check).unwrap_or_else(|errors| panic!("{}", errors.in_file("config")))
-        });
+    /// Reads a configuration; without one it is the default.
+    fn configure(&mut self, text: Option<&str>) {
+        self.configured(text.map_or_else(Configuration::default, configuration));
+    }
+
+    /// Takes this configuration. Every class's world is in memory, under the name of its `state`. Classes of the provider aws, which
+    /// alone may claim by type annotation, are served by the mock.
+    pub(super) fn configured(&mut self, mut configuration: Configuration) {
         for class in &mut configuration.classes.classes {
             let mut located = Class { provider: ProviderName::new("mock"), ..Class::clone(class) };
             let parameters = located.parameters.as_object_mut().unwrap();
@@ -281,6 +280,14 @@ impl Lab {
     fn virtual_clock(&self) -> VirtualClock {
         VirtualClock { clock: self.clock, nap: self.nap }
     }
+}
+
+/// The configuration that a file says.
+pub(super) fn configuration(text: &str) -> Configuration {
+    let check = |provider: &str, parameters: &Value| {
+        check_parameters(if provider == "aws" { "mock" } else { provider }, parameters)
+    };
+    Configuration::parse(text, &check).unwrap_or_else(|errors| panic!("{}", errors.in_file("config")))
 }
 
 /// The load balancer that an object makes one look at.

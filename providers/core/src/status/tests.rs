@@ -156,3 +156,16 @@ fn conditions_that_somebody_has_doubled_or_put_in_another_order_are_put_right() 
     let programmed = Condition { last_transition_time: LATER.to_owned(), ..right[2].clone() };
     assert_eq!(conditions, [right[0].clone(), theirs, right[1].clone(), programmed, right[3].clone()]);
 }
+
+#[test]
+fn the_standard_condition_stays_with_a_new_owner_unless_it_is_plainly_ours() {
+    let mut service = service("a");
+    let refused = [Refused::port(service.ports[0].key, Reason::NodePortRequired, "none")];
+    service.conditions = status_of(&service, &refused, NOW).conditions;
+    assert_eq!(without_ours(&service, true), []);
+    let theirs = service.conditions.iter_mut().find(|one| one.condition_type == PORTS_ERROR).unwrap();
+    theirs.message = "written by somebody else".to_owned();
+    let theirs = theirs.clone();
+    assert_eq!(without_ours(&service, true), [theirs]);
+    assert_eq!(without_ours(&service, false), []);
+}

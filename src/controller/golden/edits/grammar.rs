@@ -5,7 +5,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use super::super::lab::configuration;
 use crate::cluster::random::Random;
+use crate::config::Configuration;
 use crate::yaml;
 
 /// Files of edits, and how often one is drawn from each.
@@ -35,7 +37,7 @@ pub(super) struct Grammar {
     pub(super) forged: Vec<Value>,
     pub(super) begin: Vec<Value>,
     pub(super) cure: Vec<Value>,
-    pub(super) configurations: BTreeMap<String, String>,
+    pub(super) configurations: BTreeMap<String, Configuration>,
 }
 
 impl Grammar {
@@ -52,7 +54,7 @@ impl Grammar {
             forged: documents("status").into_iter().map(|edit| edit[0].clone()).collect(),
             begin: documents("begin"),
             cure: documents("cure"),
-            configurations: configurations.map(|file| (file.to_owned(), text(file))).into(),
+            configurations: configurations.map(|file| (file.to_owned(), configuration(&text(file)))).into(),
         }
     }
 

@@ -13,13 +13,14 @@ use super::super::journal::Journal;
 use super::super::lab::Lab;
 use super::super::server::Name;
 use super::grammar::Grammar;
+use crate::config::Configuration;
 
 /// How often the mock looks for changes: far below the time that everything has to settle.
 const NAP: Duration = Duration::from_secs(50);
 
 pub(super) struct History<'a> {
     pub(super) lab: Lab,
-    configurations: &'a BTreeMap<String, String>,
+    configurations: &'a BTreeMap<String, Configuration>,
     /// The configuration that the controller has, by its file.
     pub(super) configuration: String,
     /// What others have last put among the conditions of each Service, by its UID.
@@ -56,7 +57,7 @@ impl<'a> History<'a> {
     /// The controller starts.
     pub(super) fn up(&mut self, configuration: &str) {
         if self.configuration != configuration {
-            self.lab.configure(Some(&self.configurations[configuration]));
+            self.lab.configured(self.configurations[configuration].clone());
             configuration.clone_into(&mut self.configuration);
         }
         self.lab.start();
