@@ -17,7 +17,7 @@ use portolan_core::desire::{self, Desired, Settings, Warning, desire};
 use portolan_core::events::{self, Event};
 use portolan_core::provider::{Provider, Verdict as Finding};
 use portolan_core::reason::{ConditionType, Reason};
-use portolan_core::record::{Record, Records, RecordsError};
+use portolan_core::record::{ClaimedBy, Record, Records, RecordsError};
 use portolan_core::refusal::Refusal;
 use portolan_core::snapshot::{Service, Snapshot, Versioned};
 use portolan_core::status::{self, Findings, Status};
@@ -178,7 +178,9 @@ impl Pass<'_> {
         record: &Record,
         claimed: &Claimed,
     ) -> Result<Verdict, Interrupted> {
-        let service = self.mark(service.clone(), claimed, Some(record)).await?;
+        // The standard finalizer comes with the new record, because until then nothing would remember that it is ours.
+        let by = if claimed.by == ClaimedBy::Default { record.claimed_by } else { claimed.by };
+        let service = self.mark(service.clone(), by, Some(record)).await?;
         match self.remove(record, Some(&service)).await? {
             Verdict::Forgotten => Ok(Verdict::Again),
             verdict @ (Verdict::Done | Verdict::Again | Verdict::Retry | Verdict::WaitAtMost(_)) => Ok(verdict),
@@ -208,7 +210,7 @@ impl Pass<'_> {
             Ok(desired) => desired,
             Err(refusal) => return self.refused(provider, &service, own.is_some(), &refusal).await,
         };
-        let service = self.mark(service, claimed, own.as_deref()).await?;
+        let service = self.mark(service, claimed.by, own.as_deref()).await?;
         let mut record = self.record(&service.object, own, claimed, class, &desired).await?;
         let walked =
             walk(provider, Some(&desired.load_balancer), &mut record, &self.reconciler.records, self.gate).await;
@@ -253,12 +255,12 @@ impl Pass<'_> {
     async fn mark(
         &mut self,
         service: Versioned<Service>,
-        claimed: &Claimed,
+        by: ClaimedBy,
         before: Option<&Record>,
     ) -> Result<Versioned<Service>, Interrupted> {
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
-        let standard = Standard::of(claimed.by, before, &service.object, classes);
+        let standard = Standard::of(by, before, &service.object, classes);
         Ok(match finalizers::ensure(client, &service, &classes.instance, standard).await? {
             None => service,
             Some(marked) => {

@@ -1,6 +1,6 @@
 //! The way back: effects, record, marks.
 
-use portolan_core::claim::WasOurs;
+use portolan_core::claim::{WasOurs, has_own_conditions};
 use portolan_core::events::{self, Event, EventType};
 use portolan_core::provider::{Error, ErrorKind, Verdict as Finding};
 use portolan_core::reason::{ConditionType, Reason};
@@ -51,7 +51,8 @@ impl Pass<'_> {
         };
         let marks = finalizers::Marks {
             standard,
-            ingress: why == WasOurs::Deleting && stored.as_ref().is_some_and(published),
+            // Without a record, our conditions say that the rest of the status is ours too.
+            ingress: why == WasOurs::Deleting && stored.as_ref().map_or(has_own_conditions(&service.object), published),
             conditions: status::without_ours(&service.object, why == WasOurs::HandedOver),
         };
         if let Some(released) = finalizers::release(client, service, &classes.instance, &marks).await? {
