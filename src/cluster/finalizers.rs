@@ -5,8 +5,6 @@
 
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
-use portolan_core::claim::has_own_finalizer;
-use portolan_core::class::Classes;
 use portolan_core::ids::{Instance, STANDARD_FINALIZER};
 use portolan_core::record::{ClaimedBy, Record};
 use portolan_core::snapshot::{Condition, Service, Versioned};
@@ -29,22 +27,23 @@ pub(crate) enum Standard {
 
 impl Standard {
     /// For a Service that is claimed so now, and was when its record was written.
-    pub(crate) fn of(now: ClaimedBy, before: Option<&Record>, service: &Service, classes: &Classes) -> Self {
+    pub(crate) fn of(now: ClaimedBy, before: Option<&Record>, service: &Service, instance: &Instance) -> Self {
         match now {
             ClaimedBy::Default => Self::Set,
-            ClaimedBy::Class | ClaimedBy::TypeAnnotation if was_set(before, service, classes) => Self::Take,
+            ClaimedBy::Class | ClaimedBy::TypeAnnotation if was_set(before, service, instance) => Self::Take,
             ClaimedBy::Class | ClaimedBy::TypeAnnotation => Self::Leave,
         }
     }
 }
 
-/// The standard finalizer of this Service, if it has one, is ours. One that carries our own finalizer although its record is gone
-/// was being cleaned up when something came in between, and nobody remembers how it was claimed: if that can have been by default, it
-/// counts as such, because a finalizer that nobody takes off keeps a Service from ever being deleted.
-pub(crate) fn was_set(before: Option<&Record>, service: &Service, classes: &Classes) -> bool {
+/// The standard finalizer of this Service, if it has one, is ours. One that carries our own finalizer without a record was on its way
+/// to us or from us when something came in between, and nobody remembers how it was claimed. Then the order tells: we set both in one
+/// write, ours first; what somebody else had set before stands before ours.
+pub(crate) fn was_set(before: Option<&Record>, service: &Service, instance: &Instance) -> bool {
+    let place = |name: &str| service.finalizers.iter().position(|finalizer| finalizer == name);
     match before {
         Some(record) => record.claimed_by == ClaimedBy::Default,
-        None => has_own_finalizer(service, &classes.instance) && classes.default_class().is_some(),
+        None => place(&instance.finalizer()).zip(place(STANDARD_FINALIZER)).is_some_and(|(ours, both)| ours < both),
     }
 }
 
@@ -132,10 +131,7 @@ pub(super) async fn patch_status(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use portolan_core::class::Class;
-    use portolan_core::examples::{class, record, service};
+    use portolan_core::examples::{record, service};
 
     use super::*;
 
@@ -152,15 +148,15 @@ mod tests {
         let mut service = service("a");
         let was_default = Record { claimed_by: ClaimedBy::Default, ..record(&service, "portolan.dev/mock") };
         service.finalizers = vec!["portolan.dev/load-balancer".to_owned(), STANDARD_FINALIZER.to_owned()];
-        let default = Arc::new(Class { default: true, ..class("portolan.dev/mock") });
-        let with_default = Classes { classes: vec![default], ..Classes::default() };
-        let take = Standard::of(ClaimedBy::Class, Some(&was_default), &service, &with_default);
-        assert_eq!(wanted(&service, &Instance::default(), take), Some(vec!["portolan.dev/load-balancer".to_owned()]));
-        let of = |service: &Service, classes: &Classes| Standard::of(ClaimedBy::Class, None, service, classes);
-        assert_eq!(of(&service, &with_default), Standard::Take, "its record is gone: it was being cleaned up");
-        assert_eq!(of(&service, &Classes::default()), Standard::Leave, "we never set it without a default class");
+        let instance = Instance::default();
+        let take = Standard::of(ClaimedBy::Class, Some(&was_default), &service, &instance);
+        assert_eq!(wanted(&service, &instance, take), Some(vec!["portolan.dev/load-balancer".to_owned()]));
+        let of = |service: &Service| Standard::of(ClaimedBy::Class, None, service, &instance);
+        assert_eq!(of(&service), Standard::Take, "we set both, and the record that would say so is not there");
+        service.finalizers.reverse();
+        assert_eq!(of(&service), Standard::Leave, "somebody had set it before us");
         service.finalizers = vec![STANDARD_FINALIZER.to_owned()];
-        assert_eq!(of(&service, &with_default), Standard::Leave, "without a mark of ours it is somebody else's");
+        assert_eq!(of(&service), Standard::Leave, "without a mark of ours it is somebody else's");
     }
 
     #[test]

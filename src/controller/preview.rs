@@ -108,7 +108,7 @@ pub(crate) async fn preview(
             preview.about(&service.object, "Claimed", format!("class {}", class.name));
             preview.class = Some(class.name.to_string());
             preview.warnings = claimed.warnings.iter().map(ClaimWarning::warning).collect();
-            let standard = Standard::of(claimed.by, record.as_deref(), &service.object, classes);
+            let standard = Standard::of(claimed.by, record.as_deref(), &service.object, &classes.instance);
             if finalizers::wanted(&service.object, &classes.instance, standard).is_some() {
                 preview.writes.push("edit finalizers");
             }

@@ -260,7 +260,7 @@ impl Pass<'_> {
     ) -> Result<Versioned<Service>, Interrupted> {
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
-        let standard = Standard::of(by, before, &service.object, classes);
+        let standard = Standard::of(by, before, &service.object, &classes.instance);
         Ok(match finalizers::ensure(client, &service, &classes.instance, standard).await? {
             None => service,
             Some(marked) => {

@@ -37,13 +37,7 @@ impl Pass<'_> {
         }
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
-        let standard = match why {
-            WasOurs::Deleting | WasOurs::TypeChanged => finalizers::was_set(stored.as_ref(), &service.object, classes),
-            // Without a class, whoever it is handed to may have set it; with one nobody does, and nobody would take ours off.
-            WasOurs::HandedOver => {
-                service.object.class.is_some() && finalizers::was_set(stored.as_ref(), &service.object, classes)
-            }
-        };
+        let standard = finalizers::was_set(stored.as_ref(), &service.object, &classes.instance);
         // The server blanks the status itself when the type changes; one that names another class by now is that controller's.
         let published = |record: &Record| match &service.object.class {
             Some(class) => record.answers_to(class),

@@ -3,6 +3,7 @@
 //! - **Times.** When a condition changed is history; what it says is not.
 //! - **Which address.** One that was given survives every edit that does not ask for another, so it may not be the first free one. It must
 //!   come from the same network, and be the same everywhere. One that the spec asks for by name is compared to the letter.
+//! - **The order of an ingress's ports.** It means nothing, so a Service whose ports change places is not written.
 //! - **Which generation.** A load balancer that has replaced another has a higher number, which shows in its DNS name.
 //! - **Identifiers in a record that somebody edited.** What steps have taught is not in the manifests: nobody can tell a forged one, and a lost
 //!   one is taught again by the next step.
@@ -156,13 +157,18 @@ fn service(object: &Value) -> Value {
         let is_time = text(&condition["lastTransitionTime"]).parse::<jiff::Timestamp>().is_ok();
         format!("{kind} {status} {reason}: {message}{}", if is_time { "" } else { " (at no time)" })
     };
+    let mut ingress = object.pointer("/status/loadBalancer/ingress").cloned().unwrap_or(json!([]));
+    for ports in ingress.as_array_mut().into_iter().flatten().filter_map(|entry| entry.get_mut("ports")?.as_array_mut())
+    {
+        ports.sort_by_key(Value::to_string);
+    }
     let conditions = || object["status"]["conditions"].as_array().into_iter().flatten();
     json!({
         "uid": object["metadata"]["uid"],
         "type": object["spec"]["type"],
         "deleting": !object["metadata"]["deletionTimestamp"].is_null(),
         "finalizers": finalizers,
-        "ingress": object.pointer("/status/loadBalancer/ingress").and_then(Value::as_array).cloned().unwrap_or_default(),
+        "ingress": ingress,
         "conditions": conditions().filter(|condition| is_ours(condition)).map(says).collect::<Vec<_>>(),
         "standard": conditions().filter(|condition| condition["type"] == PORTS_ERROR).map(says).collect::<Vec<_>>(),
     })
