@@ -3,8 +3,6 @@
 //! A finalizer list has several owners, so every edit keeps the others' entries in their order and carries the resourceVersion
 //! that it was made from.
 
-use std::sync::Arc;
-
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use portolan_core::ids::{Instance, STANDARD_FINALIZER};
@@ -28,15 +26,40 @@ pub(crate) enum Standard {
 }
 
 impl Standard {
-    /// For a Service that is claimed so now; these records tell how it was before.
-    pub(crate) fn of<'a>(service: &Service, now: ClaimedBy, before: impl IntoIterator<Item = &'a Arc<Record>>) -> Self {
+    /// For a Service that is claimed so now; `before` are the records that may tell how it was.
+    pub(crate) fn of<'a>(
+        service: &Service,
+        now: ClaimedBy,
+        before: impl IntoIterator<Item = &'a Record>,
+        instance: &Instance,
+    ) -> Self {
         match now {
             ClaimedBy::Default => Self::Set,
             ClaimedBy::Class | ClaimedBy::TypeAnnotation => {
-                let was_default = |record: &Arc<Record>| record.claimed_by(&service.uid) == Some(ClaimedBy::Default);
-                if before.into_iter().any(was_default) { Self::Take } else { Self::Leave }
+                if was_set(before, service, instance) {
+                    Self::Take
+                } else {
+                    Self::Leave
+                }
             }
         }
+    }
+}
+
+/// The standard finalizer of this Service, if it has one, is ours. One that carries our own finalizer without a record was on its way
+/// to us or from us when something came in between, and nobody remembers how it was claimed. Then the order tells: we set both in one
+/// write, ours first; what somebody else had set before stands before ours.
+pub(crate) fn was_set<'a>(
+    before: impl IntoIterator<Item = &'a Record>,
+    service: &Service,
+    instance: &Instance,
+) -> bool {
+    let claims: Vec<ClaimedBy> = before.into_iter().filter_map(|record| record.claimed_by(&service.uid)).collect();
+    let place = |name: &str| service.finalizers.iter().position(|finalizer| finalizer == name);
+    if claims.is_empty() {
+        place(&instance.finalizer()).zip(place(STANDARD_FINALIZER)).is_some_and(|(ours, both)| ours < both)
+    } else {
+        claims.contains(&ClaimedBy::Default)
     }
 }
 
@@ -142,9 +165,15 @@ mod tests {
         let mut was_default = record(&service, "portolan.dev/mock");
         was_default.members[0].claimed_by = ClaimedBy::Default;
         service.finalizers = vec!["portolan.dev/load-balancer".to_owned(), STANDARD_FINALIZER.to_owned()];
-        let take = Standard::of(&service, ClaimedBy::Class, [&Arc::new(was_default)]);
-        assert_eq!(wanted(&service, &Instance::default(), take), Some(vec!["portolan.dev/load-balancer".to_owned()]));
-        assert_eq!(wanted(&service, &Instance::default(), Standard::of(&service, ClaimedBy::Class, [])), None);
+        let instance = Instance::default();
+        let take = Standard::of(&service, ClaimedBy::Class, [&was_default], &instance);
+        assert_eq!(wanted(&service, &instance, take), Some(vec!["portolan.dev/load-balancer".to_owned()]));
+        let of = |service: &Service| Standard::of(service, ClaimedBy::Class, [], &instance);
+        assert_eq!(of(&service), Standard::Take, "we set both, and the record that would say so is not there");
+        service.finalizers.reverse();
+        assert_eq!(of(&service), Standard::Leave, "somebody had set it before us");
+        service.finalizers = vec![STANDARD_FINALIZER.to_owned()];
+        assert_eq!(of(&service), Standard::Leave, "without a mark of ours it is somebody else's");
     }
 
     #[test]

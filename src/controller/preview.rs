@@ -171,8 +171,8 @@ fn served(
         preview.warnings = claimed.warnings.iter().map(ClaimWarning::warning).collect();
         preview.warnings.extend(desired.warnings.get(&service.uid).into_iter().flatten().cloned());
         let records = snapshot.record.iter().chain(&snapshot.other_records);
-        let own = records.filter(|record| record.belongs_to(&classes.instance));
-        let standard = Standard::of(service, claimed.by, own);
+        let own = records.map(AsRef::as_ref).filter(|record: &&Record| record.belongs_to(&classes.instance));
+        let standard = Standard::of(service, claimed.by, own, &classes.instance);
         if finalizers::wanted(service, &classes.instance, standard).is_some() {
             preview.writes.push("edit finalizers");
         }

@@ -180,7 +180,12 @@ impl Pass<'_> {
     async fn give_up(&mut self, decision: &Decision, record: &Record) -> Result<Verdict, Interrupted> {
         let mut served = Vec::new();
         for (service, claimed) in decision.served() {
-            served.push(self.mark(service.clone(), claimed.by).await?);
+            // The standard finalizer comes with the new record, because until then nothing would remember that it is ours.
+            let by = match claimed.by {
+                ClaimedBy::Default => record.claimed_by(&service.object.uid).unwrap_or(ClaimedBy::Class),
+                by @ (ClaimedBy::Class | ClaimedBy::TypeAnnotation) => by,
+            };
+            served.push(self.mark(service.clone(), by).await?);
         }
         let served: Vec<_> = served.iter().collect();
         match self.remove(record, &served).await? {
@@ -190,16 +195,16 @@ impl Pass<'_> {
     }
 
     /// The records of this instance that bear on the Services of the snapshot.
-    fn own_records(&self) -> impl Iterator<Item = &Arc<Record>> {
+    fn own_records(&self) -> impl Iterator<Item = &Record> {
         let records = self.snapshot.record.iter().chain(&self.snapshot.other_records);
-        records.filter(|record| record.belongs_to(&self.reconciler.classes.instance))
+        records.map(AsRef::as_ref).filter(|record: &&Record| record.belongs_to(&self.reconciler.classes.instance))
     }
 
     /// Puts our finalizer on, before anything else is written.
     async fn mark(&mut self, service: Versioned<Service>, by: ClaimedBy) -> Result<Versioned<Service>, Interrupted> {
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
-        let standard = Standard::of(&service.object, by, self.own_records());
+        let standard = Standard::of(&service.object, by, self.own_records(), &classes.instance);
         Ok(match finalizers::ensure(client, &service, &classes.instance, standard).await? {
             None => service,
             Some(marked) => {
@@ -226,24 +231,31 @@ impl Pass<'_> {
         status: &Status,
         warnings: &[Warning],
     ) -> Result<(), Interrupted> {
+        let news = events::of_status(&service.object, status, warnings, &self.occasion(service));
+        self.write_told(service, status, &news).await
+    }
+
+    /// Writes the status and tells these news; nothing if the status says it already.
+    async fn write_told(
+        &mut self,
+        service: &Versioned<Service>,
+        status: &Status,
+        news: &[Event],
+    ) -> Result<(), Interrupted> {
         if status::is_current(&service.object, status) {
             return Ok(());
         }
         self.gate.check()?;
         // Told first: after a crash in between, the same news has the same name and is found.
-        let mut news = events::of_status(&service.object, status, warnings);
-        for event in news.iter_mut().filter(|event| event.since.is_empty()) {
-            event.since = self.first_told(service);
-        }
-        self.tell(service, &news).await;
+        self.tell(service, news).await;
         let written = status_writer::write(&self.reconciler.client, service, status).await?;
         self.written.push(Written::Service(written));
         Ok(())
     }
 
-    /// What the first news of a Service is dated by: one that leaves us and comes back, with its UID, is news. It has a new record then;
-    /// one that is refused has none, but was edited.
-    fn first_told(&self, service: &Versioned<Service>) -> String {
+    /// What stands for this stretch of being ours: the version of the record that the Service has by now, which neither a crash nor
+    /// somebody else's edit changes; of a Service without one its own.
+    fn occasion(&self, service: &Versioned<Service>) -> String {
         let written = self.written.iter().rev().find_map(|written| match written {
             Written::Record(record) => Some(record),
             Written::Service(_) | Written::RecordDeleted(..) => None,

@@ -36,6 +36,7 @@ mod absence;
 mod at_rest;
 mod classes;
 mod crash;
+mod edits;
 mod facts;
 mod harness_cases;
 mod hostile;

@@ -13,9 +13,14 @@ const KILLS: u64 = 25;
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// SplitMix64: small, seeded, and the same on every machine.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
+    /// From 0 to below `sides`.
+    pub(crate) fn below(&mut self, sides: usize) -> usize {
+        usize::try_from(self.roll(sides as u64)).unwrap()
+    }
+
     fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -127,18 +127,24 @@ pub fn claim(service: &Service, records: &[&Record], classes: &Classes) -> Claim
     let ours = !own.is_empty() || has_own_finalizer(service, &classes.instance);
     let unless_ours = |why, not_ours| if ours { Claim::WasOurs(why) } else { Claim::NotOurs(not_ours) };
 
+    // One that was refused, or of which somebody has taken the finalizer, carries our conditions and nothing else of ours. They do not say
+    // which instance wrote them: as long as a record or a finalizer of another names it, or it is none that we look at, it is left to
+    // that one.
+    let unclaimed = records.is_empty() && !service.finalizers.iter().any(|finalizer| finalizer.starts_with(FINALIZER));
+    let left_over = has_own_conditions(service) && unclaimed && classes.watches(&service.key.namespace);
     if service.deleting {
-        return unless_ours(WasOurs::Deleting, NotOurs::Deleting);
+        return if left_over {
+            Claim::WasOurs(WasOurs::Deleting)
+        } else {
+            unless_ours(WasOurs::Deleting, NotOurs::Deleting)
+        };
     }
     if service.service_type != ServiceType::LoadBalancer {
-        // One that was refused carries our conditions and nothing else of ours. They do not say which instance wrote them: as long as
-        // a record or a finalizer of another names it, or it is none that we look at, it is left to that one.
-        let unclaimed =
-            records.is_empty() && !service.finalizers.iter().any(|finalizer| finalizer.starts_with(FINALIZER));
-        if has_own_conditions(service) && unclaimed && classes.watches(&service.key.namespace) {
-            return Claim::WasOurs(WasOurs::TypeChanged);
-        }
-        return unless_ours(WasOurs::TypeChanged, NotOurs::NotLoadBalancer);
+        return if left_over {
+            Claim::WasOurs(WasOurs::TypeChanged)
+        } else {
+            unless_ours(WasOurs::TypeChanged, NotOurs::NotLoadBalancer)
+        };
     }
     if !classes.watches(&service.key.namespace) {
         return Claim::NotOurs(NotOurs::NamespaceNotWatched);

@@ -63,8 +63,9 @@ pub fn unknown_class(class: &str) -> Event {
 }
 
 /// The news in a status that is about to be written. `warnings` are those that its message of acceptance ends with: they are news
-/// when that message is.
-pub fn of_status(service: &Service, status: &Status, warnings: &[Warning]) -> Vec<Event> {
+/// when that message is. `occasion` stands for what the status says where it says nothing yet: a Service that has been through another
+/// type and comes back has no condition either, and its news is news again.
+pub fn of_status(service: &Service, status: &Status, warnings: &[Warning], occasion: &str) -> Vec<Event> {
     let find = |conditions: &[Condition], condition_type: ConditionType| {
         conditions.iter().find(|condition| condition.condition_type == condition_type.name()).cloned()
     };
@@ -78,9 +79,10 @@ pub fn of_status(service: &Service, status: &Status, warnings: &[Warning]) -> Ve
         if same {
             continue;
         }
-        let since = before.as_ref().map_or_else(String::new, |before| {
-            format!("{} {} {}", before.status, before.reason, before.last_transition_time)
-        });
+        let since = before.as_ref().map_or_else(
+            || occasion.to_owned(),
+            |before| format!("{} {} {}", before.status, before.reason, before.last_transition_time),
+        );
         let warnings = if condition_type == ConditionType::Accepted { warnings } else { &[] };
         let news = news(condition_type, before.as_ref(), &after).into_iter().chain(warnings.iter().map(of_warning));
         events.extend(news.map(|event| Event { since: since.clone(), ..event }));

@@ -16,7 +16,7 @@ use std::time::Duration;
 use futures::Stream;
 use serde::Serialize;
 
-use crate::balancer::{LoadBalancer, Member, Published};
+use crate::balancer::{LoadBalancer, Member, PortKey, Published};
 use crate::capabilities::Capabilities;
 use crate::ids::LoadBalancerId;
 use crate::reason::Reason;
@@ -50,7 +50,8 @@ pub trait Provider: Send + Sync + 'static {
     /// Carries out one step. Idempotent: doing it again after a crash, with or without effect, changes nothing more.
     fn apply(&self, step: &Self::Step, call: &Call) -> impl Future<Output = Result<Applied, Error>> + Send;
 
-    /// What the Services' status should say, from what is desired and what exists. Pure.
+    /// What the Services' status should say, from what is desired and what exists. Pure. `None`: nothing that can be served is desired, so
+    /// that what exists stays as it is.
     fn outcome(&self, desired: Option<&LoadBalancer>, observed: &Self::State) -> Outcome;
 
     /// Everything that carries our mark, for adoption and the sweeper.
@@ -128,6 +129,8 @@ pub struct Wait {
 pub struct Outcome {
     /// What clients can use, in the order of the families.
     pub published: Vec<Published>,
+    /// The ports on which whoever uses that is listened to, if only with older settings.
+    pub listening: Vec<PortKey>,
     /// It has its addresses.
     pub assigned: Verdict,
     /// Everything is as desired.

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::balancer::{Family, LoadBalancer, Published, nobody_answers};
-use crate::desire::{Warning, addresses};
+use crate::balancer::{Family, LoadBalancer, PortKey, Published, nobody_answers};
+use crate::desire::Warning;
 use crate::provider::{Outcome, Verdict};
 use crate::reason::{ConditionType, PORTS_ERROR, Reason};
 use crate::refusal::{Refusal, Refused};
@@ -60,6 +60,7 @@ pub fn nothing_requested() -> Outcome {
     };
     Outcome {
         published: Vec::new(),
+        listening: Vec::new(),
         assigned: verdict(ConditionStatus::False),
         programmed: verdict(ConditionStatus::False),
         reachable: verdict(ConditionStatus::Unknown),
@@ -75,7 +76,7 @@ pub fn status(service: &Service, findings: &Findings<'_>, now: &str) -> Status {
         accepted.message.push_str("; warning: ");
         accepted.message.push_str(&warning.message);
     }
-    let mut conditions = service.conditions.clone();
+    let mut conditions = each_once(&service.conditions);
     for (condition_type, verdict) in [
         (ConditionType::Accepted, &accepted),
         (ConditionType::AddressAssigned, &outcome.assigned),
@@ -92,46 +93,18 @@ pub fn status(service: &Service, findings: &Findings<'_>, now: &str) -> Status {
             set(&mut conditions, PORTS_ERROR, ConditionStatus::True, reason, &join(refused), now);
         }
     }
-    Status { ingress: ingress(service, &outcome.published, findings.refused_ports), conditions }
+    in_order(&mut conditions);
+    Status { ingress: ingress(service, findings), conditions }
 }
 
 /// The status with news on these conditions only: everything else stays as it is.
 pub fn only(service: &Service, findings: &[(ConditionType, Verdict)], now: &str) -> Status {
-    let mut conditions = service.conditions.clone();
+    let mut conditions = each_once(&service.conditions);
     for (condition_type, verdict) in findings {
         set(&mut conditions, condition_type.name(), verdict.status, verdict.reason.code(), &verdict.message, now);
     }
+    in_order(&mut conditions);
     Status { ingress: service.ingress.clone(), conditions }
-}
-
-/// The status of a Service of which nothing is changed although it asks for a change: what the load balancer has to say, and the ports
-/// as they were told last.
-pub fn kept(service: &Service, accepted: Verdict, outcome: &Outcome, now: &str) -> Status {
-    let told = |condition_type: ConditionType, verdict: &Verdict| {
-        service.conditions.iter().any(|condition| {
-            condition.condition_type == condition_type.name()
-                && condition.status == verdict.status
-                && condition.reason == verdict.reason.code()
-        })
-    };
-    let mut findings = vec![(ConditionType::Accepted, accepted)];
-    // Their words may be of what the Service asked for before; they stay as long as they are true.
-    for (condition_type, verdict) in [
-        (ConditionType::AddressAssigned, &outcome.assigned),
-        (ConditionType::Programmed, &outcome.programmed),
-        (ConditionType::Reachable, &outcome.reachable),
-    ] {
-        if !told(condition_type, verdict) {
-            findings.push((condition_type, verdict.clone()));
-        }
-    }
-    let mut status = only(service, &findings, now);
-    let mut published = outcome.published.clone();
-    published.sort();
-    if addresses::published(service) != published {
-        status.ingress = ingress(service, &outcome.published, &[]);
-    }
-    status
 }
 
 /// What the outcome of a whole load balancer means for one of its Services: addresses in its own order of families, and whether anybody
@@ -139,9 +112,15 @@ pub fn kept(service: &Service, accepted: Verdict, outcome: &Outcome, now: &str) 
 pub fn of_member(service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> Outcome {
     let mut own = outcome.clone();
     own.published.sort_by_key(|published| match published {
-        Published::Ip { ip, mode: _ } => service.families.iter().position(|family| *family == Family::of(*ip)),
-        Published::Hostname { .. } => None,
+        // One that the Service does not ask for any more comes last.
+        Published::Ip { ip, mode: _ } => {
+            service.families.iter().position(|family| *family == Family::of(*ip)).unwrap_or(usize::MAX)
+        }
+        Published::Hostname { .. } => 0,
     });
+    // Where another member listens, nobody listens for this one.
+    let of_another = |key: &PortKey| whole.listeners.iter().any(|one| one.key == *key && one.service != service.uid);
+    own.listening.retain(|key| !of_another(key));
     let listeners = whole.listeners.iter().filter(|listener| listener.service == service.uid);
     let listeners: Vec<_> = listeners.cloned().collect();
     if whole.members.len() > 1
@@ -155,12 +134,12 @@ pub fn of_member(service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> 
 }
 
 /// The conditions of a Service that is not ours any more: those of others. `handed_over`: the standard condition may be the new
-/// owner's already; it is ours where it gives a reason of ours.
+/// owner's. It is ours as long as it says what our own condition says.
 pub fn without_ours(service: &Service, handed_over: bool) -> Vec<Condition> {
-    let is_ours = |condition: &&Condition| {
-        ConditionType::ALL.iter().any(|ours| ours.name() == condition.condition_type)
-            || (condition.condition_type == PORTS_ERROR
-                && (!handed_over || condition.reason == Reason::PortsRefused.code()))
+    let accepted = service.conditions.iter().find(|one| one.condition_type == ConditionType::Accepted.name());
+    let is_repeated = |message: &str| accepted.is_some_and(|accepted| accepted.message.contains(message));
+    let is_ours = |one: &Condition| {
+        place(one).is_some() || (one.condition_type == PORTS_ERROR && (!handed_over || is_repeated(&one.message)))
     };
     service.conditions.iter().filter(|condition| !is_ours(condition)).cloned().collect()
 }
@@ -187,19 +166,17 @@ fn normalised(ingress: &Ingress) -> Ingress {
 
 /// One entry an address, each with every port of the Service (KEP-1435). `ipMode` stands beside every address and never beside
 /// a name (KEP-1860).
-fn ingress(service: &Service, published: &[Published], refused: &[Refused]) -> Vec<Ingress> {
+fn ingress(service: &Service, findings: &Findings<'_>) -> Vec<Ingress> {
     let ports: Vec<PortStatus> = service
         .ports
         .iter()
         .map(|port| PortStatus {
             port: port.key.port,
             protocol: port.key.protocol,
-            error: refused
-                .iter()
-                .find(|refused| refused.port == Some(port.key))
-                .map(|refused| error_code(refused.reason)),
+            error: port_error(port.key, findings).map(error_code),
         })
         .collect();
+    let published = &findings.outcome.published;
     published
         .iter()
         .map(|published| match published {
@@ -214,6 +191,18 @@ fn ingress(service: &Service, published: &[Published], refused: &[Refused]) -> V
             }
         })
         .collect()
+}
+
+/// Why nobody listens on a port: it is refused, or else the hop that fails has kept it from being served.
+fn port_error(port: PortKey, findings: &Findings<'_>) -> Option<Reason> {
+    let refused = findings.refused_ports.iter().find(|refused| refused.port == Some(port));
+    let hops = [&findings.accepted, &findings.outcome.assigned, &findings.outcome.programmed];
+    let failing = || hops.into_iter().find(|verdict| verdict.status != ConditionStatus::True);
+    match refused {
+        Some(refused) => Some(refused.reason),
+        None if findings.outcome.listening.contains(&port) => None,
+        None => failing().map(|verdict| verdict.reason),
+    }
 }
 
 /// The API has one built-in code; all others carry a domain (KEP-1435).
@@ -255,17 +244,35 @@ fn set(
             reason.clone_into(&mut condition.reason);
             condition.message.clone_from(&message);
         }
-        None => {
-            let place = conditions.iter().position(|other| comes_before(condition_type, &other.condition_type));
-            conditions.insert(place.unwrap_or(conditions.len()), news());
-        }
+        None => conditions.push(news()),
     }
 }
 
-/// Ours stand in the order in which a reader looks for the failing hop, behind whatever others have put there.
-fn comes_before(ours: &str, other: &str) -> bool {
-    let place = |name: &str| ConditionType::ALL.iter().position(|condition| condition.name() == name);
-    place(ours).zip(place(other)).is_some_and(|(ours, other)| ours < other)
+/// The API's key of the list is the type, although the server does not see to it: of several entries the first one counts.
+fn each_once(conditions: &[Condition]) -> Vec<Condition> {
+    let mut kept: Vec<Condition> = Vec::with_capacity(conditions.len());
+    for condition in conditions {
+        let ours = place(condition).is_some() || condition.condition_type == PORTS_ERROR;
+        if !(ours && kept.iter().any(|other| other.condition_type == condition.condition_type)) {
+            kept.push(condition.clone());
+        }
+    }
+    kept
+}
+
+/// Ours stand in the order in which a reader looks for the failing hop; those of others keep their places.
+fn in_order(conditions: &mut [Condition]) {
+    let mut ours: Vec<Condition> = conditions.iter().filter(|condition| place(condition).is_some()).cloned().collect();
+    ours.sort_by_key(place);
+    let places = conditions.iter_mut().filter(|condition| place(condition).is_some());
+    for (condition, in_order) in places.zip(ours) {
+        *condition = in_order;
+    }
+}
+
+/// Where one of ours stands among ours.
+fn place(condition: &Condition) -> Option<usize> {
+    ConditionType::ALL.iter().position(|ours| ours.name() == condition.condition_type)
 }
 
 fn join(refused: &[Refused]) -> String {

@@ -165,7 +165,12 @@ impl Bench<'_> {
             }
         }
         let address = match requested {
-            Some(address) => self.requested(&us, &balancer, scheme, address)?,
+            Some(address) => {
+                let of_this_scheme =
+                    |own: &StoredGeneration| own.scheme == scheme && own.addresses.values().any(|ip| *ip == address);
+                let is_kept = balancer.generations.iter().any(of_this_scheme);
+                self.requested(&us, scheme, address, is_kept)?
+            }
             None => match preferred {
                 Some(address) if self.can_have(&us, scheme, address)? => address,
                 Some(_) | None => self.allocator.free(self.store, &self.parameters.ranges, scheme, family)?,
@@ -184,43 +189,28 @@ impl Bench<'_> {
         Ok(ranges.gives(scheme, address) && owner(self.store, address)?.is_none_or(|owner| &owner == us))
     }
 
-    /// The requested address, if it can be had: that one or none.
-    fn requested(
-        &self,
-        us: &Owner,
-        balancer: &StoredBalancer,
-        scheme: Scheme,
-        address: IpAddr,
-    ) -> Result<IpAddr, Error> {
+    /// The requested address, if it can be had: that one or none. `is_kept`: a generation of this scheme has it already, so that it stays
+    /// even if the class does not give it any more. One that another scheme has is no reason: an internal load balancer
+    /// would keep a public address.
+    fn requested(&self, us: &Owner, scheme: Scheme, address: IpAddr, is_kept: bool) -> Result<IpAddr, Error> {
         let reason = Reason::RequestedAddressUnavailable;
-        match owner(self.store, address)? {
-            Some(owner) if &owner == us && !self.is_of_the_other(balancer, scheme, address) => Ok(address),
+        match owner(self.store, address)?.filter(|owner| owner != us) {
             // Its owner may give it up, and nobody would tell us.
-            Some(owner) if &owner != us => Err(Error::retry(
+            Some(owner) => Err(Error::retry(
                 reason,
                 format!(
                     "requested address {address} belongs to load balancer {}; it is asked for again and again",
                     owner.id
                 ),
             )),
-            None if self.parameters.ranges.gives(scheme, address) => Ok(address),
-            Some(_) | None => {
+            None if is_kept || self.parameters.ranges.gives(scheme, address) => Ok(address),
+            None => {
                 let ranges =
                     self.parameters.ranges.of(scheme).iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 let why = format!("requested address {address} is no host of the class's {scheme} ranges ({ranges})");
                 Err(Error::terminal(reason, why))
             }
         }
-    }
-
-    /// An address of ours that is inside while this is outside, or the other way round: taking it along would make an internal load
-    /// balancer public. One whose range has left the class is told by the generation that has it.
-    fn is_of_the_other(&self, balancer: &StoredBalancer, scheme: Scheme, address: IpAddr) -> bool {
-        let ranges = &self.parameters.ranges;
-        let had = |generation: &StoredGeneration| {
-            generation.scheme != scheme && generation.addresses.values().any(|own| *own == address)
-        };
-        !ranges.gives(scheme, address) && (ranges.scheme_of(address).is_some() || balancer.generations.iter().any(had))
     }
 
     fn claim(&self, us: &Owner, address: IpAddr) -> Result<(), Error> {

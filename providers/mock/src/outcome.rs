@@ -1,13 +1,15 @@
 //! What the status says, from what is desired and what exists.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use portolan_core::balancer::{LoadBalancer, nobody_answers};
+use portolan_core::balancer::{Family, LoadBalancer, PortKey, Published, nobody_answers};
 use portolan_core::provider::{Outcome, Verdict, Wait};
 use portolan_core::reason::Reason;
+use portolan_core::status::nothing_requested;
 
 use crate::parameters::{Parameters, Publish};
-use crate::plan::{canonical, publishable, target, with_held};
+use crate::plan::{canonical, nobody_is_served, publishable, target, with_held};
 use crate::state::{Balancer, Drain, Generation, Readiness, State};
 use crate::stored::not_ours;
 
@@ -16,8 +18,8 @@ const FOR_A_HAND: Duration = Duration::from_secs(60);
 
 /// What the Services' status should say.
 pub fn outcome(parameters: &Parameters, desired: Option<&LoadBalancer>, observed: &State) -> Outcome {
-    let Some(desired) = desired else {
-        return nothing(Verdict::no(Reason::NotRequested, "no load balancer is asked for"), "nothing is asked for");
+    let Some(desired) = desired.filter(|desired| !nobody_is_served(desired)) else {
+        return standing(parameters, observed);
     };
     match observed {
         State::Absent | State::Claims { .. } => nothing(
@@ -38,6 +40,7 @@ pub fn outcome(parameters: &Parameters, desired: Option<&LoadBalancer>, observed
 fn nothing(assigned: Verdict, why: &str) -> Outcome {
     Outcome {
         published: Vec::new(),
+        listening: Vec::new(),
         assigned,
         programmed: Verdict::no(Reason::Provisioning, why),
         reachable: Verdict::unknown(Reason::NoWitness, "nothing is programmed yet"),
@@ -45,16 +48,49 @@ fn nothing(assigned: Verdict, why: &str) -> Outcome {
     }
 }
 
+/// What stands, where nothing that can be served is desired.
+fn standing(parameters: &Parameters, observed: &State) -> Outcome {
+    let State::Ours(balancer) = observed else { return nothing_requested() };
+    let standing = predecessor(balancer, None).or_else(|| balancer.generations.iter().find(|one| !one.is_leaving()));
+    let serving = standing.filter(|generation| generation.is_active() && !generation.addresses.is_empty());
+    Outcome {
+        published: serving.map(|serving| told(parameters, serving)).unwrap_or_default(),
+        listening: serving.map(listening).unwrap_or_default(),
+        assigned: match standing {
+            Some(generation) if !generation.addresses.is_empty() => {
+                Verdict::yes(Reason::Assigned, given(parameters, generation, generation.addresses.keys()))
+            }
+            Some(_) | None => Verdict::no(Reason::AddressPending, "no address has been given yet"),
+        },
+        programmed: match serving {
+            Some(_) => Verdict::yes(Reason::Programmed, "the load balancer takes traffic as it was last desired"),
+            None => Verdict::no(Reason::Provisioning, PROVISIONING),
+        },
+        reachable: reachable(balancer, serving),
+        wait: wait(balancer),
+    }
+}
+
+fn listening(generation: &Generation) -> Vec<PortKey> {
+    generation.listeners.iter().map(|listener| listener.key).collect()
+}
+
 fn of(parameters: &Parameters, desired: &LoadBalancer, balancer: &Balancer) -> Outcome {
     let target = target(parameters, desired, balancer);
-    let serving = serving(parameters, desired, balancer, target);
-    let published = serving.map(|serving| publishable(parameters, desired, serving)).unwrap_or_default();
+    let (serving, published) = match serving(parameters, desired, balancer, target) {
+        Some(serving) => (Some(serving), publishable(parameters, desired, serving)),
+        None => {
+            let last = predecessor(balancer, target);
+            (last, last.map(|last| told(parameters, last)).unwrap_or_default())
+        }
+    };
     Outcome {
         published,
+        listening: serving.map(listening).unwrap_or_default(),
         assigned: assigned(parameters, desired, target),
         programmed: programmed(desired, balancer, target),
         reachable: reachable(balancer, serving),
-        wait: wait(balancer, target),
+        wait: wait(balancer),
     }
 }
 
@@ -70,6 +106,25 @@ fn serving<'a>(
         generation.is_among(&desired.published) && !publishable(parameters, desired, generation).is_empty()
     };
     target.filter(fit).or_else(|| balancer.generations.iter().rfind(known))
+}
+
+/// Whom clients were sent to before somebody took it off the status, while the target gets nowhere: the oldest that is not on its way
+/// out, because its successor is published first and then it goes.
+fn predecessor<'a>(balancer: &'a Balancer, target: Option<&Generation>) -> Option<&'a Generation> {
+    let is_target = |other: &Generation| target.is_some_and(|target| target.number == other.number);
+    let serves = |other: &&Generation| !is_target(other) && !other.is_leaving() && other.is_active();
+    balancer.generations.iter().find(|other| serves(other) && !other.addresses.is_empty())
+}
+
+/// Everything that clients can use of a generation.
+fn told(parameters: &Parameters, generation: &Generation) -> Vec<Published> {
+    match parameters.publish {
+        Publish::Ip => {
+            let entry = |ip: &IpAddr| Published::Ip { ip: *ip, mode: parameters.ip_mode };
+            generation.addresses.values().map(entry).collect()
+        }
+        Publish::Hostname => vec![Published::Hostname { hostname: generation.hostname.clone() }],
+    }
 }
 
 fn has_addresses(desired: &LoadBalancer, generation: &Generation) -> bool {
@@ -92,14 +147,17 @@ fn assigned(parameters: &Parameters, desired: &LoadBalancer, target: Option<&Gen
             format!("no {} address has been given yet", missing.join(" and no ")),
         );
     }
-    let given = match parameters.publish {
+    Verdict::yes(Reason::Assigned, given(parameters, target, desired.families.iter()))
+}
+
+fn given<'a>(parameters: &Parameters, generation: &Generation, families: impl Iterator<Item = &'a Family>) -> String {
+    match parameters.publish {
         Publish::Ip => {
-            let address = |family| target.addresses.get(family).map(ToString::to_string);
-            desired.families.iter().filter_map(address).collect::<Vec<_>>().join(", ")
+            let address = |family| generation.addresses.get(family).map(ToString::to_string);
+            families.filter_map(address).collect::<Vec<_>>().join(", ")
         }
-        Publish::Hostname => target.hostname.clone(),
-    };
-    Verdict::yes(Reason::Assigned, given)
+        Publish::Hostname => generation.hostname.clone(),
+    }
 }
 
 fn programmed(desired: &LoadBalancer, balancer: &Balancer, target: Option<&Generation>) -> Verdict {
@@ -136,15 +194,13 @@ fn reachable(balancer: &Balancer, serving: Option<&Generation>) -> Verdict {
 
 const PROVISIONING: &str = "the load balancer does not take traffic yet";
 
-fn wait(balancer: &Balancer, target: Option<&Generation>) -> Option<Wait> {
-    let readiness = target.and_then(|target| match target.readiness {
-        Readiness::Active => None,
-        Readiness::Provisioning(rest) => Some(Wait { on: PROVISIONING.to_owned(), at_most: rest }),
-        Readiness::Held => Some(Wait { on: PROVISIONING.to_owned(), at_most: FOR_A_HAND }),
+/// Whatever is on its way: also one that clients can be sent to while the target gets nowhere.
+fn wait(balancer: &Balancer) -> Option<Wait> {
+    let waits = balancer.generations.iter().filter_map(|generation| match (&generation.drain, generation.readiness) {
+        (Drain::Draining(rest), _) => Some(Wait { on: "a replaced load balancer drains".to_owned(), at_most: *rest }),
+        (Drain::Drained, _) | (Drain::No, Readiness::Active) => None,
+        (Drain::No, Readiness::Provisioning(rest)) => Some(Wait { on: PROVISIONING.to_owned(), at_most: rest }),
+        (Drain::No, Readiness::Held) => Some(Wait { on: PROVISIONING.to_owned(), at_most: FOR_A_HAND }),
     });
-    let drained = |generation: &Generation| match generation.drain {
-        Drain::Draining(rest) => Some(Wait { on: "a replaced load balancer drains".to_owned(), at_most: rest }),
-        Drain::No | Drain::Drained => None,
-    };
-    readiness.into_iter().chain(balancer.generations.iter().filter_map(drained)).min_by_key(|wait| wait.at_most)
+    waits.min_by_key(|wait| wait.at_most)
 }

@@ -63,7 +63,7 @@ pub(crate) fn canonical(desired: &LoadBalancer) -> LoadBalancer {
 }
 
 /// There are members, and nothing of any may be changed.
-fn nobody_is_served(desired: &LoadBalancer) -> bool {
+pub(crate) fn nobody_is_served(desired: &LoadBalancer) -> bool {
     !desired.held.is_empty() && desired.members.iter().all(|member| desired.held.contains(&member.uid))
 }
 

@@ -72,7 +72,8 @@ fn acts(path: &Path) -> Vec<Act> {
     documents.into_iter().flat_map(included).collect()
 }
 
-fn act(mut document: Value, path: &Path) -> Act {
+/// What a document says is to be done.
+pub(super) fn act(mut document: Value, path: &Path) -> Act {
     let fields = document.as_object_mut().unwrap_or_else(|| panic!("{}: a document is no mapping", path.display()));
     let Some(verb) = fields.keys().find(|key| key.starts_with('$')).cloned() else { return Act::Create(document) };
     let operand = fields.remove(&verb).unwrap();

@@ -38,6 +38,9 @@ const SETTLE: Duration = Duration::from_secs(200);
 /// When every case begins.
 const EPOCH: &str = "2026-02-01T00:00:00Z";
 
+/// How often the mock looks for changes.
+const NAP: Duration = Duration::from_secs(1);
+
 /// The same everywhere, so that pauses are too.
 const SEED: u64 = 7;
 
@@ -52,17 +55,26 @@ pub(super) struct Outcome {
 /// Runs a case.
 pub(super) fn run(case: &Case) -> Outcome {
     let journal = Journal::default();
+    heard_by_somebody();
     let log = tracing_subscriber::registry().with(journal.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    tracing::subscriber::with_default(log, || runtime.block_on(Lab::new(journal).run(case)))
+    tracing::subscriber::with_default(log, || runtime.block_on(Lab::new(journal, NAP).run(case)))
 }
 
-struct Lab {
-    server: Server,
-    journal: Journal,
+/// Tracing remembers for each line of the log whether anybody wants it, and another test's thread may ask while nobody does.
+fn heard_by_somebody() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| drop(tracing::subscriber::set_global_default(tracing_subscriber::registry())));
+}
+
+pub(super) struct Lab {
+    pub(super) server: Server,
+    pub(super) journal: Journal,
     clock: Clock,
+    /// No sleep of the mock is shorter: time costs nothing here, but waking up to look at the time does.
+    nap: Duration,
     /// The mock's worlds, by the name that a class's `state` gives them.
-    worlds: BTreeMap<String, Store>,
+    pub(super) worlds: BTreeMap<String, Store>,
     /// Every parameters that any controller of this case has had: records remember them.
     parameters: Vec<Value>,
     configuration: Configuration,
@@ -76,11 +88,12 @@ struct Controller {
 }
 
 impl Lab {
-    fn new(journal: Journal) -> Self {
+    pub(super) fn new(journal: Journal, nap: Duration) -> Self {
         Self {
             server: Server::new(journal.clone()),
             journal,
             clock: Clock::start_at(EPOCH.parse().unwrap()),
+            nap,
             worlds: BTreeMap::new(),
             parameters: Vec::new(),
             configuration: Configuration::default(),
@@ -162,15 +175,14 @@ impl Lab {
         }
     }
 
-    /// Reads a configuration; without one it is the default. Every class's world is in memory, under the name of its `state`. Classes of
-    /// the provider aws, which alone may claim by type annotation, are served by the mock.
+    /// Reads a configuration; without one it is the default.
     fn configure(&mut self, text: Option<&str>) {
-        let check = |provider: &str, parameters: &Value| {
-            check_parameters(if provider == "aws" { "mock" } else { provider }, parameters)
-        };
-        let mut configuration = text.map_or_else(Configuration::default, |text| {
-            Configuration::parse(text, &check).unwrap_or_else(|errors| panic!("{}", errors.in_file("config")))
-        });
+        self.configured(text.map_or_else(Configuration::default, configuration));
+    }
+
+    /// Takes this configuration. Every class's world is in memory, under the name of its `state`. Classes of the provider aws, which
+    /// alone may claim by type annotation, are served by the mock.
+    pub(super) fn configured(&mut self, mut configuration: Configuration) {
         for class in &mut configuration.classes.classes {
             let mut located = Class { provider: ProviderName::new("mock"), ..Class::clone(class) };
             let parameters = located.parameters.as_object_mut().unwrap();
@@ -190,7 +202,7 @@ impl Lab {
         for parameters in &self.parameters {
             let world = self.worlds[parameters["state"].as_str().unwrap()].clone();
             let read = Parameters::parse(parameters).unwrap();
-            let mock = Mock::new(read, world, instance.clone(), Arc::new(VirtualClock(self.clock)));
+            let mock = Mock::new(read, world, instance.clone(), Arc::new(self.virtual_clock()));
             providers.put("mock", parameters, AnyProvider::Mock(mock));
         }
         Arc::new(providers)
@@ -200,7 +212,7 @@ impl Lab {
         self.configuration.settings()
     }
 
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         let client = self.server.client();
         let reconciler = Reconciler {
             records: ClusterRecords::new(client.clone()),
@@ -221,7 +233,19 @@ impl Lab {
         self.controller = Some(Controller { stop, dispatcher });
     }
 
-    async fn stop(&mut self) {
+    pub(super) fn is_up(&self) -> bool {
+        self.controller.is_some()
+    }
+
+    /// The controller is killed: nothing that it has begun is ended.
+    pub(super) async fn kill(&mut self) {
+        if let Some(mut controller) = self.controller.take() {
+            controller.dispatcher.shutdown().await;
+        }
+        self.server.unwatched();
+    }
+
+    pub(super) async fn stop(&mut self) {
         let Some(mut controller) = self.controller.take() else { return };
         controller.stop.cancel();
         while let Some(ended) = controller.dispatcher.join_next().await {
@@ -231,7 +255,7 @@ impl Lab {
     }
 
     /// Lets the controller see what has happened, and gives it time.
-    async fn settle(&mut self) {
+    pub(super) async fn settle(&mut self) {
         self.server.flow();
         tokio::time::sleep(SETTLE).await;
         if let Some(ended) = self.controller.as_mut().and_then(|controller| controller.dispatcher.try_join_next()) {
@@ -256,9 +280,21 @@ impl Lab {
         plans
     }
 
-    fn now(&self) -> Millis {
-        portolan_mock::Clock::now(&VirtualClock(self.clock))
+    pub(super) fn now(&self) -> Millis {
+        portolan_mock::Clock::now(&self.virtual_clock())
     }
+
+    fn virtual_clock(&self) -> VirtualClock {
+        VirtualClock { clock: self.clock, nap: self.nap }
+    }
+}
+
+/// The configuration that a file says.
+pub(super) fn configuration(text: &str) -> Configuration {
+    let check = |provider: &str, parameters: &Value| {
+        check_parameters(if provider == "aws" { "mock" } else { provider }, parameters)
+    };
+    Configuration::parse(text, &check).unwrap_or_else(|errors| panic!("{}", errors.in_file("config")))
 }
 
 /// The Service that was observed.
@@ -269,15 +305,17 @@ fn service_key(observed: &Observed) -> Option<ServiceKey> {
 }
 
 /// The mock's clock, moved by the runtime's.
-struct VirtualClock(Clock);
+struct VirtualClock {
+    clock: Clock,
+    nap: Duration,
+}
 
 impl portolan_mock::Clock for VirtualClock {
     fn now(&self) -> Millis {
-        Millis::default().after(Duration::from_nanos(self.0.now().as_nanos()))
+        Millis::default().after(Duration::from_nanos(self.clock.now().as_nanos()))
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        // Time costs nothing here, but waking up to look at the time does.
-        tokio::time::sleep(duration.max(Duration::from_secs(1))).boxed()
+        tokio::time::sleep(duration.max(self.nap)).boxed()
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Name {
 }
 
 impl Name {
-    fn new(kind: &str, namespace: &str, name: &str) -> Self {
+    pub(super) fn new(kind: &str, namespace: &str, name: &str) -> Self {
         Self { kind: kind.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
     }
 
@@ -192,6 +192,16 @@ impl Server {
             }
             _ => stored.create(&name, object).map(drop),
         }
+    }
+
+    /// An object lies there as it is, whatever the server would have made of it.
+    pub(super) fn lay(&self, name: &Name, object: Value) {
+        self.stored.lock().unwrap().put(name, object);
+    }
+
+    /// An object as it is now.
+    pub(super) fn get(&self, name: &Name) -> Option<Value> {
+        self.stored.lock().unwrap().objects.get(name).cloned()
     }
 
     /// A user edits an object, or its status.

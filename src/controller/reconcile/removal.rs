@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portolan_core::claim::WasOurs;
+use portolan_core::claim::{WasOurs, has_own_conditions};
 use portolan_core::events::{self, Event, EventType};
 use portolan_core::provider::{Error, ErrorKind, Verdict as Finding};
 use portolan_core::reason::{ConditionType, Reason};
@@ -71,13 +71,7 @@ impl Pass<'_> {
             return Ok(());
         }
         let claimed_by = before.and_then(|record| record.claimed_by(uid));
-        let by_default = claimed_by.is_none_or(|by| by == ClaimedBy::Default);
-        let standard = match why {
-            // Upstream's finalizer on a Service with a class was never ours.
-            WasOurs::Deleting => by_default && service.object.class.is_none(),
-            WasOurs::TypeChanged => by_default,
-            WasOurs::HandedOver => false,
-        };
+        let standard = finalizers::was_set(before, &service.object, &classes.instance);
         // The server blanks the status itself when the type changes; one that names another class by now is that controller's.
         let published = |record: &Record| match &service.object.class {
             Some(class) => record.answers_to(class),
@@ -85,7 +79,8 @@ impl Pass<'_> {
         };
         let marks = finalizers::Marks {
             standard,
-            ingress: why == WasOurs::Deleting && before.is_some_and(published),
+            // Without a record, our conditions say that the rest of the status is ours too.
+            ingress: why == WasOurs::Deleting && before.map_or(has_own_conditions(&service.object), published),
             conditions: status::without_ours(&service.object, why == WasOurs::HandedOver),
         };
         if let Some(released) = finalizers::release(client, service, &classes.instance, &marks).await? {
@@ -159,14 +154,15 @@ impl Pass<'_> {
             let message = format!("Error deleting load balancer: {error}");
             let event =
                 Event { since: since.clone(), ..Event::new(EventType::Warning, "DeleteLoadBalancerFailed", message) };
-            self.tell(service, &[event]).await;
             let programmed = Finding::no(error.reason, format!("not removed yet: {error}"));
             let mut findings = vec![(ConditionType::Programmed, programmed)];
             if service.object.ingress.is_empty() {
                 let pending = "waits until what was made before is removed";
                 findings.insert(0, (ConditionType::AddressAssigned, Finding::no(Reason::AddressPending, pending)));
             }
-            self.only(service, &findings).await?;
+            // The condition's news is the same: one Event is enough.
+            let status = status::only(&service.object, &findings, &self.reconciler.now());
+            self.write_told(service, &status, &[event]).await?;
         }
         Ok(verdict)
     }

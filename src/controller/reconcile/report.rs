@@ -112,8 +112,7 @@ impl Pass<'_> {
         outcome
     }
 
-    /// Services of which nothing can be served. What exists of them stays, and so does what the status says of it, unless somebody has
-    /// written over that.
+    /// Services of which nothing can be served. What exists of them stays, and the status goes on saying what that is.
     pub(super) async fn refused(
         &mut self,
         decision: &Decision,
@@ -123,19 +122,22 @@ impl Pass<'_> {
         for (service, _) in decision.served() {
             let Some(refusal) = desired.refused.get(&service.object.uid) else { continue };
             let accepted = status::refused(refusal);
-            if let (true, Some(outcome)) = (decision.has_joined(&service.object), outcome) {
-                let outcome = self.for_member(&service.object, &desired.load_balancer, outcome);
-                let status = status::kept(&service.object, accepted, &outcome, &self.reconciler.now());
-                self.write_status(service, &status, &[]).await?;
-            } else if self.own_records().any(|record| record.names(&service.object.uid)) {
-                self.only(service, &[(ConditionType::Accepted, accepted)]).await?;
-            } else {
-                let ports: Vec<_> = refusal.reasons.iter().filter(|refused| refused.port.is_some()).cloned().collect();
-                let outcome = status::nothing_requested();
-                let findings = status::Findings { accepted, refused_ports: &ports, warnings: &[], outcome: &outcome };
-                let status = status::status(&service.object, &findings, &self.reconciler.now());
-                self.write_status(service, &status, &[]).await?;
-            }
+            let outcome = match outcome {
+                Some(outcome) if decision.has_joined(&service.object) => {
+                    self.for_member(&service.object, &desired.load_balancer, outcome)
+                }
+                Some(_) | None if self.own_records().any(|record| record.names(&service.object.uid)) => {
+                    self.only(service, &[(ConditionType::Accepted, accepted)]).await?;
+                    continue;
+                }
+                Some(_) | None => status::nothing_requested(),
+            };
+            let refused_ports: Vec<_> =
+                refusal.reasons.iter().filter(|refused| refused.port.is_some()).cloned().collect();
+            let findings =
+                status::Findings { accepted, refused_ports: &refused_ports, warnings: &[], outcome: &outcome };
+            let status = status::status(&service.object, &findings, &self.reconciler.now());
+            self.write_status(service, &status, &[]).await?;
         }
         Ok(())
     }
@@ -168,10 +170,7 @@ impl Pass<'_> {
 fn found(end: &End, mut outcome: Outcome) -> Result<Findings<'_>, Interrupted> {
     let (mut refusal, mut failure) = (None, None);
     let verdict = match end {
-        End::Settled => match &outcome.wait {
-            None => Verdict::Done,
-            Some(wait) => Verdict::WaitAtMost(wait.at_most),
-        },
+        End::Settled => Verdict::Done,
         End::Waiting(wait) => {
             outcome.programmed = Finding::no(Reason::Provisioning, wait.on.clone());
             Verdict::WaitAtMost(wait.at_most)
@@ -192,6 +191,11 @@ fn found(end: &End, mut outcome: Outcome) -> Result<Findings<'_>, Interrupted> {
         }
         End::RecordLost(error) => return Err(Interrupted::from(error)),
         End::Stopped(_) => return Err(Interrupted::Stopped),
+    };
+    // Also where nothing more can be done: what was begun before may become ready, and nobody else would wake the key.
+    let verdict = match (verdict, &outcome.wait) {
+        (Verdict::Done, Some(wait)) => Verdict::WaitAtMost(wait.at_most),
+        (verdict, _) => verdict,
     };
     Ok(Findings { outcome, refusal, failure, verdict })
 }

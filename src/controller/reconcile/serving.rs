@@ -14,6 +14,7 @@ use portolan_core::record::{Joined, Record, Records, RecordsError};
 use portolan_core::share::{self, Share};
 use portolan_core::snapshot::{Service, Snapshot, Versioned};
 
+use super::report::verdict_of;
 use super::{Interrupted, Pass};
 use crate::cluster::queue::Verdict;
 use crate::controller::decision::{Decision, Role};
@@ -93,18 +94,22 @@ impl Pass<'_> {
         }
         if seats.is_empty() {
             // Nobody may be served, so nothing is changed; but what exists is still looked at.
-            let outcome = match &record {
-                None => None,
-                Some(record) => match observe(provider, &record.id).await {
-                    Ok(state) => Some(provider.outcome(Some(wanted), &state)),
-                    Err(error) => {
-                        tracing::debug!(balancer = %record.id, %error, "what exists cannot be looked at");
-                        None
-                    }
-                },
+            let Some(record) = record else {
+                self.refused(decision, desired, None).await?;
+                return Ok(left);
             };
-            self.refused(decision, desired, outcome.as_ref()).await?;
-            return Ok(left);
+            return match observe(provider, &record.id).await {
+                Ok(state) => {
+                    let outcome = provider.outcome(Some(wanted), &state);
+                    self.refused(decision, desired, Some(&outcome)).await?;
+                    let wait = outcome.wait.map_or(Verdict::Done, |wait| Verdict::WaitAtMost(wait.at_most));
+                    Ok(sooner(left, wait))
+                }
+                Err(error) => {
+                    self.refused(decision, desired, None).await?;
+                    Ok(sooner(left, verdict_of(&error.kind)))
+                }
+            };
         }
         let mut record = self.record(record.as_deref(), class, desired, seats).await?;
         let walked = walk(provider, Some(wanted), &mut record, &self.reconciler.records, self.gate).await;

@@ -227,6 +227,12 @@ fn a_service_that_was_only_refused_is_tidied_up_when_it_leaves() {
     assert_eq!(claim(&left, &[], &mock_only()), Claim::NotOurs(NotOurs::NotLoadBalancer));
     left.conditions.push(condition("portolan.dev/Accepted"));
     assert_eq!(claim(&left, &[], &mock_only()), Claim::WasOurs(WasOurs::TypeChanged));
+    let deleting = Service { deleting: true, ..left.clone() };
+    assert_eq!(
+        claim(&deleting, &[], &mock_only()),
+        Claim::WasOurs(WasOurs::Deleting),
+        "somebody else's finalizer holds it"
+    );
     let of_another = Record { instance: Instance::parse("green").unwrap(), ..record(&left, MOCK) };
     assert_eq!(claim(&left, &[&of_another], &mock_only()), Claim::NotOurs(NotOurs::NotLoadBalancer));
     let elsewhere = Classes { watch_namespaces: vec!["prod".to_owned()], ..mock_only() };

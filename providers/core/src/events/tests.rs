@@ -7,6 +7,7 @@ use crate::status::{Findings, accepted, status};
 fn outcome(programmed: Verdict) -> Outcome {
     Outcome {
         published: vec![Published::Ip { ip: "203.0.113.1".parse().unwrap(), mode: IpMode::Vip }],
+        listening: Vec::new(),
         assigned: Verdict::yes(Reason::Assigned, "203.0.113.1"),
         programmed,
         reachable: Verdict::unknown(Reason::NoWitness, "nobody"),
@@ -18,7 +19,7 @@ fn pass(service: &mut Service, programmed: Verdict, now: &str) -> Vec<Event> {
     let outcome = outcome(programmed);
     let findings = Findings { accepted: accepted("c", &[]), refused_ports: &[], warnings: &[], outcome: &outcome };
     let status = status(service, &findings, now);
-    let events = of_status(service, &status, &[]);
+    let events = of_status(service, &status, &[], "the occasion");
     service.conditions = status.conditions;
     events
 }
@@ -48,6 +49,16 @@ fn the_same_failure_after_a_recovery_is_news_again_under_another_name() {
     let second = pass(&mut service, failure(), "3");
     assert_eq!(first[0].message, second[0].message);
     assert_ne!(first[0].since, second[0].since);
+}
+
+#[test]
+fn the_same_news_on_another_occasion_has_another_name() {
+    let outcome = outcome(Verdict::yes(Reason::Programmed, "all"));
+    let findings = Findings { accepted: accepted("c", &[]), refused_ports: &[], warnings: &[], outcome: &outcome };
+    let status = status(&service("a"), &findings, "1");
+    let since = |occasion| of_status(&service("a"), &status, &[], occasion)[0].since.clone();
+    assert_eq!(since("record 1"), since("record 1"), "a crash repeats nothing");
+    assert_ne!(since("record 1"), since("record 2"));
 }
 
 #[test]

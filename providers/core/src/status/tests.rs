@@ -10,6 +10,7 @@ const LATER: &str = "2026-01-01T00:01:00Z";
 fn outcome() -> Outcome {
     Outcome {
         published: vec![Published::Ip { ip: "203.0.113.1".parse().unwrap(), mode: IpMode::Vip }],
+        listening: service("a").ports.iter().map(|port| port.key).collect(),
         assigned: Verdict::yes(Reason::Assigned, "203.0.113.1"),
         programmed: Verdict::yes(Reason::Programmed, "all there"),
         reachable: Verdict::yes(Reason::Reachable, "seen"),
@@ -36,6 +37,21 @@ fn every_ingress_lists_every_port_and_ip_mode() {
     assert_eq!(ingress.ports[1].error.as_deref(), Some("portolan.dev/ProtocolNotSupported"));
     let error = status.conditions.iter().find(|c| c.condition_type == PORTS_ERROR).unwrap();
     assert_eq!((error.status, error.reason.as_str()), (ConditionStatus::True, "PortsRefused"));
+}
+
+#[test]
+fn a_port_on_which_nobody_listens_says_which_hop_fails() {
+    let mut service = service("a");
+    service.ports.push(port("b", 81, Protocol::Tcp, None));
+    let errors = |outcome: &Outcome| {
+        let findings = Findings { accepted: accepted("c", &[]), refused_ports: &[], warnings: &[], outcome };
+        let ports = status(&service, &findings, NOW).ingress[0].ports.clone();
+        ports.into_iter().map(|port| port.error).collect::<Vec<_>>()
+    };
+    let failing = Outcome { programmed: Verdict::no(Reason::ProviderFailed, "no"), ..outcome() };
+    assert_eq!(errors(&failing), [None, Some("portolan.dev/ProviderFailed".to_owned())]);
+    let listening = service.ports.iter().map(|port| port.key).collect();
+    assert_eq!(errors(&Outcome { listening, ..failing }), [None, None], "it is served, if only with older settings");
 }
 
 #[test]
@@ -75,19 +91,6 @@ fn conditions_come_in_order_and_those_of_others_are_kept() {
     assert_eq!(status.conditions[0], foreign);
     service.conditions = status.conditions;
     assert_eq!(without_ours(&service, false), vec![foreign]);
-}
-
-#[test]
-fn a_new_owner_keeps_the_standard_condition_unless_its_reason_is_ours() {
-    let mut service = service("a");
-    let refused = |reason| Refused::port(service.ports[0].key, reason, "no");
-    let (ours, upstreams) = (refused(Reason::ProtocolNotSupported), refused(Reason::MixedProtocolNotSupported));
-    for (refused, kept) in [(ours, 0), (upstreams, 1)] {
-        service.conditions = status_of(&service, &[refused], NOW).conditions;
-        assert_eq!(service.conditions.len(), 5);
-        assert_eq!(without_ours(&service, true).len(), kept);
-        assert_eq!(without_ours(&service, false), []);
-    }
 }
 
 #[test]
@@ -141,4 +144,28 @@ fn an_odd_condition_of_somebody_else_stays_and_one_of_ours_is_written_anew() {
     let conditions = status_of(&service, &[], NOW).conditions;
     assert_eq!(conditions[0], odd("example.com/Mine"));
     assert_eq!((conditions[1].last_transition_time.as_str(), &conditions[1].verbatim), (NOW, &None));
+}
+
+#[test]
+fn conditions_that_somebody_has_doubled_or_put_in_another_order_are_put_right() {
+    let mut service = service("a");
+    let right = status_of(&service, &[], NOW).conditions;
+    let theirs = Condition { condition_type: "x.example/Theirs".to_owned(), ..right[0].clone() };
+    service.conditions = vec![right[3].clone(), theirs.clone(), right[1].clone(), right[0].clone(), right[1].clone()];
+    let conditions = status_of(&service, &[], LATER).conditions;
+    let programmed = Condition { last_transition_time: LATER.to_owned(), ..right[2].clone() };
+    assert_eq!(conditions, [right[0].clone(), theirs, right[1].clone(), programmed, right[3].clone()]);
+}
+
+#[test]
+fn the_standard_condition_stays_with_a_new_owner_unless_it_is_plainly_ours() {
+    let mut service = service("a");
+    let refused = [Refused::port(service.ports[0].key, Reason::NodePortRequired, "none")];
+    service.conditions = status_of(&service, &refused, NOW).conditions;
+    assert_eq!(without_ours(&service, true), []);
+    let theirs = service.conditions.iter_mut().find(|one| one.condition_type == PORTS_ERROR).unwrap();
+    theirs.message = "written by somebody else".to_owned();
+    let theirs = theirs.clone();
+    assert_eq!(without_ours(&service, true), [theirs]);
+    assert_eq!(without_ours(&service, false), []);
 }

@@ -1,0 +1,233 @@
+//! What the end looks like, for two worlds to be compared. All that may differ between a long history and a fresh apply is named here.
+//!
+//! - **Times.** When a condition changed is history; what it says is not.
+//! - **Which address.** One that was given survives every edit that does not ask for another, so it may not be the first free one. It must
+//!   come from the same network, and be the same everywhere. One that the spec asks for by name is compared to the letter.
+//! - **The order of an ingress's ports.** It means nothing, so a Service whose ports change places is not written.
+//! - **Which generation.** A load balancer that has replaced another has a higher number, which shows in its DNS name.
+//! - **Identifiers in a record that somebody edited.** What steps have taught is not in the manifests: nobody can tell a forged one, and a lost
+//!   one is taught again by the next step.
+//! - **Conditions of others.** They are nobody's manifests: that they are kept is asked beside.
+//! - **What is not ours.** The status of a Service that another controller serves is that controller's: where somebody has written it
+//!   by hand, it says what they wrote. A Service that was refused carries nothing of ours but conditions; once it names a class of
+//!   somebody else's, they may be those of another Portolan, and stay.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use portolan_core::reason::PORTS_ERROR;
+use portolan_mock::picture::{BalancerPicture, GenerationPicture, picture};
+use serde_json::{Value, json};
+
+use super::history::{History, is_ours};
+
+/// The whole world, in normal form.
+pub(super) fn look(history: &History<'_>) -> Look {
+    let lab = &history.lab;
+    let worlds: BTreeMap<_, _> =
+        lab.worlds.iter().map(|(name, world)| (name, picture(world, lab.now()).unwrap())).collect();
+    let services: Vec<(String, Value)> =
+        lab.server.list("Service").into_iter().map(|(name, service)| (name.name, service)).collect();
+    let specs: Vec<String> = services.iter().map(|(_, service)| wishes(service)).collect();
+    let mut aliases = Aliases::default();
+    for (id, balancer) in worlds.values().flat_map(|world| &world.balancers) {
+        for generation in &balancer.generations {
+            for address in generation
+                .addresses
+                .iter()
+                .filter(|address| !specs.iter().any(|spec| spec.contains(&address.to_string())))
+            {
+                aliases.add(address.to_string(), format!("<{} of {id}>", network(*address)));
+            }
+            aliases.add(generation.hostname.clone(), format!("<name of {id}>"));
+        }
+    }
+    let balancers: BTreeMap<_, _> = worlds
+        .iter()
+        .flat_map(|(world, picture)| {
+            picture.balancers.iter().map(move |(id, one)| (format!("{world} {id}"), balancer(one)))
+        })
+        .collect();
+    let mut addresses: Vec<String> = worlds
+        .iter()
+        .flat_map(|(world, picture)| picture.addresses.iter().map(move |(address, id)| (world, address, id)))
+        .map(|(world, address, id)| format!("{world} {id} {}", aliases.of(&address.to_string())))
+        .collect();
+    addresses.sort();
+    let mut records: BTreeMap<String, Value> = lab
+        .server
+        .list("LoadBalancerRecord")
+        .into_iter()
+        .map(|(name, record)| (name.name, record["spec"].clone()))
+        .collect();
+    for id in &history.records_by_hand {
+        records.get_mut(id).and_then(Value::as_object_mut).map(|record| record.remove("external"));
+    }
+    Look {
+        services: services.iter().map(|(name, object)| (name.clone(), aliases.put(&service(object)))).collect(),
+        rest: aliases.put(&json!({"records": records, "balancers": balancers, "addresses": addresses})),
+    }
+}
+
+/// See [`look`].
+#[derive(Debug, PartialEq)]
+pub(super) struct Look {
+    pub(super) services: BTreeMap<String, Value>,
+    pub(super) rest: Value,
+}
+
+impl Look {
+    /// Leaves out what others have written by hand into the status of a Service that is not `ours`: nobody puts that right.
+    pub(super) fn without_what_is_not_ours(mut self, ours: &Self, by_hand: &[String]) -> Self {
+        for (name, service) in &mut self.services {
+            let Some(fresh) = ours.services.get(name) else { continue };
+            let marks = [&fresh["finalizers"], &fresh["conditions"]];
+            let is_ours = marks
+                .into_iter()
+                .flat_map(|marks| marks.as_array())
+                .flatten()
+                .any(|mark| mark.as_str().is_some_and(|text| text.starts_with("portolan.dev/")));
+            let was_refused = service_conditions(service).first().and_then(Value::as_str);
+            let was_refused = was_refused.is_some_and(|text| text.starts_with("portolan.dev/Accepted False"));
+            if !is_ours
+                && was_refused
+                && fresh["type"] == "LoadBalancer"
+                && service["finalizers"] == fresh["finalizers"]
+            {
+                ["conditions", "standard"].into_iter().for_each(|field| service[field] = fresh[field].clone());
+            }
+            if !is_ours && by_hand.iter().any(|uid| fresh["uid"] == uid.as_str()) {
+                let theirs: &[&str] = if fresh["type"] == "LoadBalancer" {
+                    &["ingress", "conditions", "standard"]
+                } else {
+                    &["standard"]
+                };
+                theirs.iter().for_each(|field| service[*field] = fresh[*field].clone());
+            }
+        }
+        self
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        serde_json::to_string_pretty(&json!({"services": self.services, "rest": self.rest})).unwrap()
+    }
+
+    /// Why a live Service may rightly be served otherwise than a new one: what it asks for cannot be had, or nothing is to be changed. Then
+    /// it keeps what it has.
+    pub(super) fn is_held(&self) -> bool {
+        let held = |condition: &Value| {
+            let text = condition.as_str().unwrap_or_default();
+            text.starts_with("portolan.dev/Accepted False") || text.contains(" RequestedAddressUnavailable")
+        };
+        self.services.values().any(|service| service["conditions"].as_array().into_iter().flatten().any(held))
+    }
+
+    /// What must be the same even then: the hop that fails, and why.
+    pub(super) fn verdicts(&self) -> BTreeMap<&String, Vec<&str>> {
+        let fails = |condition: &Value| condition.as_str().is_some_and(|text| text.split(' ').nth(1) != Some("True"));
+        let hops = |service| {
+            let conditions = service_conditions(service);
+            let until = conditions.iter().position(fails).map_or(conditions.len(), |place| place + 1);
+            conditions.iter().take(until).map(without_warnings).collect()
+        };
+        self.services.iter().map(|(name, service)| (name, hops(service))).collect()
+    }
+}
+
+/// A warning is about what is served: a live Service whose last port is refused has it, a new one has nothing to be warned about.
+fn without_warnings(condition: &Value) -> &str {
+    let text = condition.as_str().unwrap_or_default();
+    let refused = text.starts_with("portolan.dev/Accepted False");
+    text.split_once("; warning: ").filter(|_| refused).map_or(text, |(verdict, _)| verdict)
+}
+
+fn service_conditions(service: &Value) -> &[Value] {
+    service["conditions"].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn service(object: &Value) -> Value {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut finalizers: Vec<String> =
+        object["metadata"]["finalizers"].as_array().into_iter().flatten().map(text).collect();
+    finalizers.sort();
+    let says = |condition: &Value| {
+        let [kind, status, reason, message] =
+            ["type", "status", "reason", "message"].map(|field| text(&condition[field]));
+        let is_time = text(&condition["lastTransitionTime"]).parse::<jiff::Timestamp>().is_ok();
+        format!("{kind} {status} {reason}: {message}{}", if is_time { "" } else { " (at no time)" })
+    };
+    let mut ingress = object.pointer("/status/loadBalancer/ingress").cloned().unwrap_or(json!([]));
+    for ports in ingress.as_array_mut().into_iter().flatten().filter_map(|entry| entry.get_mut("ports")?.as_array_mut())
+    {
+        ports.sort_by_key(Value::to_string);
+    }
+    let conditions = || object["status"]["conditions"].as_array().into_iter().flatten();
+    json!({
+        "uid": object["metadata"]["uid"],
+        "type": object["spec"]["type"],
+        "deleting": !object["metadata"]["deletionTimestamp"].is_null(),
+        "finalizers": finalizers,
+        "ingress": ingress,
+        "conditions": conditions().filter(|condition| is_ours(condition)).map(says).collect::<Vec<_>>(),
+        "standard": conditions().filter(|condition| condition["type"] == PORTS_ERROR).map(says).collect::<Vec<_>>(),
+    })
+}
+
+fn balancer(picture: &BalancerPicture) -> Value {
+    let generation = |generation: &GenerationPicture| {
+        json!({
+            "scheme": generation.scheme, "state": generation.state, "draining": generation.draining,
+            "addresses": generation.addresses, "hostname": generation.hostname, "listeners": generation.listeners,
+        })
+    };
+    json!({
+        "instance": picture.instance, "members": picture.members, "sourceRanges": picture.source_ranges, "nodes": picture.nodes,
+        "generations": picture.generations.iter().map(generation).collect::<Vec<_>>(),
+    })
+}
+
+/// Where a Service may ask for an address by name.
+fn wishes(service: &Value) -> String {
+    format!(
+        "{} {}",
+        service["spec"]["loadBalancerIP"], service["metadata"]["annotations"]["portolan.dev/load-balancer-ips"]
+    )
+}
+
+/// The /24 or /64 that an address lies in: as far as it may differ.
+fn network(address: IpAddr) -> String {
+    let length = if address.is_ipv4() { 24 } else { 64 };
+    ipnet::IpNet::new(address, length).unwrap().trunc().to_string()
+}
+
+/// Names for what may differ.
+#[derive(Default)]
+struct Aliases(BTreeMap<String, String>);
+
+impl Aliases {
+    fn add(&mut self, text: String, alias: String) {
+        self.0.insert(text, alias);
+    }
+
+    fn of<'a>(&'a self, text: &'a str) -> &'a str {
+        self.0.get(text).map_or(text, String::as_str)
+    }
+
+    fn put(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => {
+                // Whole words only: 203.0.113.1 is no part of 203.0.113.12.
+                let words = text.split_inclusive([' ', ',']);
+                let put = |word: &str| {
+                    let bare = word.trim_end_matches([' ', ',']);
+                    format!("{}{}", self.of(bare), &word[bare.len()..])
+                };
+                words.map(put).collect::<String>().into()
+            }
+            Value::Array(items) => items.iter().map(|item| self.put(item)).collect(),
+            Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), self.put(value))).collect(),
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other.clone(),
+        }
+    }
+}
