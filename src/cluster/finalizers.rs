@@ -5,6 +5,7 @@
 
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
+use portolan_core::class::Classes;
 use portolan_core::ids::{Instance, STANDARD_FINALIZER};
 use portolan_core::record::{ClaimedBy, Record};
 use portolan_core::snapshot::{Condition, Service, Versioned};
@@ -31,12 +32,12 @@ impl Standard {
         service: &Service,
         now: ClaimedBy,
         before: impl IntoIterator<Item = &'a Record>,
-        instance: &Instance,
+        classes: &Classes,
     ) -> Self {
         match now {
             ClaimedBy::Default => Self::Set,
             ClaimedBy::Class | ClaimedBy::TypeAnnotation => {
-                if was_set(before, service, instance) {
+                if was_set(before, service, classes) {
                     Self::Take
                 } else {
                     Self::Leave
@@ -47,17 +48,17 @@ impl Standard {
 }
 
 /// The standard finalizer of this Service, if it has one, is ours. One that carries our own finalizer without a record was on its way
-/// to us or from us when something came in between, and nobody remembers how it was claimed. Then the order tells: we set both in one
-/// write, ours first; what somebody else had set before stands before ours.
-pub(crate) fn was_set<'a>(
-    before: impl IntoIterator<Item = &'a Record>,
-    service: &Service,
-    instance: &Instance,
-) -> bool {
+/// to us or from us when something came in between, and nobody remembers how it was claimed. Where we serve the default class, the order
+/// tells: we set both in one write, ours first; what somebody else had set before stands before ours. Where we do not, whoever does
+/// may have set it after ours, and would lose by it what it has made.
+pub(crate) fn was_set<'a>(before: impl IntoIterator<Item = &'a Record>, service: &Service, classes: &Classes) -> bool {
     let claims: Vec<ClaimedBy> = before.into_iter().filter_map(|record| record.claimed_by(&service.uid)).collect();
     let place = |name: &str| service.finalizers.iter().position(|finalizer| finalizer == name);
     if claims.is_empty() {
-        place(&instance.finalizer()).zip(place(STANDARD_FINALIZER)).is_some_and(|(ours, both)| ours < both)
+        classes.default_class().is_some()
+            && place(&classes.instance.finalizer())
+                .zip(place(STANDARD_FINALIZER))
+                .is_some_and(|(ours, both)| ours < both)
     } else {
         claims.contains(&ClaimedBy::Default)
     }
@@ -147,7 +148,8 @@ pub(super) async fn patch_status(
 
 #[cfg(test)]
 mod tests {
-    use portolan_core::examples::{record, service};
+    use portolan_core::class::Class;
+    use portolan_core::examples::{class, record, service};
 
     use super::*;
 
@@ -165,10 +167,14 @@ mod tests {
         let mut was_default = record(&service, "portolan.dev/mock");
         was_default.members[0].claimed_by = ClaimedBy::Default;
         service.finalizers = vec!["portolan.dev/load-balancer".to_owned(), STANDARD_FINALIZER.to_owned()];
-        let instance = Instance::default();
-        let take = Standard::of(&service, ClaimedBy::Class, [&was_default], &instance);
+        let (elsewhere, instance) = (Classes::default(), Instance::default());
+        let take = Standard::of(&service, ClaimedBy::Class, [&was_default], &elsewhere);
         assert_eq!(wanted(&service, &instance, take), Some(vec!["portolan.dev/load-balancer".to_owned()]));
-        let of = |service: &Service| Standard::of(service, ClaimedBy::Class, [], &instance);
+        let of = |service: &Service| Standard::of(service, ClaimedBy::Class, [], &elsewhere);
+        assert_eq!(of(&service), Standard::Leave, "somebody else serves what has no class");
+        let default = Class { default: true, ..class("portolan.dev/mock") };
+        let classes = Classes { classes: vec![default.into()], ..Classes::default() };
+        let of = |service: &Service| Standard::of(service, ClaimedBy::Class, [], &classes);
         assert_eq!(of(&service), Standard::Take, "we set both, and the record that would say so is not there");
         service.finalizers.reverse();
         assert_eq!(of(&service), Standard::Leave, "somebody had set it before us");

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use portolan_core::balancer::Member;
-use portolan_core::claim::{Claim, Claimed, NotOurs, PAUSED_ANNOTATION, Standing, WasOurs, claim};
+use portolan_core::claim::{
+    Claim, Claimed, NotOurs, PAUSED_ANNOTATION, Standing, WasOurs, claim, class_of, current_class,
+};
 use portolan_core::class::{Class, Classes};
 use portolan_core::provider::Verdict as Finding;
 use portolan_core::reason::Reason;
@@ -36,6 +38,8 @@ pub(crate) enum Role {
     Kept(Finding),
     /// The Service belongs to another load balancer of ours now, and that one has `joined` it or not yet.
     Moving { joined: bool },
+    /// The Service has come to another class of ours since: what this one has made is not for it any more, whatever becomes of it there.
+    Gone,
     /// The Service was ours.
     Leaving(WasOurs),
     /// The Service is served.
@@ -60,7 +64,7 @@ impl Decision {
     pub(crate) fn served(&self) -> impl Iterator<Item = (&Versioned<Service>, &Claimed)> {
         self.services.iter().filter_map(|(service, role)| match role {
             Role::Served(claimed) => Some((service, claimed)),
-            Role::Stranger(_) | Role::Kept(_) | Role::Moving { .. } | Role::Leaving(_) => None,
+            Role::Stranger(_) | Role::Kept(_) | Role::Moving { .. } | Role::Gone | Role::Leaving(_) => None,
         })
     }
 
@@ -68,7 +72,7 @@ impl Decision {
     pub(crate) fn leaving(&self) -> impl Iterator<Item = (&Versioned<Service>, WasOurs)> {
         self.services.iter().filter_map(|(service, role)| match role {
             Role::Leaving(why) => Some((service, *why)),
-            Role::Stranger(_) | Role::Kept(_) | Role::Moving { .. } | Role::Served(_) => None,
+            Role::Stranger(_) | Role::Kept(_) | Role::Moving { .. } | Role::Gone | Role::Served(_) => None,
         })
     }
 
@@ -114,6 +118,10 @@ fn role(snapshot: &Snapshot, service: &Service, here: bool, classes: &Classes, c
         Claim::Claimed(claimed) => claimed,
     };
     if !here {
+        let class_then = snapshot.record.as_ref().map(|record| current_class(record, classes));
+        if class_then != class_of(service, &records, classes) {
+            return Role::Gone;
+        }
         let now = snapshot.placed.get(&service.key);
         let joined = snapshot.other_records.iter().any(|record| Some(&record.id) == now && record.names(&service.uid));
         return Role::Moving { joined };
@@ -160,6 +168,7 @@ fn fate(
             | NotOurs::UnknownClass
             | NotOurs::Deleting,
         )
+        | Role::Gone
         | Role::Leaving(_)
         | Role::Served(_) => false,
     };
@@ -174,7 +183,7 @@ fn fate(
         (Some(_) | None, _, Some(record)) if !held => Fate::Removed(record.clone()),
         (Some(_) | None, _, Some(record)) => {
             let changes = |(service, role): &(Versioned<Service>, Role)| match role {
-                Role::Leaving(_) => joined(&service.object),
+                Role::Leaving(_) | Role::Gone => joined(&service.object),
                 Role::Moving { joined } => *joined,
                 Role::Stranger(_) | Role::Kept(_) | Role::Served(_) => false,
             };

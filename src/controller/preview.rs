@@ -172,7 +172,7 @@ fn served(
         preview.warnings.extend(desired.warnings.get(&service.uid).into_iter().flatten().cloned());
         let records = snapshot.record.iter().chain(&snapshot.other_records);
         let own = records.map(AsRef::as_ref).filter(|record: &&Record| record.belongs_to(&classes.instance));
-        let standard = Standard::of(service, claimed.by, own, &classes.instance);
+        let standard = Standard::of(service, claimed.by, own, classes);
         if finalizers::wanted(service, &classes.instance, standard).is_some() {
             preview.writes.push("edit finalizers");
         }
@@ -208,6 +208,7 @@ impl Preview {
                 ("Claimed", finding.message.clone(), vec![Refused::whole(finding.reason, finding.message.clone())])
             }
             Role::Moving { .. } => ("Moving", moving(snapshot, service), Vec::new()),
+            Role::Gone => ("Moving", "it has come to another class".to_owned(), Vec::new()),
             Role::Leaving(why) => ("WasOurs", was_ours(*why).to_owned(), Vec::new()),
             Role::Served(_) => ("Claimed", String::new(), Vec::new()),
         };

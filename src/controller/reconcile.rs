@@ -125,6 +125,7 @@ impl Pass<'_> {
                     | NotOurs::NamespaceNotWatched,
                 )
                 | Role::Moving { .. }
+                | Role::Gone
                 | Role::Leaving(_)
                 | Role::Served(_) => {}
             }
@@ -204,7 +205,7 @@ impl Pass<'_> {
     async fn mark(&mut self, service: Versioned<Service>, by: ClaimedBy) -> Result<Versioned<Service>, Interrupted> {
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
-        let standard = Standard::of(&service.object, by, self.own_records(), &classes.instance);
+        let standard = Standard::of(&service.object, by, self.own_records(), classes);
         Ok(match finalizers::ensure(client, &service, &classes.instance, standard).await? {
             None => service,
             Some(marked) => {

@@ -290,7 +290,7 @@ fn hostile_annotations_are_refused_by_name_and_hurt_no_other() {
             ("portolan.dev/scheme", "Internal ", "InvalidAnnotation"),
             ("portolan.dev/load-balancer-ips", "10.0.0.1, banana", "InvalidRequestedAddress"),
             ("portolan.dev/load-balancer-ips", "", "InvalidRequestedAddress"),
-            ("portolan.dev/share", "a", "SharingNotSupported"),
+            ("portolan.dev/share", "a b", "InvalidAnnotation"),
         ];
         for (number, (key, value, reason)) in cases.into_iter().enumerate() {
             let name = format!("web-{number}");

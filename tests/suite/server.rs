@@ -407,11 +407,17 @@ fn free_ports<const N: usize>() -> [u16; N] {
     listeners.map(|listener| listener.local_addr().expect("bound").port())
 }
 
+/// Where `PORTOLAN_SUITE_FOLDER` names another place for servers and state than the target folder: a tmpfs, for measuring.
+fn parent_folder() -> PathBuf {
+    let default = || Path::new(env!("CARGO_TARGET_TMPDIR")).join("suite");
+    std::env::var_os("PORTOLAN_SUITE_FOLDER").map_or_else(default, PathBuf::from)
+}
+
 /// The folder of this test process. Those of earlier processes that have ended are removed; the last one's stays for a look.
 fn own_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("suite");
+        let parent = parent_folder();
         for entry in fs::read_dir(&parent).into_iter().flatten().flatten() {
             let alive = Path::new("/proc").join(entry.file_name()).exists();
             if !alive {

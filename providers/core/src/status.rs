@@ -107,17 +107,31 @@ pub fn only(service: &Service, findings: &[(ConditionType, Verdict)], now: &str)
     Status { ingress: service.ingress.clone(), conditions }
 }
 
-/// What the outcome of a whole load balancer means for one of its Services: addresses in its own order of families, and whether anybody
-/// answers at its own ports.
-pub fn of_member(service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> Outcome {
-    let mut own = outcome.clone();
-    own.published.sort_by_key(|published| match published {
-        // One that the Service does not ask for any more comes last.
+/// The verdict where nobody can take traffic, for one of the reasons of [`nobody_answers`].
+pub fn unreachable(reason: Reason) -> Verdict {
+    let why = if reason == Reason::NoNodes {
+        "no node can take traffic for the node ports"
+    } else {
+        "no port has an endpoint that can take traffic"
+    };
+    Verdict::no(reason, why)
+}
+
+/// Puts addresses into the order of a Service's families; those of which it does not ask for any more come last.
+pub fn in_order_of(service: &Service, published: &mut [Published]) {
+    published.sort_by_key(|published| match published {
         Published::Ip { ip, mode: _ } => {
             service.families.iter().position(|family| *family == Family::of(*ip)).unwrap_or(usize::MAX)
         }
         Published::Hostname { .. } => 0,
     });
+}
+
+/// What the outcome of a whole load balancer means for one of its Services: addresses in its own order of families, and whether anybody
+/// answers at its own ports.
+pub fn of_member(service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> Outcome {
+    let mut own = outcome.clone();
+    in_order_of(service, &mut own.published);
     // Where another member listens, nobody listens for this one.
     let of_another = |key: &PortKey| whole.listeners.iter().any(|one| one.key == *key && one.service != service.uid);
     own.listening.retain(|key| !of_another(key));
@@ -128,7 +142,7 @@ pub fn of_member(service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> 
         && !listeners.is_empty()
         && let Some(reason) = nobody_answers(&listeners, &whole.nodes)
     {
-        own.reachable = Verdict::no(reason, "nobody can take traffic for the ports of this Service");
+        own.reachable = unreachable(reason);
     }
     own
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use portolan_core::balancer::{Family, LoadBalancer, PortKey, Published, nobody_answers};
 use portolan_core::provider::{Outcome, Verdict, Wait};
 use portolan_core::reason::Reason;
-use portolan_core::status::nothing_requested;
+use portolan_core::status::{nothing_requested, unreachable};
 
 use crate::parameters::{Parameters, Publish};
 use crate::plan::{canonical, nobody_is_served, publishable, target, with_held};
@@ -184,8 +184,7 @@ fn reachable(balancer: &Balancer, serving: Option<&Generation>) -> Verdict {
     match serving {
         None => Verdict::unknown(Reason::NoWitness, "nothing is programmed yet"),
         Some(serving) => match nobody_answers(&serving.listeners, &balancer.nodes) {
-            Some(Reason::NoNodes) => Verdict::no(Reason::NoNodes, "no node can take traffic for the node ports"),
-            Some(reason) => Verdict::no(reason, "no port has an endpoint that can take traffic"),
+            Some(reason) => unreachable(reason),
             None if balancer.unhealthy => Verdict::no(Reason::Unhealthy, "the mock was told that no target is healthy"),
             None => Verdict::yes(Reason::Reachable, "the mock says that traffic arrives"),
         },

@@ -48,7 +48,7 @@ impl Pass<'_> {
         }
         let stays = |(_, role): &(Versioned<Service>, Role)| match role {
             Role::Kept(_) | Role::Served(_) | Role::Moving { .. } => true,
-            Role::Stranger(_) | Role::Leaving(_) => false,
+            Role::Stranger(_) | Role::Gone | Role::Leaving(_) => false,
         };
         let watched = !decision.unreadable.is_empty() || decision.services.iter().any(stays);
         Ok(if watched { Verdict::Done } else { Verdict::Forgotten })
@@ -71,7 +71,9 @@ impl Pass<'_> {
             return Ok(());
         }
         let claimed_by = before.and_then(|record| record.claimed_by(uid));
-        let standard = finalizers::was_set(before, &service.object, &classes.instance);
+        // Whoever serves what has no class has set it too by now, or relies on ours.
+        let is_theirs = why == WasOurs::HandedOver && service.object.class.is_none();
+        let standard = !is_theirs && finalizers::was_set(before, &service.object, classes);
         // The server blanks the status itself when the type changes; one that names another class by now is that controller's.
         let published = |record: &Record| match &service.object.class {
             Some(class) => record.answers_to(class),

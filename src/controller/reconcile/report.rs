@@ -6,15 +6,17 @@ use portolan_core::class::Class;
 use portolan_core::desire::{Desired, Warning, addresses};
 use portolan_core::provider::{Error, ErrorKind, Outcome, Provider, Verdict as Finding};
 use portolan_core::reason::{ConditionType, Reason};
+use portolan_core::record::Record;
 use portolan_core::refusal::Refusal;
 use portolan_core::snapshot::{Service, Versioned};
 use portolan_core::status;
 
-use super::serving::Seat;
+use super::serving::{Seat, sooner};
 use super::{Interrupted, Pass};
 use crate::cluster::queue::Verdict;
 use crate::controller::decision::Decision;
-use crate::controller::walk::{End, Walked};
+use crate::controller::walk::{End, Walked, observe};
+use crate::providers::with_provider;
 
 /// What a walk has come to, for everybody whom it concerns.
 struct Findings<'a> {
@@ -112,25 +114,44 @@ impl Pass<'_> {
         outcome
     }
 
+    /// What a record's load balancer goes on being for a Service that has not left it yet.
+    async fn standing(&self, record: &Record, service: &Service) -> Result<Outcome, Error> {
+        let provider = self.reconciler.providers.of_record(record)?;
+        with_provider!(provider, provider => {
+            let mut outcome = provider.outcome(None, &observe(&provider, &record.id).await?);
+            status::in_order_of(service, &mut outcome.published);
+            Ok(outcome)
+        })
+    }
+
     /// Services of which nothing can be served. What exists of them stays, and the status goes on saying what that is.
     pub(super) async fn refused(
         &mut self,
         decision: &Decision,
         desired: &Desired,
         outcome: Option<&Outcome>,
-    ) -> Result<(), Interrupted> {
+    ) -> Result<Verdict, Interrupted> {
+        let mut verdict = Verdict::Done;
         for (service, _) in decision.served() {
             let Some(refusal) = desired.refused.get(&service.object.uid) else { continue };
             let accepted = status::refused(refusal);
+            let elsewhere = self.own_records().find(|record| record.names(&service.object.uid)).cloned();
             let outcome = match outcome {
                 Some(outcome) if decision.has_joined(&service.object) => {
                     self.for_member(&service.object, &desired.load_balancer, outcome)
                 }
-                Some(_) | None if self.own_records().any(|record| record.names(&service.object.uid)) => {
-                    self.only(service, &[(ConditionType::Accepted, accepted)]).await?;
-                    continue;
-                }
-                Some(_) | None => status::nothing_requested(),
+                Some(_) | None => match elsewhere {
+                    None => status::nothing_requested(),
+                    Some(record) => match self.standing(&record, &service.object).await {
+                        Ok(outcome) => outcome,
+                        Err(error) => {
+                            tracing::debug!(balancer = %record.id, %error, "what exists cannot be looked at");
+                            self.only(service, &[(ConditionType::Accepted, accepted)]).await?;
+                            verdict = sooner(verdict, verdict_of(&error.kind));
+                            continue;
+                        }
+                    },
+                },
             };
             let refused_ports: Vec<_> =
                 refusal.reasons.iter().filter(|refused| refused.port.is_some()).cloned().collect();
@@ -139,7 +160,7 @@ impl Pass<'_> {
             let status = status::status(&service.object, &findings, &self.reconciler.now());
             self.write_status(service, &status, &[]).await?;
         }
-        Ok(())
+        Ok(verdict)
     }
 
     /// The first failure of a Service that works is not yet news: a provider's hiccup must not rewrite every status.

@@ -95,19 +95,18 @@ impl Pass<'_> {
         if seats.is_empty() {
             // Nobody may be served, so nothing is changed; but what exists is still looked at.
             let Some(record) = record else {
-                self.refused(decision, desired, None).await?;
-                return Ok(left);
+                return Ok(sooner(left, self.refused(decision, desired, None).await?));
             };
             return match observe(provider, &record.id).await {
                 Ok(state) => {
                     let outcome = provider.outcome(Some(wanted), &state);
-                    self.refused(decision, desired, Some(&outcome)).await?;
+                    let refused = self.refused(decision, desired, Some(&outcome)).await?;
                     let wait = outcome.wait.map_or(Verdict::Done, |wait| Verdict::WaitAtMost(wait.at_most));
-                    Ok(sooner(left, wait))
+                    Ok(sooner(left, sooner(refused, wait)))
                 }
                 Err(error) => {
-                    self.refused(decision, desired, None).await?;
-                    Ok(sooner(left, verdict_of(&error.kind)))
+                    let refused = self.refused(decision, desired, None).await?;
+                    Ok(sooner(left, sooner(refused, verdict_of(&error.kind))))
                 }
             };
         }
@@ -122,8 +121,7 @@ impl Pass<'_> {
             None => self.refused(decision, desired, None).await,
         };
         let reported = self.report(provider, seats, class, desired, walked).await;
-        refused?;
-        Ok(sooner(left, reported?))
+        Ok(sooner(left, sooner(refused?, reported?)))
     }
 
     fn desire<P: Provider>(&self, provider: &P, class: &Class, candidates: &[Candidate<'_>]) -> Desired {
@@ -170,9 +168,12 @@ impl Pass<'_> {
     ) -> Result<BTreeSet<Uid>, Interrupted> {
         let arrived = |(service, role): &(Versioned<Service>, Role)| match role {
             Role::Moving { joined: true } => Some(service.object.clone()),
-            Role::Moving { joined: false } | Role::Stranger(_) | Role::Kept(_) | Role::Leaving(_) | Role::Served(_) => {
-                None
-            }
+            Role::Moving { joined: false }
+            | Role::Gone
+            | Role::Stranger(_)
+            | Role::Kept(_)
+            | Role::Leaving(_)
+            | Role::Served(_) => None,
         };
         let arrived: Vec<_> = decision.services.iter().filter_map(arrived).collect();
         if arrived.is_empty() {
@@ -302,7 +303,7 @@ impl Pass<'_> {
 }
 
 /// The one after which the key comes back sooner.
-fn sooner(one: Verdict, other: Verdict) -> Verdict {
+pub(super) fn sooner(one: Verdict, other: Verdict) -> Verdict {
     let urgency = |verdict: &Verdict| match verdict {
         Verdict::Again => 0,
         Verdict::Retry => 1,
@@ -346,7 +347,7 @@ pub(crate) fn candidates<'a>(
             Role::Served(_) => None,
             Role::Kept(_) | Role::Stranger(NotOurs::NamespaceNotWatched) if joined => Some(Hold::Kept),
             Role::Moving { .. } if joined && !moved_out.contains(&service.object.uid) => Some(Hold::Moving),
-            Role::Kept(_) | Role::Stranger(_) | Role::Moving { .. } | Role::Leaving(_) => return None,
+            Role::Kept(_) | Role::Stranger(_) | Role::Moving { .. } | Role::Gone | Role::Leaving(_) => return None,
         };
         Some(Candidate {
             member: desire::member(&service.object),

@@ -1,6 +1,7 @@
 //! The end of a sequence: what must hold once all trouble is over.
 
 use portolan_core::claim::TYPE_ANNOTATION;
+use portolan_core::share::SHARE_ANNOTATION;
 use portolan_mock::faults;
 use serde_json::{Value, json};
 use similar::TextDiff;
@@ -116,6 +117,14 @@ async fn fresh(history: &History<'_>, grammar: &Grammar) -> Look {
         None => &history.configuration,
     };
     let mut later: Vec<(Name, Value)> = Vec::new();
+    // Who shares a load balancer has joined it in some order, and first come is first served.
+    let order: Vec<Value> =
+        records.iter().flat_map(|(_, record)| members(record)).map(|one| one["uid"].clone()).collect();
+    let first_of = |share: &str| {
+        let of_share = records.iter().find(|(_, record)| record["spec"]["share"]["name"] == share);
+        of_share.and_then(|(_, record)| members(record).first().map(|member| member["uid"].clone()))
+    };
+    let mut joining: Vec<(Name, Value)> = Vec::new();
     for (name, service) in objects("Service") {
         let mut service = applied(&service);
         let is = |by| {
@@ -134,10 +143,20 @@ async fn fresh(history: &History<'_>, grammar: &Grammar) -> Look {
             without_nulls(&mut service["metadata"]["annotations"]);
             later.push((name.clone(), json!({"metadata": {"annotations": {TYPE_ANNOTATION: now}}})));
         }
-        fresh.lab.server.lay(&name, service);
+        let share = service["metadata"]["annotations"][SHARE_ANNOTATION].as_str().and_then(first_of);
+        if share.is_some_and(|first| first != uid(&service)) {
+            joining.push((name, service));
+        } else {
+            fresh.lab.server.lay(&name, service);
+        }
     }
     fresh.up(first);
     fresh.lab.settle().await;
+    joining.sort_by_key(|(_, service)| order.iter().position(|one| *one == uid(service)).unwrap_or(order.len()));
+    for (name, service) in joining {
+        fresh.lab.server.lay(&name, service);
+        fresh.lab.settle().await;
+    }
     for (name, patch) in later {
         fresh.lab.server.patch(&name, patch, false).unwrap();
     }

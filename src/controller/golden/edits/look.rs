@@ -135,10 +135,11 @@ impl Look {
     }
 }
 
-/// A warning is about what is served: a live Service whose last port is refused has it, a new one has nothing to be warned about.
+/// A warning is about what is served: a live Service whose last port is refused has it, a new one has nothing to be warned about; and
+/// who shares with one that is refused is warned only if that one is live.
 fn without_warnings(condition: &Value) -> &str {
     let text = condition.as_str().unwrap_or_default();
-    let refused = text.starts_with("portolan.dev/Accepted False");
+    let refused = text.starts_with("portolan.dev/Accepted False") || text.contains("which shares it");
     text.split_once("; warning: ").filter(|_| refused).map_or(text, |(verdict, _)| verdict)
 }
 
