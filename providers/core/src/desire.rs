@@ -113,6 +113,9 @@ pub fn desire(input: &Input<'_>) -> Desired {
     let mut whole = Whole::default();
     let mut served: Vec<Want<'_>> = Vec::new();
     let mut refused = BTreeMap::new();
+    for candidate in input.candidates.iter().filter(|candidate| candidate.held.is_some()) {
+        whole.reserve(candidate);
+    }
     for candidate in input.candidates {
         match candidate
             .service
@@ -133,8 +136,8 @@ pub fn desire(input: &Input<'_>) -> Desired {
         }
     }
 
-    let nodes = nodes::eligible(input.nodes, &whole.families, input.settings);
-    let mut listeners: Vec<Listener> = served.iter().flat_map(|want| want.listeners(&nodes, &whole.families)).collect();
+    let nodes = nodes::eligible(input.nodes, whole.families(), input.settings);
+    let mut listeners: Vec<Listener> = served.iter().flat_map(|want| want.listeners(&nodes, whole.families())).collect();
     listeners.sort_by_key(|listener| listener.key);
     let (mut refused_ports, mut warnings) = (BTreeMap::new(), BTreeMap::new());
     for Want { service, refused_ports: ports, warnings: own, .. } in served {
