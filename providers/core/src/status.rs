@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::balancer::{Family, LoadBalancer, Published, nobody_answers};
+use crate::balancer::{Family, LoadBalancer, Published, Scheme, nobody_answers};
 use crate::desire::{Warning, addresses};
 use crate::provider::{Outcome, Verdict};
 use crate::reason::{ConditionType, PORTS_ERROR, Reason};
@@ -136,12 +136,24 @@ pub fn kept(service: &Service, accepted: Verdict, outcome: &Outcome, now: &str) 
 
 /// What the outcome of a whole load balancer means for one of its Services: addresses in its own order of families, and whether anybody
 /// answers at its own ports.
+///
+/// While the load balancer is replaced, its addresses are those of what is replaced. Whoever comes just then, perhaps because of it, and
+/// asks for an internal one or for an address by name, must not be told of them.
 pub fn of_member(service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> Outcome {
     let mut own = outcome.clone();
     own.published.sort_by_key(|published| match published {
         Published::Ip { ip, mode: _ } => service.families.iter().position(|family| *family == Family::of(*ip)),
         Published::Hostname { .. } => None,
     });
+    let told = addresses::published(service);
+    let is_particular = whole.scheme == Some(Scheme::Internal) || !whole.requested.is_empty();
+    if whole.members.len() > 1
+        && is_particular
+        && outcome.programmed.status != ConditionStatus::True
+        && !own.published.iter().any(|published| told.contains(published))
+    {
+        own.published.clear();
+    }
     let listeners = whole.listeners.iter().filter(|listener| listener.service == service.uid);
     let listeners: Vec<_> = listeners.cloned().collect();
     if whole.members.len() > 1

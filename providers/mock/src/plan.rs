@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
-use portolan_core::balancer::{Family, LoadBalancer, Published, Scheme, SourceRanges, Targets};
+use portolan_core::balancer::{Family, Listener, LoadBalancer, Published, Scheme, SourceRanges, Targets};
 use portolan_core::provider::Plan;
 use portolan_core::reason::Reason;
 use portolan_core::refusal::{Refusal, Refused};
@@ -187,9 +187,18 @@ fn towards(
     }
     // Before the first listener is there to be reached, so that nobody is let in whom the ranges keep out.
     settings(desired, balancer, &mut steps);
-    // The predecessor serves until its successor is published, so it follows the endpoints too.
+    // The predecessor serves until its successor is published, so it follows the endpoints too. But nothing is opened on a public one
+    // for the sake of what is to be internal.
     for generation in generations.iter().filter(|other| other.number != number && !other.is_leaving()) {
-        listeners(desired, generation.number, Some(generation), &mut steps);
+        let mut followed = desired.clone();
+        if generation.scheme == Scheme::Public && scheme(parameters, desired) == Scheme::Internal {
+            let is_open = |listener: &Listener| {
+                let same = |open: &Listener| (open.key, &open.service) == (listener.key, &listener.service);
+                generation.listeners.iter().any(same)
+            };
+            followed.listeners.retain(is_open);
+        }
+        listeners(&followed, generation.number, Some(generation), &mut steps);
     }
     addresses(
         desired,

@@ -1,8 +1,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::balancer::{IpMode, PortKey, Protocol};
+use crate::balancer::{IpMode, PortKey, Protocol, SourceRanges};
+use crate::desire::member;
 use crate::examples::{port, service};
+use crate::ids::{ClassName, LoadBalancerId};
 
 const NOW: &str = "2026-01-01T00:00:00Z";
 const LATER: &str = "2026-01-01T00:01:00Z";
@@ -141,4 +143,28 @@ fn an_odd_condition_of_somebody_else_stays_and_one_of_ours_is_written_anew() {
     let conditions = status_of(&service, &[], NOW).conditions;
     assert_eq!(conditions[0], odd("example.com/Mine"));
     assert_eq!((conditions[1].last_transition_time.as_str(), &conditions[1].verbatim), (NOW, &None));
+}
+
+#[test]
+fn who_comes_while_the_whole_is_replaced_is_not_told_of_what_goes() {
+    let (told, comes) = (Service { ingress: status_of(&service("a"), &[], NOW).ingress, ..service("a") }, service("b"));
+    let replaced = Outcome { programmed: Verdict::no(Reason::Provisioning, "not yet"), ..outcome() };
+    let internal = LoadBalancer {
+        id: LoadBalancerId::new("lb"),
+        class: ClassName::new("c"),
+        members: vec![member(&told), member(&comes)],
+        held: Vec::new(),
+        families: vec![Family::V4],
+        requested: Vec::new(),
+        scheme: Some(Scheme::Internal),
+        listeners: Vec::new(),
+        source_ranges: SourceRanges::All,
+        nodes: Vec::new(),
+        published: Vec::new(),
+    };
+    assert_eq!(of_member(&told, &internal, &replaced).published, replaced.published);
+    assert_eq!(of_member(&comes, &internal, &replaced).published, []);
+    assert_eq!(of_member(&comes, &internal, &outcome()).published, outcome().published, "it is there by now");
+    let whatever = LoadBalancer { scheme: None, ..internal };
+    assert_eq!(of_member(&comes, &whatever, &replaced).published, replaced.published, "it did not ask");
 }
