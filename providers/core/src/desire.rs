@@ -137,7 +137,8 @@ pub fn desire(input: &Input<'_>) -> Desired {
     }
 
     let nodes = nodes::eligible(input.nodes, whole.families(), input.settings);
-    let mut listeners: Vec<Listener> = served.iter().flat_map(|want| want.listeners(&nodes, whole.families())).collect();
+    let mut listeners: Vec<Listener> =
+        served.iter().flat_map(|want| want.listeners(&nodes, whole.families())).collect();
     listeners.sort_by_key(|listener| listener.key);
     let (mut refused_ports, mut warnings) = (BTreeMap::new(), BTreeMap::new());
     for Want { service, refused_ports: ports, warnings: own, .. } in served {

@@ -1,8 +1,9 @@
 //! The status of a Service: ingress and conditions, from what was decided and what exists. Pure; one writer uses it.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::balancer::{Family, LoadBalancer, Published, Scheme, nobody_answers};
+use crate::balancer::{Family, LoadBalancer, PortKey, Published, Scheme, nobody_answers};
 use crate::desire::{Warning, addresses};
 use crate::provider::{Outcome, Verdict};
 use crate::reason::{ConditionType, PORTS_ERROR, Reason};
@@ -105,8 +106,8 @@ pub fn only(service: &Service, findings: &[(ConditionType, Verdict)], now: &str)
 }
 
 /// The status of a Service of which nothing is changed although it asks for a change: what the load balancer has to say, and the ports
-/// as they were told last.
-pub fn kept(service: &Service, accepted: Verdict, outcome: &Outcome, now: &str) -> Status {
+/// as they were told last, but for those that `others` have taken.
+pub fn kept(service: &Service, accepted: Verdict, others: &[PortKey], outcome: &Outcome, now: &str) -> Status {
     let told = |condition_type: ConditionType, verdict: &Verdict| {
         service.conditions.iter().any(|condition| {
             condition.condition_type == condition_type.name()
@@ -130,6 +131,20 @@ pub fn kept(service: &Service, accepted: Verdict, outcome: &Outcome, now: &str) 
     published.sort();
     if addresses::published(service) != published {
         status.ingress = ingress(service, &outcome.published, &[]);
+    }
+    let mut taken = BTreeSet::new();
+    for port in status.ingress.iter_mut().flat_map(|ingress| &mut ingress.ports) {
+        let key = PortKey { port: port.port, protocol: port.protocol };
+        if others.contains(&key) {
+            taken.insert(key);
+            port.error.get_or_insert_with(|| error_code(Reason::ShareConflict));
+        }
+    }
+    if !taken.is_empty() {
+        let message = "another Service of the share has this port";
+        let taken: Vec<_> = taken.into_iter().map(|key| Refused::port(key, Reason::ShareConflict, message)).collect();
+        let reason = Reason::PortsRefused.code();
+        set(&mut status.conditions, PORTS_ERROR, ConditionStatus::True, reason, &join(&taken), now);
     }
     status
 }

@@ -125,7 +125,9 @@ impl Pass<'_> {
             let accepted = status::refused(refusal);
             if let (true, Some(outcome)) = (decision.has_joined(&service.object), outcome) {
                 let outcome = self.for_member(&service.object, &desired.load_balancer, outcome);
-                let status = status::kept(&service.object, accepted, &outcome, &self.reconciler.now());
+                let listeners = desired.load_balancer.listeners.iter();
+                let others: Vec<_> = listeners.map(|listener| listener.key).collect();
+                let status = status::kept(&service.object, accepted, &others, &outcome, &self.reconciler.now());
                 self.write_status(service, &status, &[]).await?;
             } else if self.own_records().any(|record| record.names(&service.object.uid)) {
                 self.only(service, &[(ConditionType::Accepted, accepted)]).await?;

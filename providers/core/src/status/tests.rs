@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::balancer::{IpMode, PortKey, Protocol, SourceRanges};
+use crate::balancer::{IpMode, Protocol, SourceRanges};
 use crate::desire::member;
 use crate::examples::{port, service};
 use crate::ids::{ClassName, LoadBalancerId};
@@ -143,6 +143,24 @@ fn an_odd_condition_of_somebody_else_stays_and_one_of_ours_is_written_anew() {
     let conditions = status_of(&service, &[], NOW).conditions;
     assert_eq!(conditions[0], odd("example.com/Mine"));
     assert_eq!((conditions[1].last_transition_time.as_str(), &conditions[1].verbatim), (NOW, &None));
+}
+
+#[test]
+fn a_port_that_was_taken_from_a_kept_service_is_no_port_of_its_any_more() {
+    let mut service = service("a");
+    service.ports.push(port("b", 53, Protocol::Udp, None));
+    let before = status_of(&service, &[], NOW);
+    (service.ingress, service.conditions) = (before.ingress, before.conditions);
+    let kept = |service: &Service, others: &[PortKey]| kept(service, accepted("c", &[]), others, &outcome(), LATER);
+    service.ports.push(port("c", 54, Protocol::Udp, None));
+    assert_eq!(
+        kept(&service, &[service.ports[2].key]),
+        Status { ingress: service.ingress.clone(), conditions: service.conditions.clone() }
+    );
+    let status = kept(&service, &[service.ports[1].key]);
+    let errors: Vec<_> = status.ingress[0].ports.iter().map(|port| port.error.as_deref()).collect();
+    assert_eq!(errors, [None, Some("portolan.dev/ShareConflict")]);
+    assert!(status.conditions.iter().any(|condition| condition.condition_type == PORTS_ERROR));
 }
 
 #[test]
