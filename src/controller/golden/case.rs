@@ -32,6 +32,7 @@ pub(super) enum Act {
     Fault { name: String, fault: Fault },
     EndFault(String),
     Seen,
+    WaitMinutes(u32),
 }
 
 impl Case {
@@ -87,9 +88,13 @@ fn act(mut document: Value, path: &Path) -> Act {
             Act::Fault { name: text(), fault }
         }
         "$seen" => Act::Seen,
+        "$waitMinutes" => {
+            let minutes = operand.as_u64().and_then(|minutes| minutes.try_into().ok());
+            Act::WaitMinutes(minutes.unwrap_or_else(|| panic!("{}: {verb} takes a number", path.display())))
+        }
         "$endFault" => Act::EndFault(text()),
         other => panic!(
-            "{}: {other} is none of $include, $patch, $patchStatus, $delete, $restart, $seen, $fault, $endFault",
+            "{}: {other} is none of $include, $patch, $patchStatus, $delete, $restart, $seen, $waitMinutes, $fault, $endFault",
             path.display()
         ),
     }
