@@ -38,6 +38,7 @@
 
 mod admission;
 mod case;
+mod edits;
 mod facts;
 mod journal;
 mod lab;

@@ -36,6 +36,11 @@ pub(super) enum Act {
 }
 
 impl Case {
+    /// A case that lies in no folder.
+    pub(super) fn of(steps: Vec<Step>) -> Self {
+        Self { folder: PathBuf::new(), steps }
+    }
+
     pub(super) fn read(folder: &Path) -> Self {
         let mut files: Vec<(u32, PathBuf)> = fs::read_dir(folder)
             .unwrap()
@@ -63,7 +68,7 @@ impl Case {
 }
 
 /// The documents of a file, and of those that it includes.
-fn acts(path: &Path) -> Vec<Act> {
+pub(super) fn acts(path: &Path) -> Vec<Act> {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let documents = yaml::documents(&text).unwrap_or_else(|error| panic!("{}:{error}", path.display()));
     let included = |document: Value| match document["$include"].as_str() {

@@ -47,6 +47,8 @@ pub(super) struct Outcome {
     pub(super) text: String,
     /// What must not happen in any case.
     pub(super) violations: Vec<String>,
+    /// The Services in the end.
+    pub(super) services: Vec<Value>,
 }
 
 /// Runs a case.
@@ -104,7 +106,8 @@ impl Lab {
             violations.push(format!("a restart of the settled controller was not silent:\n  {}", written.join("\n  ")));
         }
         self.stop().await;
-        Outcome { text: report.text(), violations }
+        let services = self.server.list("Service").into_iter().map(|(_, service)| service).collect();
+        Outcome { text: report.text(), violations, services }
     }
 
     async fn step(&mut self, case: &Case, step: &Step) -> StepReport {
