@@ -120,6 +120,8 @@ impl Whole {
             families.sort_unstable();
             families
         };
+        // The addresses of the whole stand in the status of each (`status::of_member`), and kube-proxy passes no packet to a family that
+        // a Service does not have: who allows different families must divide addresses and endpoints between the members.
         let of_held = || self.held_families.as_ref().filter(|_| !candidate.joined);
         if let Some((families, other)) = of_held().or(self.families.as_ref())
             && sorted(families) != sorted(&want.families)
