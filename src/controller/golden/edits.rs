@@ -20,10 +20,7 @@ fn a_history_of_edits_ends_where_its_last_state_applied_afresh_does() {
     let histories = std::env::var("HISTORIES").map_or(HISTORIES, |number| number.parse().unwrap());
     let mut failures = Vec::new();
     let mut accepted = 0;
-    for seed in 0..histories {
-        if only.is_some_and(|only: u64| only != seed) {
-            continue;
-        }
+    for seed in only.map_or(0..histories, |only: u64| only..only + 1) {
         let history = history(seed);
         let end = lab::run(&history);
         let again = end.services.iter().map(|service| Act::Create(afresh(service))).collect();
