@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Client;
 use kube::api::{Api, PostParams};
 use portolan_core::events::{Event, EventType};
-use portolan_core::share::fnv1a;
+use portolan_core::ids::fnv1a;
 use portolan_core::snapshot::Service;
 
 use crate::cluster::clock::Clock;

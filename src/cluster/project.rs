@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use kube::core::ObjectMeta;
 use portolan_core::balancer::{Family, PortKey, Protocol};
+use portolan_core::desire::nodes::{EXCLUDE_LABEL, LEAVING_TAINT};
 use portolan_core::ids::{NodeName, ResourceVersion, ServiceKey, Uid};
 use portolan_core::share::{SHARE_WITH_ANNOTATION, ShareWith};
 use portolan_core::snapshot::{
@@ -24,10 +25,6 @@ use crate::cluster::stored::StoredService;
 
 /// The label by which a slice names its Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
-/// The label that takes a node out of load balancing.
-pub const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
-/// The taint of a node that the autoscaler is about to delete.
-pub const LEAVING_TAINT: &str = "ToBeDeletedByClusterAutoscaler";
 /// kubectl's own bookkeeping: as long as the object itself, and no setting of anything.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Seconds for which the server keeps clients at an endpoint unless told otherwise.

@@ -20,6 +20,8 @@
 //! ---
 //! $seen: true                       # the controller is told of the objects as they are here, before those after it
 //! ---
+//! $waitMinutes: 1000                # the step lasts longer than it takes to settle
+//! ---
 //! $fault: stuck                     # a fault of the mock, as `portolan mock fault add` arms it
 //! on: AssignAddress
 //! effect: retry

@@ -24,6 +24,10 @@ pub struct LoadBalancer {
     /// and addresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<Uid>,
+    /// The ports of those who are held only because what they ask for is refused. A provider takes from these whom a listener that exists
+    /// sends to now, see [`Listener::followed`], and nothing else: pods and nodes come and go meanwhile.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub following: Vec<Listener>,
     /// The families of its addresses, in the order of the Service.
     pub families: Vec<Family>,
     /// Addresses asked for by name, at most one a family. A provider gives these or none.
@@ -166,6 +170,25 @@ pub struct Listener {
     /// Seconds for which one client address stays at one endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_affinity: Option<u32>,
+}
+
+impl Listener {
+    /// The same listener, sending to those to whom the port would send `now`. Everything else stays, also the node port.
+    #[must_use]
+    pub fn followed(&self, now: &Self) -> Self {
+        let targets = match (&self.targets, &now.targets) {
+            (Targets::Nodes { node_port, nodes: _ }, Targets::Nodes { node_port: _, nodes }) => {
+                Targets::Nodes { node_port: *node_port, nodes: nodes.clone() }
+            }
+            (Targets::Pods { endpoints: _ }, Targets::Pods { endpoints }) => {
+                Targets::Pods { endpoints: endpoints.clone() }
+            }
+            (Targets::Nodes { .. }, Targets::Pods { .. }) | (Targets::Pods { .. }, Targets::Nodes { .. }) => {
+                return self.clone();
+            }
+        };
+        Self { targets, has_endpoints: now.has_endpoints, ..self.clone() }
+    }
 }
 
 /// Why no port has anybody to answer, if so: connections will fail, whatever the provider does. `nodes` are those that may take

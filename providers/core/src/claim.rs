@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::class::{Class, Classes};
 use crate::desire::Warning;
+use crate::go;
 use crate::ids::{ClassName, FINALIZER, Instance};
 use crate::reason::{ConditionType, Reason};
 use crate::record::{ClaimedBy, Record};
@@ -16,7 +17,7 @@ use crate::snapshot::{Service, ServiceType};
 /// `claimByTypeAnnotation` to us.
 pub const TYPE_ANNOTATION: &str = "service.beta.kubernetes.io/aws-load-balancer-type";
 
-/// Leaves everything of a live Service as it is: any value but Go's false (`0`, `f`, `F`, `false`, `FALSE`, `False`). Deletion and a
+/// Leaves everything of a live Service as it is: any value but Go's [false](go::FALSE). Deletion and a
 /// change of type are still cleaned up, because then there is nothing left to leave as it is.
 pub const PAUSED_ANNOTATION: &str = "portolan.dev/paused";
 
@@ -268,10 +269,7 @@ fn sticky(service: &Service, record: &Record, classes: &Classes) -> Option<(Home
 }
 
 fn is_paused(service: &Service) -> bool {
-    match service.annotations.get(PAUSED_ANNOTATION).map(String::as_str) {
-        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
-        Some(_) => true,
-    }
+    service.annotations.get(PAUSED_ANNOTATION).is_some_and(|text| !go::FALSE.contains(&text.as_str()))
 }
 
 enum TypeAnnotation {

@@ -108,11 +108,15 @@ pub struct Warning {
 ///
 /// Refused ports are left out. If all ports of a Service are refused, nothing of it is built; one that has joined keeps its address and
 /// loses its listeners, because a port that the spec no longer has must not stay open. A Service that is refused as a whole and has
-/// joined is held: what exists of it stays.
+/// joined is held: what exists of it stays, and goes on following endpoints and nodes.
 pub fn desire(input: &Input<'_>) -> Desired {
     let mut whole = Whole::default();
     let mut served: Vec<Want<'_>> = Vec::new();
     let mut refused = BTreeMap::new();
+    let mut following: Vec<&Candidate<'_>> = Vec::new();
+    for candidate in input.candidates.iter().filter(|candidate| candidate.held.is_some()) {
+        whole.reserve(candidate);
+    }
     for candidate in input.candidates {
         match candidate
             .service
@@ -127,15 +131,19 @@ pub fn desire(input: &Input<'_>) -> Desired {
                 refused.insert(candidate.member.uid.clone(), refusal);
                 if candidate.joined {
                     whole.hold(candidate, input.capabilities);
+                    following.push(candidate);
                 }
             }
             None => whole.hold(candidate, input.capabilities),
         }
     }
 
-    let nodes = nodes::eligible(input.nodes, &whole.families, input.settings);
-    let mut listeners: Vec<Listener> = served.iter().flat_map(|want| want.listeners(&nodes, &whole.families)).collect();
+    let nodes = nodes::eligible(input.nodes, whole.families(), input.settings);
+    let mut listeners: Vec<Listener> =
+        served.iter().flat_map(|want| want.listeners(&nodes, whole.families())).collect();
     listeners.sort_by_key(|listener| listener.key);
+    let following: Vec<Listener> =
+        following.iter().flat_map(|candidate| followed(input, candidate, &nodes, whole.families())).collect();
     let (mut refused_ports, mut warnings) = (BTreeMap::new(), BTreeMap::new());
     for Want { service, refused_ports: ports, warnings: own, .. } in served {
         let own: Vec<Warning> = own.into_iter().chain(whole.warnings(service, input.consents)).collect();
@@ -146,7 +154,15 @@ pub fn desire(input: &Input<'_>) -> Desired {
             warnings.insert(service.uid.clone(), own);
         }
     }
-    Desired { load_balancer: whole.load_balancer(input, listeners, nodes), refused, refused_ports, warnings }
+    Desired { load_balancer: whole.load_balancer(input, listeners, following, nodes), refused, refused_ports, warnings }
+}
+
+/// Where the ports of a Service that is refused would go, if nothing else of it mattered.
+fn followed(input: &Input<'_>, candidate: &Candidate<'_>, nodes: &[NodeTarget], families: &[Family]) -> Vec<Listener> {
+    let Some(service) = candidate.service.filter(|service| service.defects.is_empty()) else { return Vec::new() };
+    let usable = endpoints::Usable::new(service, candidate.slices, families);
+    let (served, _) = ports::judge(service, input.capabilities, None);
+    served.iter().map(|port| ports::listener(service, port, nodes, &usable)).collect()
 }
 
 /// What one Service asks for.

@@ -122,3 +122,8 @@ pub const FINALIZER: &str = "portolan.dev/load-balancer";
 /// The finalizer of upstream's service controller. We set it beside ours, and only on Services claimed as default class: an
 /// upstream controller would strip it from a Service with a class and blank its status.
 pub const STANDARD_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
+
+/// FNV-1a, 64 bits: stable between builds, which the standard library's hasher is not. For names, not against forgery.
+pub fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}

@@ -29,6 +29,7 @@ pub mod class;
 #[cfg(feature = "testing")]
 pub mod conformance;
 
+pub mod go;
 pub mod ids;
 pub mod provider;
 pub mod reason;

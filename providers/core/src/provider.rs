@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::balancer::{LoadBalancer, Member, PortKey, Published};
 use crate::capabilities::Capabilities;
-use crate::ids::LoadBalancerId;
+use crate::ids::{LoadBalancerId, Uid};
 use crate::reason::Reason;
 use crate::refusal::Refusal;
 use crate::snapshot::ConditionStatus;
@@ -129,8 +129,8 @@ pub struct Wait {
 pub struct Outcome {
     /// What clients can use, in the order of the families.
     pub published: Vec<Published>,
-    /// The ports on which whoever uses that is listened to, if only with older settings.
-    pub listening: Vec<PortKey>,
+    /// The ports on which whoever uses that is listened to, and for which Service, if only with older settings.
+    pub listening: Vec<(Uid, PortKey)>,
     /// It has its addresses.
     pub assigned: Verdict,
     /// Everything is as desired.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ClassName, Instance, LoadBalancerId, Uid};
+use crate::ids::{ClassName, Instance, LoadBalancerId, Uid, fnv1a};
 use crate::record::Record;
 use crate::snapshot::Service;
 
@@ -121,11 +121,6 @@ impl Record {
             id.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(&end)).is_some_and(|class| class.len() == 16)
         })
     }
-}
-
-/// FNV-1a, 64 bits: stable between builds, which the standard library's hasher is not. For names, not against forgery.
-pub fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// A share while Services are placed.

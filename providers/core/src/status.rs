@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::balancer::{Family, LoadBalancer, PortKey, Published, nobody_answers};
-use crate::desire::Warning;
+use crate::balancer::{Family, LoadBalancer, PortKey, Published, Scheme, nobody_answers};
+use crate::desire::{Warning, addresses};
 use crate::provider::{Outcome, Verdict};
 use crate::reason::{ConditionType, PORTS_ERROR, Reason};
 use crate::refusal::{Refusal, Refused};
@@ -129,12 +129,21 @@ pub fn in_order_of(service: &Service, published: &mut [Published]) {
 
 /// What the outcome of a whole load balancer means for one of its Services: addresses in its own order of families, and whether anybody
 /// answers at its own ports.
+///
+/// While the load balancer is replaced, its addresses are those of what is replaced. Whoever comes just then, perhaps because of it, and
+/// asks for an internal one or for an address by name, must not be told of them.
 pub fn of_member(service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> Outcome {
     let mut own = outcome.clone();
     in_order_of(service, &mut own.published);
-    // Where another member listens, nobody listens for this one.
-    let of_another = |key: &PortKey| whole.listeners.iter().any(|one| one.key == *key && one.service != service.uid);
-    own.listening.retain(|key| !of_another(key));
+    let told = addresses::published(service);
+    let is_particular = whole.scheme == Some(Scheme::Internal) || !whole.requested.is_empty();
+    if whole.members.len() > 1
+        && is_particular
+        && outcome.programmed.status != ConditionStatus::True
+        && !own.published.iter().any(|published| told.contains(published))
+    {
+        own.published.clear();
+    }
     let listeners = whole.listeners.iter().filter(|listener| listener.service == service.uid);
     let listeners: Vec<_> = listeners.cloned().collect();
     if whole.members.len() > 1
@@ -187,7 +196,7 @@ fn ingress(service: &Service, findings: &Findings<'_>) -> Vec<Ingress> {
         .map(|port| PortStatus {
             port: port.key.port,
             protocol: port.key.protocol,
-            error: port_error(port.key, findings).map(error_code),
+            error: port_error(service, port.key, findings).map(error_code),
         })
         .collect();
     let published = &findings.outcome.published;
@@ -208,13 +217,13 @@ fn ingress(service: &Service, findings: &Findings<'_>) -> Vec<Ingress> {
 }
 
 /// Why nobody listens on a port: it is refused, or else the hop that fails has kept it from being served.
-fn port_error(port: PortKey, findings: &Findings<'_>) -> Option<Reason> {
+fn port_error(service: &Service, port: PortKey, findings: &Findings<'_>) -> Option<Reason> {
     let refused = findings.refused_ports.iter().find(|refused| refused.port == Some(port));
     let hops = [&findings.accepted, &findings.outcome.assigned, &findings.outcome.programmed];
     let failing = || hops.into_iter().find(|verdict| verdict.status != ConditionStatus::True);
     match refused {
         Some(refused) => Some(refused.reason),
-        None if findings.outcome.listening.contains(&port) => None,
+        None if findings.outcome.listening.contains(&(service.uid.clone(), port)) => None,
         None => failing().map(|verdict| verdict.reason),
     }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use portolan_core::balancer::{Family, LoadBalancer, PortKey, Published, nobody_answers};
+use portolan_core::ids::Uid;
 use portolan_core::provider::{Outcome, Verdict, Wait};
 use portolan_core::reason::Reason;
 use portolan_core::status::{nothing_requested, unreachable};
@@ -71,8 +72,8 @@ fn standing(parameters: &Parameters, observed: &State) -> Outcome {
     }
 }
 
-fn listening(generation: &Generation) -> Vec<PortKey> {
-    generation.listeners.iter().map(|listener| listener.key).collect()
+fn listening(generation: &Generation) -> Vec<(Uid, PortKey)> {
+    generation.listeners.iter().map(|listener| (listener.service.clone(), listener.key)).collect()
 }
 
 fn of(parameters: &Parameters, desired: &LoadBalancer, balancer: &Balancer) -> Outcome {

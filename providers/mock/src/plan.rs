@@ -53,7 +53,7 @@ pub(crate) fn canonical(desired: &LoadBalancer) -> LoadBalancer {
         }
     }
     desired.listeners.sort_by_key(|listener| listener.key);
-    for listener in &mut desired.listeners {
+    for listener in desired.listeners.iter_mut().chain(&mut desired.following) {
         match &mut listener.targets {
             Targets::Nodes { node_port: _, nodes } => nodes.sort_unstable(),
             Targets::Pods { endpoints } => endpoints.sort_unstable(),
@@ -68,7 +68,7 @@ pub(crate) fn nobody_is_served(desired: &LoadBalancer) -> bool {
 }
 
 /// The same with what may not be changed as it is: the listeners of those who are held, and as long as anybody is, scheme, source ranges
-/// and addresses; and everything, if all are.
+/// and addresses; and everything, if all are and none of them follows its endpoints.
 pub(crate) fn with_held(mut desired: LoadBalancer, balancer: &Balancer) -> LoadBalancer {
     if desired.held.is_empty() {
         return desired;
@@ -84,16 +84,24 @@ pub(crate) fn with_held(mut desired: LoadBalancer, balancer: &Balancer) -> LoadB
     desired.source_ranges = balancer.source_ranges.clone();
     let mut families: Vec<Family> = current.addresses.keys().copied().collect();
     families.sort_by_key(|family| desired.families.iter().position(|wanted| wanted == family));
+    // Endpoints and nodes of other families are nobody's whom these addresses could reach.
+    let mut wanted = desired.families.clone();
+    wanted.sort_unstable();
+    if !families.is_empty() && !wanted.iter().eq(current.addresses.keys()) {
+        desired.following.clear();
+    }
     if !families.is_empty() {
         desired.families = families;
     }
-    if nobody_is_served(&desired) {
+    if nobody_is_served(&desired) && desired.following.is_empty() {
         desired.nodes.clone_from(&balancer.nodes);
     }
     for listener in &current.listeners {
         let is_free = desired.listeners.iter().all(|other| other.key != listener.key);
         if is_free && desired.held.contains(&listener.service) {
-            desired.listeners.push(listener.clone());
+            let same = |now: &&Listener| (now.key, &now.service) == (listener.key, &listener.service);
+            let now = desired.following.iter().find(same);
+            desired.listeners.push(now.map_or_else(|| listener.clone(), |now| listener.followed(now)));
         }
     }
     desired.listeners.sort_by_key(|listener| listener.key);
@@ -187,8 +195,18 @@ fn towards(
     }
     // Before the first listener is there to be reached, so that nobody is let in whom the ranges keep out.
     settings(desired, balancer, &mut steps);
+    // The predecessor serves until its successor is published, so it follows the endpoints too. But nothing is opened on a public one
+    // for the sake of what is to be internal.
     for generation in generations.iter().filter(|other| follows_endpoints(desired, number, other)) {
-        listeners(parameters, desired, generation.number, Some(generation), &mut steps);
+        let mut followed = desired.clone();
+        if generation.scheme == Scheme::Public && scheme(parameters, desired) == Scheme::Internal {
+            let is_open = |listener: &Listener| {
+                let same = |open: &Listener| (open.key, &open.service) == (listener.key, &listener.service);
+                generation.listeners.iter().any(same)
+            };
+            followed.listeners.retain(is_open);
+        }
+        listeners(parameters, &followed, generation.number, Some(generation), &mut steps);
     }
     addresses(
         desired,

@@ -32,6 +32,7 @@ pub(super) enum Act {
     Fault { name: String, fault: Fault },
     EndFault(String),
     Seen,
+    WaitMinutes(u32),
 }
 
 impl Case {
@@ -62,7 +63,7 @@ impl Case {
 }
 
 /// The documents of a file, and of those that it includes.
-fn acts(path: &Path) -> Vec<Act> {
+pub(super) fn acts(path: &Path) -> Vec<Act> {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let documents = yaml::documents(&text).unwrap_or_else(|error| panic!("{}:{error}", path.display()));
     let included = |document: Value| match document["$include"].as_str() {
@@ -88,9 +89,13 @@ pub(super) fn act(mut document: Value, path: &Path) -> Act {
             Act::Fault { name: text(), fault }
         }
         "$seen" => Act::Seen,
+        "$waitMinutes" => {
+            let minutes = operand.as_u64().and_then(|minutes| minutes.try_into().ok());
+            Act::WaitMinutes(minutes.unwrap_or_else(|| panic!("{}: {verb} takes a number", path.display())))
+        }
         "$endFault" => Act::EndFault(text()),
         other => panic!(
-            "{}: {other} is none of $include, $patch, $patchStatus, $delete, $restart, $seen, $fault, $endFault",
+            "{}: {other} is none of $include, $patch, $patchStatus, $delete, $restart, $seen, $waitMinutes, $fault, $endFault",
             path.display()
         ),
     }

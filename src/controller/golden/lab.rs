@@ -138,7 +138,7 @@ impl Lab {
                     }
                 }
                 Act::Seen => self.server.seen(),
-                Act::Fault { .. } | Act::EndFault(_) => {}
+                Act::Fault { .. } | Act::EndFault(_) | Act::WaitMinutes(_) => {}
             }
         }
         let plans = self.plans().await;
@@ -150,6 +150,11 @@ impl Lab {
             self.start();
         }
         self.settle().await;
+        for act in &step.acts {
+            if let Act::WaitMinutes(minutes) = act {
+                tokio::time::sleep(Duration::from_secs(60 * u64::from(*minutes))).await;
+            }
+        }
         StepReport {
             step: step.name.clone(),
             refused: refused.iter().map(ToString::to_string).collect(),
@@ -170,7 +175,12 @@ impl Lab {
             match act {
                 Act::Fault { name, fault } => faults::add(world, name, fault).unwrap(),
                 Act::EndFault(name) => faults::end(world, name).unwrap(),
-                Act::Create(_) | Act::Patch { .. } | Act::Delete(_) | Act::Restart { .. } | Act::Seen => {}
+                Act::Create(_)
+                | Act::Patch { .. }
+                | Act::Delete(_)
+                | Act::Restart { .. }
+                | Act::Seen
+                | Act::WaitMinutes(_) => {}
             }
         }
     }

@@ -158,6 +158,12 @@ impl Pass<'_> {
             let findings =
                 status::Findings { accepted, refused_ports: &refused_ports, warnings: &[], outcome: &outcome };
             let status = status::status(&service.object, &findings, &self.reconciler.now());
+            let mut published = outcome.published.clone();
+            published.sort();
+            if decision.has_joined(&service.object) && addresses::published(&service.object) != published {
+                // Which endpoints may follow is judged by what clients are told.
+                verdict = sooner(verdict, Verdict::Again);
+            }
             self.write_status(service, &status, &[]).await?;
         }
         Ok(verdict)

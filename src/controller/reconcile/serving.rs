@@ -93,11 +93,24 @@ impl Pass<'_> {
             (record, left) = (Some(Arc::new(after)), verdict);
         }
         if seats.is_empty() {
-            // Nobody may be served, so nothing is changed; but what exists is still looked at.
+            // Nobody may be served, so nothing is changed; but what exists is still looked at, and follows its endpoints.
             let Some(record) = record else {
                 return Ok(sooner(left, self.refused(decision, desired, None).await?));
             };
-            return match observe(provider, &record.id).await {
+            let mut record = Record::clone(&record);
+            let seen = if wanted.following.is_empty() {
+                observe(provider, &record.id).await
+            } else {
+                let walked = walk(provider, Some(wanted), &mut record, &self.reconciler.records, self.gate).await;
+                match (walked.end, walked.state) {
+                    (End::Failed(error), _) => Err(error),
+                    (End::RecordLost(error), _) => return Err(error.into()),
+                    (End::Stopped(stopped), _) => return Err(stopped.into()),
+                    (End::Settled | End::Waiting(_) | End::Refused(_), Some(state)) => Ok(state),
+                    (End::Settled | End::Waiting(_) | End::Refused(_), None) => observe(provider, &record.id).await,
+                }
+            };
+            return match seen {
                 Ok(state) => {
                     let outcome = provider.outcome(Some(wanted), &state);
                     let refused = self.refused(decision, desired, Some(&outcome)).await?;

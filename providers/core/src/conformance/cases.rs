@@ -220,6 +220,7 @@ impl Palette {
             id: id(),
             class: ClassName::new("portolan.dev/conformance"),
             held: Vec::new(),
+            following: Vec::new(),
             members: vec![member(1)],
             families: self.families().into_iter().take(1).collect(),
             requested: Vec::new(),

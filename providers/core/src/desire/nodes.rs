@@ -4,7 +4,14 @@ use std::sync::Arc;
 
 use crate::balancer::{Family, NodeTarget};
 use crate::desire::Settings;
+use crate::go;
 use crate::snapshot::Node;
+
+/// The label that takes a node out of load balancing.
+pub const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+/// The taint of a node that the autoscaler is about to delete, whatever its effect.
+pub const LEAVING_TAINT: &str = "ToBeDeletedByClusterAutoscaler";
 
 /// The nodes that may take traffic, in the order given. A node without an address of any wanted family cannot.
 pub fn eligible(nodes: &[Arc<Node>], families: &[Family], settings: &Settings) -> Vec<NodeTarget> {
@@ -22,11 +29,8 @@ pub fn eligible(nodes: &[Arc<Node>], families: &[Family], settings: &Settings) -
     eligible
 }
 
-/// The label `node.kubernetes.io/exclude-from-external-load-balancers`, as upstream parses it: Go's `false` values include the
-/// node, everything else, also junk and the empty value, excludes it.
+/// [`EXCLUDE_LABEL`] as upstream parses it: Go's `false` values include the node, everything else, also junk and the empty value,
+/// excludes it.
 fn is_excluded(node: &Node) -> bool {
-    match node.exclude_label.as_deref() {
-        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
-        Some(_) => true,
-    }
+    node.exclude_label.as_deref().is_some_and(|text| !go::FALSE.contains(&text))
 }

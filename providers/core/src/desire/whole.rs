@@ -2,6 +2,9 @@
 //!
 //! Whoever is there first sets it. A later Service may say the same or nothing; one that says something else is refused with
 //! [`Reason::ShareConflict`] and the key. What only a later one says holds for all.
+//!
+//! A Service that is held has what it has, whatever it asks for meanwhile: nobody takes it, and nobody is refused for what it only asks for.
+//! As long as one is held the whole cannot follow anybody, so whoever asks for something that belongs to it does not join.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,7 +27,10 @@ pub(super) struct Whole {
     held: Vec<Uid>,
     /// Those of them for whom the others should not wait without knowing.
     kept: Vec<Uid>,
-    pub(super) families: Vec<Family>,
+    /// As the first that is served asks.
+    families: Option<(Vec<Family>, ServiceKey)>,
+    /// As the first that is held has them: they count as long as nobody is served, and for those who come.
+    held_families: Option<(Vec<Family>, ServiceKey)>,
     /// At most one a family, and who asks for it.
     requested: BTreeMap<Family, (IpAddr, ServiceKey)>,
     scheme: Option<(Scheme, ServiceKey)>,
@@ -42,12 +48,25 @@ impl Whole {
         self.first
     }
 
+    /// The families of the load balancer.
+    pub(super) fn families(&self) -> &[Family] {
+        self.families.as_ref().or(self.held_families.as_ref()).map_or(&[], |(families, _)| families)
+    }
+
+    /// Before anybody is judged: what a held Service has, nobody may take, not even one that was there before it.
+    pub(super) fn reserve(&mut self, candidate: &Candidate<'_>) {
+        let Some(service) = candidate.service else { return };
+        let ports = ports_of(service);
+        self.first = self.first.or_else(|| ports.first().map(|port| port.protocol));
+        for port in ports {
+            self.taken.entry(port).or_insert_with(|| service.key.clone());
+        }
+    }
+
     /// A Service is served.
     pub(super) fn admit(&mut self, candidate: &Candidate<'_>, want: &Want<'_>) {
         let key = &want.service.key;
-        if self.families.is_empty() {
-            self.families.clone_from(&want.families);
-        }
+        self.families.get_or_insert_with(|| (want.families.clone(), key.clone()));
         for address in &want.requested {
             self.requested.entry(Family::of(*address)).or_insert_with(|| (*address, key.clone()));
         }
@@ -64,22 +83,16 @@ impl Whole {
         self.joins(candidate);
     }
 
-    /// A Service keeps what it has. What its spec names now stands for that: a later one must not take it.
+    /// A Service keeps what it has. A later one must not take it.
     pub(super) fn hold(&mut self, candidate: &Candidate<'_>, capabilities: &Capabilities) {
         self.held.push(candidate.member.uid.clone());
         if candidate.held != Some(Hold::Moving) {
             self.kept.push(candidate.member.uid.clone());
         }
         if let Some(service) = candidate.service {
-            if self.families.is_empty() {
-                let has = |family: &&Family| capabilities.families.contains(family);
-                self.families = service.families.iter().filter(has).copied().collect();
-            }
-            for port in &service.ports {
-                self.taken.entry(port.key).or_insert_with(|| service.key.clone());
-            }
-            self.first = self.first.or_else(|| service.ports.first().map(|port| port.key.protocol));
+            self.held_families.get_or_insert_with(|| (families_of(service, capabilities), service.key.clone()));
         }
+        self.reserve(candidate);
         self.joins(candidate);
     }
 
@@ -107,13 +120,15 @@ impl Whole {
             families.sort_unstable();
             families
         };
-        if let Some(first) = self.members.first()
-            && sorted(&self.families) != sorted(&want.families)
+        // The addresses of the whole stand in the status of each (`status::of_member`), and kube-proxy passes no packet to a family that
+        // a Service does not have: who allows different families must divide addresses and endpoints between the members.
+        let of_held = || self.held_families.as_ref().filter(|_| !candidate.joined);
+        if let Some((families, other)) = of_held().or(self.families.as_ref())
+            && sorted(families) != sorted(&want.families)
         {
             conflict(format!(
-                "spec.ipFamilies: share {share:?} has {}, as Service {} asks; ask for the same",
-                listed(&self.families),
-                first.key()
+                "spec.ipFamilies: share {share:?} has {}, as Service {other} asks; ask for the same",
+                listed(families)
             ));
         }
         for address in &want.requested {
@@ -141,6 +156,13 @@ impl Whole {
             ));
         }
         if !candidate.joined {
+            if let (Some(held), Some(place)) = (self.held_member(), place_of_whole(want, input)) {
+                conflict(format!(
+                    "{place}: nothing of share {share:?} can follow it as long as Service {} is paused, refused or on its way; wait, or \
+                     choose another share",
+                    held.key()
+                ));
+            }
             for other in self.strangers(service, input.consents) {
                 conflict(format!(
                     "annotation {SHARE_WITH_ANNOTATION}: Service {} is on share {share:?}, and the Namespaces {} and {} do not both \
@@ -152,6 +174,11 @@ impl Whole {
             }
         }
         conflicts
+    }
+
+    /// The first of those who are held.
+    fn held_member(&self) -> Option<&Member> {
+        self.members.iter().find(|member| self.held.contains(&member.uid))
     }
 
     /// Members of whose namespace the Service's own does not, or not any more, agree to share.
@@ -195,8 +222,10 @@ impl Whole {
         self,
         input: &Input<'_>,
         listeners: Vec<Listener>,
+        following: Vec<Listener>,
         nodes: Vec<NodeTarget>,
     ) -> LoadBalancer {
+        let families = self.families().to_vec();
         let mut published = self.published;
         published.sort();
         published.dedup();
@@ -204,16 +233,52 @@ impl Whole {
         LoadBalancer {
             id: input.id.clone(),
             class: input.class.name.clone(),
-            requested: self.families.iter().filter_map(asked).collect(),
+            requested: families.iter().filter_map(asked).collect(),
             members: self.members,
             held: self.held,
-            families: self.families,
+            following,
+            families,
             scheme: self.scheme.map(|(scheme, _)| scheme),
             listeners,
             source_ranges: self.source_ranges.map_or(SourceRanges::All, |(ranges, _)| ranges),
             nodes,
             published,
         }
+    }
+}
+
+/// The ports that clients of a Service that is held have been told; before they were told anything, those of its spec.
+fn ports_of(service: &Service) -> Vec<PortKey> {
+    let told = service.ingress.iter().flat_map(|ingress| &ingress.ports).filter(|port| port.error.is_none());
+    let told: Vec<PortKey> = told.map(|told| PortKey { port: told.port, protocol: told.protocol }).collect();
+    if told.is_empty() { service.ports.iter().map(|port| port.key).collect() } else { told }
+}
+
+/// The families that a Service that is held has; before it has any, those of its spec.
+fn families_of(service: &Service, capabilities: &Capabilities) -> Vec<Family> {
+    let told = addresses::published(service).into_iter().filter_map(|told| match told {
+        Published::Ip { ip, mode: _ } => Some(Family::of(ip)),
+        Published::Hostname { .. } => None,
+    });
+    let mut families: Vec<Family> = told.collect();
+    if families.is_empty() {
+        families.clone_from(&service.families);
+    }
+    families.retain(|family| capabilities.families.contains(family));
+    families.dedup();
+    families
+}
+
+/// What of a Service asks for something that belongs to the whole, as messages name it; none if it takes what there is.
+fn place_of_whole(want: &Want<'_>, input: &Input<'_>) -> Option<String> {
+    if want.scheme.is_some() {
+        Some(scheme::place(want.service, &input.settings.internal_annotations))
+    } else if want.source_ranges != SourceRanges::All {
+        Some(ranges::place(want.service))
+    } else if want.requested.is_empty() {
+        None
+    } else {
+        Some(addresses::place(want.service))
     }
 }
 

@@ -1,8 +1,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::balancer::{IpMode, PortKey, Protocol};
+use crate::balancer::{IpMode, Protocol, SourceRanges};
+use crate::desire::member;
 use crate::examples::{port, service};
+use crate::ids::{ClassName, LoadBalancerId};
 
 const NOW: &str = "2026-01-01T00:00:00Z";
 const LATER: &str = "2026-01-01T00:01:00Z";
@@ -10,7 +12,7 @@ const LATER: &str = "2026-01-01T00:01:00Z";
 fn outcome() -> Outcome {
     Outcome {
         published: vec![Published::Ip { ip: "203.0.113.1".parse().unwrap(), mode: IpMode::Vip }],
-        listening: service("a").ports.iter().map(|port| port.key).collect(),
+        listening: service("a").ports.iter().map(|port| (service("a").uid, port.key)).collect(),
         assigned: Verdict::yes(Reason::Assigned, "203.0.113.1"),
         programmed: Verdict::yes(Reason::Programmed, "all there"),
         reachable: Verdict::yes(Reason::Reachable, "seen"),
@@ -50,7 +52,7 @@ fn a_port_on_which_nobody_listens_says_which_hop_fails() {
     };
     let failing = Outcome { programmed: Verdict::no(Reason::ProviderFailed, "no"), ..outcome() };
     assert_eq!(errors(&failing), [None, Some("portolan.dev/ProviderFailed".to_owned())]);
-    let listening = service.ports.iter().map(|port| port.key).collect();
+    let listening = service.ports.iter().map(|port| (service.uid.clone(), port.key)).collect();
     assert_eq!(errors(&Outcome { listening, ..failing }), [None, None], "it is served, if only with older settings");
 }
 
@@ -168,4 +170,29 @@ fn the_standard_condition_stays_with_a_new_owner_unless_it_is_plainly_ours() {
     let theirs = theirs.clone();
     assert_eq!(without_ours(&service, true), [theirs]);
     assert_eq!(without_ours(&service, false), []);
+}
+
+#[test]
+fn who_comes_while_the_whole_is_replaced_is_not_told_of_what_goes() {
+    let (told, comes) = (Service { ingress: status_of(&service("a"), &[], NOW).ingress, ..service("a") }, service("b"));
+    let replaced = Outcome { programmed: Verdict::no(Reason::Provisioning, "not yet"), ..outcome() };
+    let internal = LoadBalancer {
+        id: LoadBalancerId::new("lb"),
+        class: ClassName::new("c"),
+        members: vec![member(&told), member(&comes)],
+        held: Vec::new(),
+        following: Vec::new(),
+        families: vec![Family::V4],
+        requested: Vec::new(),
+        scheme: Some(Scheme::Internal),
+        listeners: Vec::new(),
+        source_ranges: SourceRanges::All,
+        nodes: Vec::new(),
+        published: Vec::new(),
+    };
+    assert_eq!(of_member(&told, &internal, &replaced).published, replaced.published);
+    assert_eq!(of_member(&comes, &internal, &replaced).published, []);
+    assert_eq!(of_member(&comes, &internal, &outcome()).published, outcome().published, "it is there by now");
+    let whatever = LoadBalancer { scheme: None, ..internal };
+    assert_eq!(of_member(&comes, &whatever, &replaced).published, replaced.published, "it did not ask");
 }

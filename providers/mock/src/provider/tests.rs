@@ -115,6 +115,7 @@ fn desired(id: &str) -> LoadBalancer {
         id: LoadBalancerId::new(id),
         class: ClassName::new("portolan.dev/mock"),
         held: Vec::new(),
+        following: Vec::new(),
         members: vec![Member { uid: Uid::new(id), namespace: "default".into(), name: id.into() }],
         families: vec![Family::V4],
         requested: Vec::new(),

@@ -106,6 +106,7 @@ fn desired(phase: &str) -> Option<LoadBalancer> {
         id: LoadBalancerId::new("lb"),
         class: ClassName::new("portolan.dev/mock"),
         held: Vec::new(),
+        following: Vec::new(),
         members: vec![Member { uid: Uid::new("lb"), namespace: "default".into(), name: "web".into() }],
         families: vec![Family::V4, Family::V6],
         requested: Vec::new(),

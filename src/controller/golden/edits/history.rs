@@ -108,7 +108,7 @@ impl<'a> History<'a> {
                 self.lab.worlds.values().for_each(|world| drop(faults::add(world, &name, &fault)));
             }
             Act::EndFault(name) => self.lab.worlds.values().for_each(|world| drop(faults::end(world, &name))),
-            Act::Restart { .. } | Act::Seen => panic!("no edit: {by_hand}"),
+            Act::Restart { .. } | Act::Seen | Act::WaitMinutes(_) => panic!("no edit: {by_hand}"),
         }
     }
 

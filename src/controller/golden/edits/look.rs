@@ -129,10 +129,16 @@ impl Look {
         let hops = |service| {
             let conditions = service_conditions(service);
             let until = conditions.iter().position(fails).map_or(conditions.len(), |place| place + 1);
-            conditions.iter().take(until).map(without_warnings).collect()
+            conditions.iter().take(until).map(without_warnings).map(verdict).collect()
         };
         self.services.iter().map(|(name, service)| (name, hops(service))).collect()
     }
+}
+
+/// What holds holds in other words where something else is served.
+fn verdict(condition: &str) -> &str {
+    let holds = condition.split(' ').nth(1) == Some("True");
+    condition.split_once(':').filter(|_| holds).map_or(condition, |(verdict, _)| verdict)
 }
 
 /// A warning is about what is served: a live Service whose last port is refused has it, a new one has nothing to be warned about; and

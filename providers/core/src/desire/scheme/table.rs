@@ -4,12 +4,10 @@
 use crate::balancer::Scheme;
 use crate::desire::scheme::Words::{AnyCase, Exactly, StartWith};
 use crate::desire::scheme::{Cloud, Dialect, Key, Reading, Words};
+use crate::go;
 
-/// What Go's `strconv.ParseBool` takes for true.
-const GO_TRUE: Words = Exactly(&["1", "t", "T", "TRUE", "true", "True"]);
-
-/// What Go's `strconv.ParseBool` takes for false.
-const GO_FALSE: Words = Exactly(&["0", "f", "F", "FALSE", "false", "False"]);
+const GO_TRUE: Words = Exactly(go::TRUE);
+const GO_FALSE: Words = Exactly(go::FALSE);
 
 /// Class names of a cloud that say it themselves. They reach us only as aliases of a class of ours.
 pub const CLASSES: [(Cloud, &str, Scheme); 2] = [

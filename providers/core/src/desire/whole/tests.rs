@@ -7,7 +7,7 @@ use crate::desire::{Desired, Settings, desire, member};
 use crate::examples::{capabilities, class, endpoint, node, port, service, slice};
 use crate::ids::LoadBalancerId;
 use crate::share::ShareWith;
-use crate::snapshot::{FamilyPolicy, Slice};
+use crate::snapshot::{FamilyPolicy, Ingress, PortStatus, Slice};
 
 /// Services behind one load balancer.
 struct Shared {
@@ -234,4 +234,74 @@ fn nobody_is_told_of_a_member_that_is_only_on_its_way() {
     let desired = shared.desire();
     assert_eq!(desired.load_balancer.held, [shared.services[0].uid.clone()]);
     assert!(desired.warnings.is_empty());
+}
+
+#[test]
+fn what_a_held_member_has_is_taken_from_it_by_nobody_whatever_it_asks_for_meanwhile() {
+    let mut shared = shared(&[80, 443]);
+    shared.joined = vec![true; 2];
+    shared.held[1] = Some(Hold::Kept);
+    let told = PortStatus { port: 443, protocol: Protocol::Tcp, error: None };
+    let ip = Some("192.0.2.7".to_owned());
+    shared.services[1].ingress = vec![Ingress { ip, hostname: None, ip_mode: None, ports: vec![told] }];
+    shared.services[1].ports = vec![port("", 8443, Protocol::Tcp, Some(30443))];
+    shared.services[1].families = vec![Family::V6];
+    assert_eq!(shared.refusal(0), None);
+    shared.services[0].ports.push(port("other", 8443, Protocol::Tcp, Some(30098)));
+    assert_eq!(shared.refusal(0), None, "what it only asks for is free");
+    shared.services[0].ports.push(port("another", 443, Protocol::Tcp, Some(30099)));
+    shared.assert_conflict(0, "443/TCP");
+}
+
+#[test]
+fn where_protocols_cannot_be_mixed_one_that_is_held_decides() {
+    let mut shared = shared(&[53, 443]);
+    shared.capabilities.mixed_protocols = false;
+    shared.joined = vec![true; 2];
+    shared.services[0].ports[0].key.protocol = Protocol::Udp;
+    shared.held[1] = Some(Hold::Kept);
+    assert_eq!(served(&shared.desire()), []);
+}
+
+#[test]
+fn nobody_joins_on_terms_that_cannot_be_met_because_a_member_is_held() {
+    type Edit = fn(&mut Service);
+    let scheme: Edit = |service| drop(service.annotations.insert(SCHEME_ANNOTATION.into(), "internal".into()));
+    let ranges: Edit = |service| service.source_ranges = vec!["192.0.2.0/24".to_owned()];
+    let address: Edit = |service| service.load_balancer_ip = Some("192.0.2.7".to_owned());
+    let families: Edit = |service| service.families = vec![Family::V6];
+    for (key, edit) in [
+        (SCHEME_ANNOTATION, scheme),
+        ("spec.loadBalancerSourceRanges", ranges),
+        ("spec.loadBalancerIP", address),
+        ("spec.ipFamilies", families),
+    ] {
+        let mut shared = shared(&[80, 443]);
+        shared.joined[0] = true;
+        shared.held[0] = Some(Hold::Kept);
+        assert_eq!(shared.refusal(1), None, "one that takes what there is joins");
+        edit(&mut shared.services[1]);
+        shared.assert_conflict(1, key);
+        shared.joined[1] = true;
+        assert_eq!(shared.refusal(1), None, "one that is there already waits, {key}");
+    }
+}
+
+#[test]
+fn a_member_that_nobody_can_read_refuses_no_other() {
+    let shared = shared(&[443]);
+    let ghost = Member { uid: Uid::new("gone"), namespace: "default".into(), name: "ghost".into() };
+    let candidate = |member, service| Candidate { member, service, slices: &[], joined: true, held: None };
+    let unreadable = Candidate { held: Some(Hold::Kept), ..candidate(ghost, None) };
+    let service = &shared.services[0];
+    let desired = desire(&Input {
+        id: &LoadBalancerId::new("lb"),
+        class: &class("portolan.dev/mock"),
+        capabilities: &shared.capabilities,
+        candidates: &[unreadable, candidate(member(service), Some(service))],
+        nodes: &[],
+        settings: &Settings::default(),
+        consents: &shared.consents,
+    });
+    assert!(desired.refused.is_empty(), "{:?}", desired.refused);
 }
