@@ -18,7 +18,7 @@ use super::{Interrupted, Pass};
 use crate::cluster::queue::Verdict;
 use crate::controller::decision::{Decision, Role};
 use crate::controller::index::Written;
-use crate::controller::walk::{End, observe, walk};
+use crate::controller::walk::{End, Walked, observe, walk};
 
 /// A Service that is served.
 pub(super) struct Seat<'a> {
@@ -108,7 +108,11 @@ impl Pass<'_> {
         }
         let mut record = self.record(record.as_deref(), class, desired, seats).await?;
         let walked = walk(provider, Some(wanted), &mut record, &self.reconciler.records, self.gate).await;
+        if walked.acted {
+            self.unproven = Some(record.clone());
+        }
         self.written.push(Written::Record(Arc::new(record)));
+        let before = self.written.len();
         let refused = match &walked.state {
             Some(state) => {
                 let outcome = provider.outcome(Some(wanted), state);
@@ -117,6 +121,16 @@ impl Pass<'_> {
             None => self.refused(decision, desired, None).await,
         };
         let reported = self.report(provider, seats, class, desired, walked).await;
+        // Nobody has touched a Service whose status was written: nobody has had a reason to remove its record.
+        let was_written = |seat: &Seat<'_>| {
+            self.written.iter().skip(before).any(|written| match written {
+                Written::Service(service) => service.object.key == seat.service.object.key,
+                Written::Record(_) | Written::RecordDeleted(..) => false,
+            })
+        };
+        if seats.iter().any(was_written) {
+            self.unproven = None;
+        }
         refused?;
         Ok(sooner(left, reported?))
     }
@@ -270,13 +284,18 @@ impl Pass<'_> {
         let held = members.iter().map(|member| member.uid.clone()).collect();
         let without = LoadBalancer { members, held, listeners: Vec::new(), requested: Vec::new(), ..wanted.clone() };
         let mut record = own.clone();
-        let end = walk(provider, Some(&without), &mut record, &self.reconciler.records, self.gate).await.end;
+        let Walked { end, acted, state: _ } =
+            walk(provider, Some(&without), &mut record, &self.reconciler.records, self.gate).await;
+        if acted {
+            self.unproven = Some(record.clone());
+        }
         let told = since(&record);
         let error = match end {
             End::Settled => {
                 self.gate.check()?;
                 record.members.retain(|joined| wanted.members.contains(&joined.member));
                 let stored = self.reconciler.records.replace(&record).await?;
+                self.unproven = None;
                 self.written.push(Written::Record(Arc::new(stored.clone())));
                 for (service, why) in leaving {
                     self.tell_left(service, told.clone()).await;
