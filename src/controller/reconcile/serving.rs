@@ -170,7 +170,8 @@ impl Pass<'_> {
     }
 
     /// The Services that have arrived at another load balancer and need this one no more: clients are told of it no more, or the other
-    /// one waits for an address that they have here, because it is asked for by name or [`Self::inherited`].
+    /// one waits for an address that they have here, because it is asked for by name or [`Self::inherited`]. An address that those who
+    /// stay go on with is not waited for: whoever asks for it keeps what it has.
     async fn moved_out<P: Provider>(
         &self,
         provider: &P,
@@ -191,6 +192,10 @@ impl Pass<'_> {
             observe(provider, &self.snapshot.id).await.map_err(|error| Interrupted::Failed(error.to_string(), None))?;
         let all = self.desire(provider, class, &candidates(self.snapshot, decision, &BTreeSet::new()));
         let Outcome { published, .. } = provider.outcome(Some(&all.load_balancer), &state);
+        let all_arrived = arrived.iter().map(|service| service.uid.clone()).collect();
+        let rest = self.desire(provider, class, &candidates(self.snapshot, decision, &all_arrived)).load_balancer;
+        let is_here = |ip: &IpAddr| published.iter().any(|own| matches!(own, Published::Ip { ip: own, .. } if own == ip));
+        let stays = !rest.members.is_empty() && rest.scheme.is_none() && rest.requested.iter().all(is_here);
         let only = |record: &Record| record.members.len() == 1;
         let gives = provider.capabilities().requested_addresses && decision.record.as_deref().is_some_and(only);
         let needs_it = |service: &Arc<Service>| {
@@ -199,7 +204,7 @@ impl Pass<'_> {
             let bequeaths =
                 gives && self.snapshot.other_records.iter().any(|record| Some(&record.id) == to && only(record));
             !bequeaths
-                && !addresses::asks_by_name(service)
+                && (stays || !addresses::asks_by_name(service))
                 && told.iter().any(|told| published.iter().any(|own| same(own, told)))
         };
         Ok(arrived.iter().filter(|service| !needs_it(service)).map(|service| service.uid.clone()).collect())
