@@ -194,7 +194,8 @@ impl Pass<'_> {
         let Outcome { published, .. } = provider.outcome(Some(&all.load_balancer), &state);
         let all_arrived = arrived.iter().map(|service| service.uid.clone()).collect();
         let rest = self.desire(provider, class, &candidates(self.snapshot, decision, &all_arrived)).load_balancer;
-        let is_here = |ip: &IpAddr| published.iter().any(|own| matches!(own, Published::Ip { ip: own, .. } if own == ip));
+        let is_here =
+            |ip: &IpAddr| published.iter().any(|own| matches!(own, Published::Ip { ip: own, .. } if own == ip));
         let stays = !rest.members.is_empty() && rest.scheme.is_none() && rest.requested.iter().all(is_here);
         let only = |record: &Record| record.members.len() == 1;
         let gives = provider.capabilities().requested_addresses && decision.record.as_deref().is_some_and(only);
