@@ -19,7 +19,7 @@ use serde_json::Value;
 #[kube(derive = "PartialEq", doc = "What Portolan must remember of a load balancer although Kubernetes forgets it.")]
 #[kube(printcolumn = r#"{"name": "Class", "type": "string", "jsonPath": ".spec.class"}"#)]
 #[kube(printcolumn = r#"{"name": "Provider", "type": "string", "jsonPath": ".spec.provider"}"#)]
-#[kube(printcolumn = r#"{"name": "Services", "type": "string", "jsonPath": ".spec.members[*].name"}"#)]
+#[kube(printcolumn = r#"{"name": "Services", "type": "string", "jsonPath": ".spec.services"}"#)]
 #[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancerRecordSpec {
@@ -43,6 +43,9 @@ pub struct LoadBalancerRecordSpec {
     /// The Services that it serves, in the order of joining.
     #[serde(default)]
     pub members: Vec<MemberSpec>,
+    /// Their names, for people: `kubectl get` shows one value a column. Never read.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub services: String,
     /// External identifiers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub external: BTreeMap<String, String>,
@@ -120,6 +123,7 @@ impl From<&Record> for LoadBalancerRecord {
                     name: member.name.clone(),
                 })
                 .collect(),
+            services: record.members.iter().map(|joined| joined.member.key().to_string()).collect::<Vec<_>>().join(","),
             external: record.external.clone(),
         };
         Self { metadata, spec }
@@ -245,5 +249,9 @@ mod tests {
         let columns: Vec<_> =
             version["additionalPrinterColumns"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
         assert_eq!(columns, ["Class", "Provider", "Services", "Age"]);
+        // The server shows the first value of a column and no other.
+        for column in version["additionalPrinterColumns"].as_array().unwrap() {
+            assert!(!column["jsonPath"].as_str().unwrap().contains('*'), "{column}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use portolan_core::desire::{Settings, Warning};
 use portolan_core::events::{self, Event};
 use portolan_core::provider::Verdict as Finding;
 use portolan_core::reason::{ConditionType, Reason};
-use portolan_core::record::{ClaimedBy, Record, RecordsError};
+use portolan_core::record::{ClaimedBy, Record, Records, RecordsError};
 use portolan_core::snapshot::{Service, Snapshot, Versioned};
 use portolan_core::status::{self, Status};
 
@@ -82,6 +82,8 @@ struct Pass<'a> {
     /// Failures of this key before this pass, without a success in between.
     attempt: u32,
     written: Vec<Written>,
+    /// The record under which steps were begun, until it is certain that nobody has removed it meanwhile.
+    unproven: Option<Record>,
 }
 
 impl Reconciler {
@@ -92,8 +94,9 @@ impl Reconciler {
 
     /// Brings one load balancer and its Service closer to where they belong.
     pub(crate) async fn pass(&self, snapshot: &Snapshot, attempt: u32, gate: &Gate) -> Passed {
-        let mut pass = Pass { reconciler: self, snapshot, gate, attempt, written: Vec::new() };
-        let verdict = match pass.run().await {
+        let mut pass = Pass { reconciler: self, snapshot, gate, attempt, written: Vec::new(), unproven: None };
+        let result = pass.run().await;
+        let verdict = match pass.prove_record().await.and(result) {
             Ok(verdict) => verdict,
             Err(Interrupted::Overtaken) => Verdict::WaitAtMost(OVERTAKEN_PAUSE),
             Err(Interrupted::Gone) => Verdict::Done,
@@ -154,6 +157,33 @@ impl Pass<'_> {
                     Ok(Verdict::Done)
                 }
             },
+        }
+    }
+
+    /// Steps were begun under a record that another controller may have removed before them, and its load balancer with it. Then what
+    /// the steps have made is recorded again, and goes the way of everything that is recorded. The other one looks once more after it
+    /// has removed the record: one of the two sees what the other has done.
+    async fn prove_record(&mut self) -> Result<(), Interrupted> {
+        let Some(record) = self.unproven.take() else { return Ok(()) };
+        let records = &self.reconciler.records;
+        if records.get(&record.id).await?.is_some() {
+            return Ok(());
+        }
+        tracing::info!(balancer = %record.id, "the record was removed meanwhile; it is written again for what has been made");
+        self.record_again(record).await?;
+        Err(Interrupted::Overtaken)
+    }
+
+    /// Writes a record that is gone, for what exists although it is gone.
+    async fn record_again(&mut self, record: Record) -> Result<(), Interrupted> {
+        match self.reconciler.records.create(&Record { version: None, ..record }).await {
+            Ok(stored) => {
+                self.written.push(Written::Record(Arc::new(stored)));
+                Ok(())
+            }
+            // Somebody else serves it again.
+            Err(RecordsError::Exists(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Walked<S> {
     pub state: Option<S>,
     /// Why it ended.
     pub end: End,
+    /// A step was begun.
+    pub acted: bool,
 }
 
 /// Why a walk has ended.
@@ -56,21 +58,23 @@ pub(crate) async fn walk<P: Provider>(
     gate: &Gate,
 ) -> Walked<P::State> {
     let mut state = None;
+    let mut acted = false;
     for _ in 0..ROUNDS {
         let observed = match observe(provider, &record.id).await {
             Ok(observed) => state.insert(observed).clone(),
-            Err(error) => return Walked { state: None, end: End::Failed(error) },
+            Err(error) => return Walked { state: None, end: End::Failed(error), acted },
         };
         let plan = match provider.plan(desired, &observed) {
-            Ok(plan) if plan.is_empty() => return Walked { state, end: End::Settled },
+            Ok(plan) if plan.is_empty() => return Walked { state, end: End::Settled, acted },
             Ok(plan) => plan,
-            Err(refusal) => return Walked { state, end: End::Refused(refusal) },
+            Err(refusal) => return Walked { state, end: End::Refused(refusal), acted },
         };
         for step in &plan.steps {
+            acted = true;
             if let Some(end) = carry_out(provider, step, record, records, gate).await {
                 // What the steps before have done shows in the status, so it is looked at once more.
                 let state = observe(provider, &record.id).await.ok();
-                return Walked { state, end };
+                return Walked { state, end, acted };
             }
         }
     }
@@ -80,7 +84,7 @@ pub(crate) async fn walk<P: Provider>(
         "the provider keeps asking for steps after they were carried out; please report this with the controller's log",
     );
     tracing::error!(balancer = %id, "the plan is not empty after {ROUNDS} rounds");
-    Walked { state, end: End::Failed(error) }
+    Walked { state, end: End::Failed(error), acted }
 }
 
 /// What exists of one load balancer.

@@ -97,9 +97,15 @@ impl Instance {
     /// The id of a share's load balancer: `share-CLASS.NAMESPACE.NAME`, CLASS being a hash, or `INSTANCE.share-...`. Namespace and name
     /// hold no dot, so no two shares have the same.
     pub fn load_balancer_of_share(&self, class: &ClassName, share: &Share) -> LoadBalancerId {
+        self.load_balancer_of_nth_share(class, share, 0)
+    }
+
+    /// The same of one that was founded while those before it had gone to others: the hash differs.
+    fn load_balancer_of_nth_share(&self, class: &ClassName, share: &Share, nth: u32) -> LoadBalancerId {
         let Share { namespace, name } = share;
         let instance = if self.as_str().is_empty() { String::new() } else { format!("{}.", self.as_str()) };
-        LoadBalancerId::new(format!("{instance}share-{:016x}.{namespace}.{name}", fnv1a(class.as_str().as_bytes())))
+        let class = if nth == 0 { class.to_string() } else { format!("{class} {nth}") };
+        LoadBalancerId::new(format!("{instance}share-{:016x}.{namespace}.{name}", fnv1a(class.as_bytes())))
     }
 }
 
@@ -133,7 +139,8 @@ struct Place<'a> {
 /// such shares.
 ///
 /// Whom a record names stays there. The others come in the order of their age: to the share in which their own namespace is; else to the
-/// oldest of which all namespaces agree with theirs; else to one of their own.
+/// oldest of which all namespaces agree with theirs; else to one of their own. What theirs has founded is not their own any more while
+/// Services of other namespaces go on with it.
 pub fn place(
     instance: &Instance,
     class: &ClassName,
@@ -163,7 +170,14 @@ pub fn place(
         let id = at_home.or_else(agreed).map_or_else(
             || {
                 let share = Share { namespace: namespace.to_owned(), name: name.to_owned() };
-                instance.load_balancer_of_share(class, &share)
+                let nth = |nth| instance.load_balancer_of_nth_share(class, &share, nth);
+                let is_free = |id: &LoadBalancerId| {
+                    let of_others = |record: &&&Record| {
+                        &record.id == id && record.members.iter().any(|joined| joined.member.namespace != namespace)
+                    };
+                    !places.iter().any(|place| &place.id == id) && !records.iter().any(|record| of_others(&record))
+                };
+                (0..u32::MAX).map(nth).find(is_free).unwrap_or_else(|| nth(0))
             },
             |place| place.id.clone(),
         );

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portolan_core::claim::{WasOurs, has_own_conditions};
 use portolan_core::events::{self, Event, EventType};
-use portolan_core::provider::{Error, ErrorKind, Verdict as Finding};
+use portolan_core::provider::{Error, ErrorKind, Provider, Verdict as Finding};
 use portolan_core::reason::{ConditionType, Reason};
 use portolan_core::record::{ClaimedBy, Record, Records};
 use portolan_core::snapshot::{Service, Versioned};
@@ -16,7 +16,7 @@ use crate::cluster::finalizers;
 use crate::cluster::queue::Verdict;
 use crate::controller::decision::{Decision, Role};
 use crate::controller::index::Written;
-use crate::controller::walk::{End, walk};
+use crate::controller::walk::{End, observe, walk};
 use crate::providers::with_provider;
 
 impl Pass<'_> {
@@ -121,13 +121,28 @@ impl Pass<'_> {
         }
         self.gate.check()?;
         self.reconciler.records.delete(&record).await?;
-        if let Some(version) = record.version {
-            self.written.push(Written::RecordDeleted(record.id, version));
+        if let Some(version) = &record.version {
+            self.written.push(Written::RecordDeleted(record.id.clone(), version.clone()));
+        }
+        // A controller that knew no better may have made it anew before the record went.
+        if self.is_back(&record).await {
+            tracing::info!(balancer = %record.id, "somebody has made it anew; its record is written again, to remove it");
+            self.record_again(record).await?;
+            return Ok(Verdict::Again);
         }
         for service in services {
             self.tell(service, &[Event { since: since.clone(), ..events::deleted() }]).await;
         }
         Ok(Verdict::Forgotten)
+    }
+
+    /// What was removed is there again; also if that cannot be told.
+    async fn is_back(&self, record: &Record) -> bool {
+        let Ok(provider) = self.reconciler.providers.of_record(record) else { return false };
+        with_provider!(provider, provider => match observe(&provider, &record.id).await {
+            Ok(state) => provider.plan(None, &state).map_or(true, |plan| !plan.is_empty()),
+            Err(_) => true,
+        })
     }
 
     /// A Service has left a load balancer on which others go on.

@@ -1,6 +1,6 @@
 //! From the end of a walk to the status, and to when the key comes back.
 
-use portolan_core::balancer::LoadBalancer;
+use portolan_core::balancer::{LoadBalancer, PortKey};
 use portolan_core::claim::ClaimWarning;
 use portolan_core::class::Class;
 use portolan_core::desire::{Desired, Warning, addresses};
@@ -110,6 +110,9 @@ impl Pass<'_> {
             .any(|record| record.belongs_to(&self.reconciler.classes.instance) && record.names(&service.uid));
         if comes_from_another && outcome.published.is_empty() {
             outcome.published = addresses::published(service);
+            let told = service.ingress.iter().flat_map(|ingress| &ingress.ports).filter(|port| port.error.is_none());
+            outcome.listening =
+                told.map(|told| (service.uid.clone(), PortKey { port: told.port, protocol: told.protocol })).collect();
         }
         outcome
     }

@@ -19,7 +19,7 @@ use super::{Interrupted, Pass};
 use crate::cluster::queue::Verdict;
 use crate::controller::decision::{Decision, Role};
 use crate::controller::index::Written;
-use crate::controller::walk::{End, observe, walk};
+use crate::controller::walk::{End, Walked, observe, walk};
 
 /// A Service that is served.
 pub(super) struct Seat<'a> {
@@ -102,6 +102,9 @@ impl Pass<'_> {
                 observe(provider, &record.id).await
             } else {
                 let walked = walk(provider, Some(wanted), &mut record, &self.reconciler.records, self.gate).await;
+                if walked.acted {
+                    self.unproven = Some(record.clone());
+                }
                 match (walked.end, walked.state) {
                     (End::Failed(error), _) => Err(error),
                     (End::RecordLost(error), _) => return Err(error.into()),
@@ -125,7 +128,11 @@ impl Pass<'_> {
         }
         let mut record = self.record(record.as_deref(), class, desired, seats).await?;
         let walked = walk(provider, Some(wanted), &mut record, &self.reconciler.records, self.gate).await;
+        if walked.acted {
+            self.unproven = Some(record.clone());
+        }
         self.written.push(Written::Record(Arc::new(record)));
+        let before = self.written.len();
         let refused = match &walked.state {
             Some(state) => {
                 let outcome = provider.outcome(Some(wanted), state);
@@ -134,6 +141,16 @@ impl Pass<'_> {
             None => self.refused(decision, desired, None).await,
         };
         let reported = self.report(provider, seats, class, desired, walked).await;
+        // Nobody has touched a Service whose status was written: nobody has had a reason to remove its record.
+        let was_written = |seat: &Seat<'_>| {
+            self.written.iter().skip(before).any(|written| match written {
+                Written::Service(service) => service.object.key == seat.service.object.key,
+                Written::Record(_) | Written::RecordDeleted(..) => false,
+            })
+        };
+        if seats.iter().any(was_written) {
+            self.unproven = None;
+        }
         Ok(sooner(left, sooner(refused?, reported?)))
     }
 
@@ -172,7 +189,8 @@ impl Pass<'_> {
     }
 
     /// The Services that have arrived at another load balancer and need this one no more: clients are told of it no more, or the other
-    /// one waits for an address that they have here, because it is asked for by name or [`Self::inherited`].
+    /// one waits for an address that they have here, because it is asked for by name or [`Self::inherited`]. An address that those who
+    /// stay go on with is not waited for: whoever asks for it keeps what it has.
     async fn moved_out<P: Provider>(
         &self,
         provider: &P,
@@ -196,6 +214,11 @@ impl Pass<'_> {
             observe(provider, &self.snapshot.id).await.map_err(|error| Interrupted::Failed(error.to_string(), None))?;
         let all = self.desire(provider, class, &candidates(self.snapshot, decision, &BTreeSet::new()));
         let Outcome { published, .. } = provider.outcome(Some(&all.load_balancer), &state);
+        let all_arrived = arrived.iter().map(|service| service.uid.clone()).collect();
+        let rest = self.desire(provider, class, &candidates(self.snapshot, decision, &all_arrived)).load_balancer;
+        let is_here =
+            |ip: &IpAddr| published.iter().any(|own| matches!(own, Published::Ip { ip: own, .. } if own == ip));
+        let stays = !rest.members.is_empty() && rest.scheme.is_none() && rest.requested.iter().all(is_here);
         let only = |record: &Record| record.members.len() == 1;
         let gives = provider.capabilities().requested_addresses && decision.record.as_deref().is_some_and(only);
         let needs_it = |service: &Arc<Service>| {
@@ -204,7 +227,7 @@ impl Pass<'_> {
             let bequeaths =
                 gives && self.snapshot.other_records.iter().any(|record| Some(&record.id) == to && only(record));
             !bequeaths
-                && !addresses::asks_by_name(service)
+                && (stays || !addresses::asks_by_name(service))
                 && told.iter().any(|told| published.iter().any(|own| same(own, told)))
         };
         Ok(arrived.iter().filter(|service| !needs_it(service)).map(|service| service.uid.clone()).collect())
@@ -289,13 +312,18 @@ impl Pass<'_> {
         let held = members.iter().map(|member| member.uid.clone()).collect();
         let without = LoadBalancer { members, held, listeners: Vec::new(), requested: Vec::new(), ..wanted.clone() };
         let mut record = own.clone();
-        let end = walk(provider, Some(&without), &mut record, &self.reconciler.records, self.gate).await.end;
+        let Walked { end, acted, state: _ } =
+            walk(provider, Some(&without), &mut record, &self.reconciler.records, self.gate).await;
+        if acted {
+            self.unproven = Some(record.clone());
+        }
         let told = since(&record);
         let error = match end {
             End::Settled => {
                 self.gate.check()?;
                 record.members.retain(|joined| wanted.members.contains(&joined.member));
                 let stored = self.reconciler.records.replace(&record).await?;
+                self.unproven = None;
                 self.written.push(Written::Record(Arc::new(stored.clone())));
                 for (service, why) in leaving {
                     self.tell_left(service, told.clone()).await;

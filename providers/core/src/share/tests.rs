@@ -102,6 +102,27 @@ fn consent_that_comes_late_moves_nobody_but_invites_those_who_have_nothing() {
 }
 
 #[test]
+fn a_share_that_has_gone_to_others_leaves_its_founder_the_name() {
+    let (b, a, c) = (sharing("red", "b", 1), sharing("blue", "a", 2), sharing("green", "c", 3));
+    let record = record_of(&[&b], "blue");
+    let place = |services: &[&Service], records: &[&Record], said: &[(&str, &str)]| {
+        let placed = place(&Instance::default(), &ClassName::new(CLASS), "x", services, records, &consents(said));
+        services.iter().map(|service| placed[&service.uid].clone()).collect::<Vec<_>>()
+    };
+    let placed = place(&[&b, &a, &c], &[&record], &[("red", "green"), ("green", "red")]);
+    assert_eq!((&placed[0], &placed[2]), (&record.id, &record.id), "who agrees with those who are there comes to them");
+    let own = &placed[1];
+    assert_ne!(own, &record.id);
+    assert_eq!(of_id(own, "x"), Some(Share { namespace: "blue".into(), name: "x".into() }));
+    let founded = Record { id: own.clone(), ..record_of(&[&a], "blue") };
+    assert!(founded.is_share_of(&Instance::default()));
+    let late = sharing("blue", "late", 4);
+    assert_eq!(place(&[&late, &a], &[&founded], &[]), [own.clone(), own.clone()], "and keeps it");
+    // Nor while they are only on their way out.
+    assert_eq!(place(&[&a], &[&record], &[]), std::slice::from_ref(own));
+}
+
+#[test]
 fn names_are_dns_labels() {
     let named = |name: &str| {
         let mut service = service("a");
