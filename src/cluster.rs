@@ -7,6 +7,7 @@ pub mod error;
 pub(crate) mod events;
 pub(crate) mod finalizers;
 pub mod lease;
+pub(crate) mod namespaces;
 pub mod project;
 pub mod queue;
 pub mod random;

@@ -254,6 +254,7 @@ mod tests {
             .into(),
             placed: [(key, id)].into(),
             consents: Default::default(),
+            all_consents: Default::default(),
             slices: Default::default(),
             nodes: Default::default(),
             record: Some(Arc::new(record)),

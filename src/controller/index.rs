@@ -23,7 +23,7 @@ use portolan_core::claim::has_own_conditions;
 use portolan_core::class::Classes;
 use portolan_core::ids::{LoadBalancerId, ResourceVersion, ServiceKey, Uid};
 use portolan_core::record::Record;
-use portolan_core::share::Consents;
+use portolan_core::share::{Consents, ShareWith};
 use portolan_core::snapshot::{Namespace, Node, Service, ServiceType, Slice, Snapshot, Versioned};
 
 use pass::Pass;
@@ -81,6 +81,8 @@ pub struct Index {
     passes: HashMap<LoadBalancerId, Pass>,
     /// All Nodes as a snapshot holds them, until one changes.
     all_nodes: OnceLock<Arc<Vec<Arc<Node>>>>,
+    /// What all Namespaces say, until one changes.
+    all_consents: OnceLock<Arc<Consents>>,
     synced: bool,
 }
 
@@ -101,6 +103,7 @@ impl Index {
             naming: BTreeMap::new(),
             passes: HashMap::new(),
             all_nodes: OnceLock::new(),
+            all_consents: OnceLock::new(),
             synced: false,
         }
     }
@@ -268,6 +271,10 @@ impl Index {
             other_records: other_records.cloned().collect(),
             record,
             consents: self.consents(&services),
+            all_consents: Arc::clone(self.all_consents.get_or_init(|| {
+                let said = self.namespaces.iter().filter(|namespace| namespace.share_with != ShareWith::Nobody);
+                Arc::new(said.map(|one| (one.name.clone(), one.share_with.clone())).collect())
+            })),
             placed,
             services,
             unreadable,

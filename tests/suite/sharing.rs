@@ -184,3 +184,34 @@ fn namespaces_share_by_mutual_consent_and_its_withdrawal_moves_nobody() {
         other.condition("d", "portolan.dev/Accepted", "False", "ShareConflict");
     });
 }
+
+#[test]
+fn namespaces_that_agree_from_the_start_share_however_quickly_their_services_come() {
+    real(|world| {
+        let pairs: Vec<[String; 2]> =
+            (0..8).map(|number| ["one", "two"].map(|which| format!("{}-{number}-{which}", world.instance))).collect();
+        let all: Vec<&String> = pairs.iter().flatten().collect();
+        let _controller = world.setup().configured(json!({"watchNamespaces": all})).start();
+        let path = |namespace: &str| format!("/api/v1/namespaces/{namespace}/services");
+        for pair in &pairs {
+            let [one, two] = pair;
+            for (namespace, other) in [(one, two), (two, one)] {
+                let metadata = json!({"name": namespace, "annotations": {"portolan.dev/share-with": other}});
+                let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+                world.api.create("/api/v1/namespaces", &object);
+            }
+            for (number, namespace) in pair.iter().enumerate() {
+                let port = 80 + u16::try_from(number).unwrap();
+                let service = crate::harness::merged(crate::harness::service("web"), asks("front", port));
+                world.api.create(&path(namespace), &service);
+            }
+        }
+        for pair in &pairs {
+            eventually("both have one address", SOON, || {
+                let of = |namespace: &String| world.api.get(&format!("{}/web", path(namespace)));
+                let [one, two] = pair.each_ref().map(|namespace| addresses(&of(namespace).unwrap()));
+                if !one.is_empty() && one == two { Ok(()) } else { Err(format!("{one:?} and {two:?}")) }
+            });
+        }
+    });
+}

@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub placed: BTreeMap<ServiceKey, LoadBalancerId>,
     /// What the Namespaces of those Services say; empty if all are in one.
     pub consents: Consents,
+    /// What all Namespaces say that say anything, as far as it was known when the Services were placed.
+    pub all_consents: Arc<Consents>,
     /// The slices of those Services, by name.
     pub slices: BTreeMap<ServiceKey, Vec<Arc<Slice>>>,
     /// All Nodes, by name.

@@ -238,6 +238,11 @@ impl Server {
                 self.note(&line, &answer);
                 answer
             }
+            ("GET", ["api", "v1", "namespaces"]) => {
+                let of_kind = stored.objects.iter().filter(|(name, _)| name.kind == "Namespace");
+                let items: Vec<&Value> = of_kind.map(|(_, namespace)| namespace).collect();
+                Ok(json!({"kind": "NamespaceList", "apiVersion": "v1", "metadata": {}, "items": items}))
+            }
             ("GET", [.., "v1alpha1", "loadbalancerrecords", name]) => {
                 stored.get(&Name::new("LoadBalancerRecord", "", name))
             }

@@ -58,8 +58,18 @@ impl Pass {
 
     /// No decision can tell what the pass knew from what there is now. Versions do not count.
     pub(super) fn missed_nothing(&self, now: &Snapshot) -> bool {
-        let Snapshot { id: _, services, placed, consents, slices, nodes, record, other_records, unreadable } =
-            &self.known;
+        let Snapshot {
+            id: _,
+            all_consents: _,
+            services,
+            placed,
+            consents,
+            slices,
+            nodes,
+            record,
+            other_records,
+            unreadable,
+        } = &self.known;
         services.values().map(|service| &service.object).eq(now.services.values().map(|service| &service.object))
             && *placed == now.placed
             && *consents == now.consents

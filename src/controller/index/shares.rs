@@ -156,6 +156,7 @@ impl Index {
 
     /// Its Services may share with others from now on, or should not any more.
     pub(super) fn namespace_changed(&mut self, change: &Change<Arc<Namespace>>, dirty: &mut Dirty) {
+        self.all_consents.take();
         let Some(namespace) = change.before.as_ref().or(change.after.as_ref()) else { return };
         let is_there = |key: &&ServiceKey| key.namespace == namespace.name;
         let keys: Vec<ServiceKey> = self.shares.asked.keys().filter(is_there).cloned().collect();

@@ -16,6 +16,7 @@ use portolan_core::snapshot::{Service, Snapshot, Versioned};
 
 use super::report::verdict_of;
 use super::{Interrupted, Pass};
+use crate::cluster::namespaces;
 use crate::cluster::queue::Verdict;
 use crate::controller::decision::{Decision, Role};
 use crate::controller::index::Written;
@@ -267,6 +268,12 @@ impl Pass<'_> {
         let stored = match own {
             Some(own) if own.same_content(&wanted) => return Ok(wanted),
             Some(_) => records.replace(&wanted).await?,
+            // Whoever founds a share decides for good with whom it is not: that must not rest on what is not yet known.
+            None if wanted.share.is_some()
+                && namespaces::consents(&self.reconciler.client).await? != *self.snapshot.all_consents =>
+            {
+                return Err(Interrupted::Overtaken);
+            }
             None => match records.create(&wanted).await {
                 Ok(created) => created,
                 Err(RecordsError::Exists(_)) => return Err(self.reread_record().await),
