@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use portolan_core::balancer::Published;
 use portolan_core::claim::NotOurs;
 use portolan_core::class::Classes;
 use portolan_core::desire::{Settings, Warning};
@@ -84,6 +85,8 @@ struct Pass<'a> {
     written: Vec<Written>,
     /// The record under which steps were begun, until it is certain that nobody has removed it meanwhile.
     unproven: Option<Record>,
+    /// What a Service may bring along from the load balancer that it comes from.
+    bequeathed: Vec<Published>,
 }
 
 impl Reconciler {
@@ -94,7 +97,15 @@ impl Reconciler {
 
     /// Brings one load balancer and its Service closer to where they belong.
     pub(crate) async fn pass(&self, snapshot: &Snapshot, attempt: u32, gate: &Gate) -> Passed {
-        let mut pass = Pass { reconciler: self, snapshot, gate, attempt, written: Vec::new(), unproven: None };
+        let mut pass = Pass {
+            reconciler: self,
+            snapshot,
+            gate,
+            attempt,
+            written: Vec::new(),
+            unproven: None,
+            bequeathed: Vec::new(),
+        };
         let result = pass.run().await;
         let verdict = match pass.prove_record().await.and(result) {
             Ok(verdict) => verdict,

@@ -118,7 +118,7 @@ impl Pass<'_> {
     }
 
     /// What a record's load balancer goes on being for a Service that has not left it yet.
-    async fn standing(&self, record: &Record, service: &Service) -> Result<Outcome, Error> {
+    pub(super) async fn standing(&self, record: &Record, service: &Service) -> Result<Outcome, Error> {
         let provider = self.reconciler.providers.of_record(record)?;
         with_provider!(provider, provider => {
             let mut outcome = provider.outcome(None, &observe(&provider, &record.id).await?);

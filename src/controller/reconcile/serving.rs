@@ -37,6 +37,7 @@ impl Pass<'_> {
         decision: &Decision,
         class: &Class,
     ) -> Result<Verdict, Interrupted> {
+        self.bequeathed = self.bequeathed(decision).await?;
         let moved_out = self.moved_out(provider, decision, class).await?;
         let mut candidates = candidates(self.snapshot, decision, &moved_out);
         if candidates.is_empty() {
@@ -174,19 +175,30 @@ impl Pass<'_> {
     /// The addresses that a Service brings along which moves as the only one of its load balancer to be the only one here: whoever founds
     /// a share, or is the last to leave one, has asked for no other address.
     fn inherited(&self, wanted: &LoadBalancer) -> Vec<IpAddr> {
-        let [member] = wanted.members.as_slice() else { return Vec::new() };
-        let is_only = |record: &Record| record.members.iter().all(|joined| joined.member.uid == member.uid);
-        let comes = self.snapshot.other_records.iter().any(|record| {
-            record.belongs_to(&self.reconciler.classes.instance) && record.names(&member.uid) && is_only(record)
-        });
-        if !comes || !wanted.held.is_empty() || self.snapshot.record.as_deref().is_some_and(|record| !is_only(record)) {
+        if wanted.members.len() > 1 || !wanted.held.is_empty() {
             return Vec::new();
         }
         let address = |published: &Published| match published {
             Published::Ip { ip, mode: _ } => Some(*ip).filter(|ip| wanted.families.contains(&Family::of(*ip))),
             Published::Hostname { .. } => None,
         };
-        wanted.published.iter().filter_map(address).collect()
+        self.bequeathed.iter().filter_map(address).collect()
+    }
+
+    /// What the load balancer offers that a Service leaves alone for this one: asked of the provider, because anybody may have written the
+    /// status.
+    async fn bequeathed(&self, decision: &Decision) -> Result<Vec<Published>, Interrupted> {
+        let mut served = decision.served();
+        let (Some((service, _)), None) = (served.next(), served.next()) else { return Ok(Vec::new()) };
+        let is_only = |record: &&Record| record.members.iter().all(|one| one.member.uid == service.object.uid);
+        let left = self.own_records().find(|record| record.id != self.snapshot.id && record.names(&service.object.uid));
+        match left.filter(is_only) {
+            Some(left) if decision.record.as_deref().is_none_or(|record| is_only(&record)) => {
+                let standing = self.standing(left, &service.object).await;
+                standing.map(|outcome| outcome.published).map_err(|error| Interrupted::Failed(error.to_string(), None))
+            }
+            Some(_) | None => Ok(Vec::new()),
+        }
     }
 
     /// The Services that have arrived at another load balancer and need this one no more: clients are told of it no more, or the other
