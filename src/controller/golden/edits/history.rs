@@ -131,7 +131,11 @@ impl<'a> History<'a> {
             && served
                 .clone()
                 .any(|condition| condition["type"] == "portolan.dev/Accepted" && condition["status"] == "True");
+        // On its way to a share or back, a Service has two records, and only one of them can be put right.
+        let moves = self.lab.server.list("LoadBalancerRecord").iter().any(|(_, one)| !one["spec"]["share"].is_null());
         if !self.lab.is_up()
+            || moves
+            || !service["metadata"]["annotations"]["portolan.dev/share"].is_null()
             || !served
             || service["spec"]["type"] != "LoadBalancer"
             || !service["metadata"]["deletionTimestamp"].is_null()

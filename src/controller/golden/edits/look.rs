@@ -28,7 +28,8 @@ pub(super) fn look(history: &History<'_>) -> Look {
         lab.worlds.iter().map(|(name, world)| (name, picture(world, lab.now()).unwrap())).collect();
     let services: Vec<(String, Value)> =
         lab.server.list("Service").into_iter().map(|(name, service)| (name.name, service)).collect();
-    let specs: Vec<String> = services.iter().map(|(_, service)| wishes(service)).collect();
+    let wish = |(_, service): &(String, Value)| (service["spec"]["type"] == "LoadBalancer").then(|| wishes(service));
+    let specs: Vec<String> = services.iter().filter_map(wish).collect();
     let mut aliases = Aliases::default();
     for (id, balancer) in worlds.values().flat_map(|world| &world.balancers) {
         for generation in &balancer.generations {
