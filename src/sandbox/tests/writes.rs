@@ -126,7 +126,7 @@ fn a_delete_is_held_to_its_preconditions() {
             request(&storage, "DELETE", path, JSON, &options),
             409,
             "Conflict",
-            &format!("{word} in precondition: other"),
+            &format!("the {word} in the precondition (other) does not match"),
         );
     }
     let met = json!({"preconditions": {"uid": old["metadata"]["uid"], "resourceVersion": old["metadata"]["resourceVersion"]}});
@@ -227,7 +227,12 @@ fn a_cluster_ip_is_one_services_until_it_goes() {
     assert_eq!(first["spec"]["clusterIPs"], json!(["10.96.0.9"]));
     let answer = service(&storage, "two", &json!({"clusterIP": "10.96.0.9"}));
     refused(answer, 422, "Invalid", "provided IP is already allocated");
-    refused(service(&storage, "two", &json!({"clusterIP": "192.0.2.1"})), 422, "Invalid", "is not in the valid range");
+    refused(
+        service(&storage, "two", &json!({"clusterIP": "192.0.2.1"})),
+        422,
+        "Invalid",
+        "the provided network does not match the current range",
+    );
     done(request(&storage, "DELETE", &format!("{SERVICES}/one"), JSON, &Value::Null));
     done(service(&storage, "two", &json!({"clusterIP": "10.96.0.9"})));
 }
