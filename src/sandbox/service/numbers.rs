@@ -68,8 +68,12 @@ impl Numbers {
     /// A Service is stored, changed or gone.
     pub(in crate::sandbox) fn moved(&mut self, old: Option<&Value>, new: Option<&Value>) {
         let (old, new) = (old.map(Holding::of).unwrap_or_default(), new.map(Holding::of).unwrap_or_default());
-        self.held.ports.retain(|port| !old.ports.contains(port));
-        self.held.addresses.retain(|address| !old.addresses.contains(address));
+        for port in &old.ports {
+            self.held.ports.remove(port);
+        }
+        for address in &old.addresses {
+            self.held.addresses.remove(address);
+        }
         if let Some(last) = new.ports.iter().rfind(|port| !old.ports.contains(port) && **port >= self.next_port) {
             self.next_port = last.saturating_add(1);
         }
