@@ -6,5 +6,7 @@ pub mod cluster;
 pub mod config;
 pub mod controller;
 mod providers;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod supervisor;
 pub mod yaml;
