@@ -7,6 +7,7 @@ pub mod config;
 pub mod controller;
 mod providers;
 #[cfg(feature = "sandbox")]
+#[cfg_attr(not(test), allow(dead_code, reason = "used by the `sandbox` command and by tests"))]
 mod sandbox;
 mod supervisor;
 pub mod yaml;

@@ -1,6 +1,159 @@
-//! The sandbox: an in-memory Kubernetes API, the cluster that it begins with, and what became of its Services as a table.
+//! A Kubernetes API in memory: the storage as an in-process service, and HTTP as a shell over it. Its rules are those of the real
+//! server, read from its answers (`testdata/server-facts.yaml` is asked of both) and from its sources, which the modules name.
+//!
+//! | Module | Decides |
+//! |---|---|
+//! | [`route`] | what a request means: path, verb, parameters |
+//! | [`kinds`] | which kinds there are; a CustomResourceDefinition brings its own |
+//! | [`discovery`] | what clients are told about the kinds |
+//! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
+//! | [`read`], [`watch`], [`selector`] | get, list and watch |
+//! | [`write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
+//! | [`admission`], [`service`] | what a kind makes of what is written |
+//! | [`refused`] | the server's words when it says no |
+//! | [`cluster`] | the manifests that it begins with |
+//! | [`expect`], [`table`], [`view`] | what is expected of its Services, and what became of them |
+//!
+//! Not emulated, and refused by name where somebody asks for it: server-side apply (so there are no managed fields), Table answers,
+//! OpenAPI, protobuf, watches that begin at an exact list, garbage collection (`propagationPolicy` other than Background), graceful
+//! deletion of anything but Pods, CEL and other validation of custom resources beyond their identity. Silently absent, because nobody
+//! can ask for it by name: authentication, RBAC, admission webhooks, the endpoint, namespace and node controllers (so a deleted
+//! Namespace stays Terminating, as on a server without them), and the defaults of Pods.
 
+mod admission;
 pub(crate) mod cluster;
+mod discovery;
+mod event;
 pub(crate) mod expect;
+mod kinds;
+mod metadata;
+mod patch;
+mod read;
+mod refused;
+mod route;
+mod selector;
+mod serve;
+pub(crate) mod service;
+mod store;
+mod strategic;
 pub(crate) mod table;
+mod typed;
 pub(crate) mod view;
+mod watch;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use serde_json::Value;
+use tokio::sync::watch as signal;
+
+use crate::cluster::clock::Clock;
+use refused::Refused;
+#[allow(unused_imports, reason = "used by the `sandbox` command")]
+pub(crate) use serve::serve;
+pub(crate) use service::Ranges;
+use store::State;
+
+/// An answer's body: whole, or a watch that goes on.
+pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The API server. Clones share what it stores.
+#[derive(Clone)]
+pub(crate) struct Storage {
+    state: Arc<Mutex<State>>,
+    /// The revision of the last write, for watches that wait for the next.
+    written: signal::Sender<u64>,
+    clock: Clock,
+}
+
+impl Storage {
+    /// An empty cluster, with the namespaces that every cluster has.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self::with_ranges(clock, Ranges::default())
+    }
+
+    /// The same, where Services get their numbers from these ranges.
+    pub(crate) fn with_ranges(clock: Clock, ranges: Ranges) -> Self {
+        let mut state = State::new(clock, ranges);
+        write::found(&mut state);
+        let (written, _) = signal::channel(state.revision());
+        Self { state: Arc::new(Mutex::new(state)), written, clock }
+    }
+
+    /// A client of it, without a socket between.
+    pub(crate) fn client(&self) -> kube::Client {
+        kube::Client::new(self.clone(), "default")
+    }
+
+    /// The answer to a request.
+    pub(crate) fn answer(&self, request: &Request<Bytes>) -> Response<Body> {
+        match route::answer(self, request) {
+            Ok(answer) => answer,
+            Err(refused) => refused.answer(),
+        }
+    }
+
+    /// From now on nobody can list or watch from a version before the present one: what etcd's compaction does every five minutes.
+    pub(crate) fn compact(&self) {
+        self.lock().compact();
+        self.written.send_modify(|_| {}); // watches that lag behind learn of it
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked with the lock left whole objects behind: a write is one insertion.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes under the lock, and wakes the watches.
+    fn write<T>(&self, write: impl FnOnce(&mut State) -> Result<T, Refused>) -> Result<T, Refused> {
+        let mut state = self.lock();
+        let result = write(&mut state);
+        let revision = state.revision();
+        drop(state);
+        self.written.send_if_modified(|known| std::mem::replace(known, revision) != revision);
+        result
+    }
+}
+
+impl tower::Service<Request<kube::client::Body>> for Storage {
+    type Response = Response<Body>;
+    type Error = kube::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
+        let storage = self.clone();
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok(storage.answer(&Request::from_parts(parts, body)))
+        })
+    }
+}
+
+/// An answer that is one JSON document.
+fn json_answer(code: u16, body: &Value) -> Response<Body> {
+    let body = Full::new(Bytes::from(body.to_string())).boxed_unsync();
+    answer_of(code, "application/json", body)
+}
+
+fn answer_of(code: u16, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = http::StatusCode::from_u16(code).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    answer
+}

@@ -99,7 +99,8 @@ pub(super) fn run(arguments: &SandboxArguments, out: &mut impl Write, terminal: 
 async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: bool) -> anyhow::Result<Ended> {
     let cluster = if arguments.paths.is_empty() { Cluster::standard() } else { Cluster::read(&arguments.paths) }?;
     // Holds the mock's world and the kubeconfig, and goes with the process.
-    let folder = tempfile::Builder::new().prefix("portolan-sandbox-").tempdir().context("cannot make a temporary folder")?;
+    let folder =
+        tempfile::Builder::new().prefix("portolan-sandbox-").tempdir().context("cannot make a temporary folder")?;
     let world = || Ok(folder.path().join("mock"));
     let configuration = super::configuration_with(arguments.config.as_deref(), world)?;
     let classes = configuration.classes.clone();

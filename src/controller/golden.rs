@@ -34,10 +34,10 @@
 //!
 //! `UPDATE_GOLDEN=1` rewrites the expected files, `GOLDEN=word` runs only cases whose path contains the word.
 
-mod admission;
+mod allocated;
 mod case;
 mod edits;
-mod facts;
+pub(crate) mod facts;
 mod journal;
 mod lab;
 mod reasons;

@@ -53,8 +53,11 @@ impl Intro {
         } else {
             format!("{kubectl} annotate service -n {namespace} {name} portolan.dev/scheme=internal")
         };
-        let commands =
-            [format!("{kubectl} get services -A"), format!("{kubectl} get service -n {namespace} {name} -o yaml"), third];
+        let commands = [
+            format!("{kubectl} get services -A"),
+            format!("{kubectl} get service -n {namespace} {name} -o yaml"),
+            third,
+        ];
         Self { server: server.to_owned(), kubeconfig, commands }
     }
 
@@ -170,5 +173,9 @@ fn room() -> Room {
 /// As a shell must be given it.
 fn shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }

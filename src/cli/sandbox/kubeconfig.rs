@@ -33,7 +33,9 @@ pub(super) fn write(file: &Path, server: &str) -> anyhow::Result<()> {
 }
 
 fn is_a_sandbox(text: &str) -> bool {
-    let Ok([only]) = <[Value; 1]>::try_from(yaml::documents(text).unwrap_or_default()) else { return text.trim().is_empty() };
+    let Ok([only]) = <[Value; 1]>::try_from(yaml::documents(text).unwrap_or_default()) else {
+        return text.trim().is_empty();
+    };
     let contexts = only.get("contexts").and_then(Value::as_array).map_or(0, Vec::len);
     only.get("current-context").and_then(Value::as_str) == Some(NAME) && contexts == 1
 }
@@ -66,7 +68,9 @@ mod tests {
         assert_eq!(read.clusters[0].cluster.as_ref().unwrap().server.as_deref(), Some("http://127.0.0.1:2"));
         assert_eq!(read.current_context.as_deref(), Some(NAME));
 
-        for precious in ["apiVersion: v1\nkind: Config\ncurrent-context: prod\n", "precious", "a: [", "---\n{}\n---\n{}\n"] {
+        for precious in
+            ["apiVersion: v1\nkind: Config\ncurrent-context: prod\n", "precious", "a: [", "---\n{}\n---\n{}\n"]
+        {
             fs::write(&file, precious).unwrap();
             assert!(write(&file, "http://127.0.0.1:3").unwrap_err().to_string().contains("no sandbox's kubeconfig"));
             assert_eq!(fs::read_to_string(&file).unwrap(), precious);

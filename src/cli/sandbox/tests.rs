@@ -46,13 +46,20 @@ fn the_cluster_that_comes_with_the_program_settles_as_expected() {
     }
     let services = printed.lines().count() - 2;
     assert!(services >= 30, "only {services}");
-    assert!(printed.ends_with(&format!("{services} of {services} Services are as expected; {} are claimed\n", services - 7)), "{printed}");
+    assert!(
+        printed
+            .ends_with(&format!("{services} of {services} Services are as expected; {} are claimed\n", services - 7)),
+        "{printed}"
+    );
 }
 
 #[test]
 fn what_does_not_settle_is_named_when_time_is_up() {
     let folder = tempfile::tempdir().unwrap();
-    let never = WEB.replace("namespace: shop", "namespace: shop, annotations: {sandbox.portolan.dev/expect: 'loadBalancer: {ingress: [{ip: 192.0.2.1}]}'}");
+    let never = WEB.replace(
+        "namespace: shop",
+        "namespace: shop, annotations: {sandbox.portolan.dev/expect: 'loadBalancer: {ingress: [{ip: 192.0.2.1}]}'}",
+    );
     let file = file(&folder, &never);
     let (ended, printed) = ran(&["--once", "--timeout", "5", &file]).unwrap();
     assert_eq!(ended, Ended::TimedOut);
@@ -64,7 +71,8 @@ fn what_does_not_settle_is_named_when_time_is_up() {
 #[test]
 fn without_a_controller_nothing_is_claimed_by_anybody() {
     let folder = tempfile::tempdir().unwrap();
-    let (ended, printed) = ran(&["--once", "--no-controller", "--timeout", "2s", "-o", "json", &file(&folder, WEB)]).unwrap();
+    let (ended, printed) =
+        ran(&["--once", "--no-controller", "--timeout", "2s", "-o", "json", &file(&folder, WEB)]).unwrap();
     assert_eq!(ended, Ended::TimedOut);
     let printed: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(printed["settled"], false);
@@ -101,7 +109,8 @@ fn a_configuration_gives_the_controller_its_classes() {
 #[test]
 fn an_expectation_that_cannot_be_read_is_an_error_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
-    let odd = WEB.replace("namespace: shop", "namespace: shop, annotations: {sandbox.portolan.dev/expect: 'condition: []'}");
+    let odd =
+        WEB.replace("namespace: shop", "namespace: shop, annotations: {sandbox.portolan.dev/expect: 'condition: []'}");
     let error = ran(&["--once", &file(&folder, &odd)]).unwrap_err().to_string();
     assert!(error.contains("Service shop/web: annotation sandbox.portolan.dev/expect cannot be read"), "{error}");
 }
@@ -131,7 +140,9 @@ fn a_taken_address_says_what_to_do() {
 
 #[test]
 fn a_timeout_is_a_number_of_seconds_or_a_duration() {
-    for (text, seconds) in [("60", Some(60)), ("60s", Some(60)), ("2m", Some(120)), ("soon", None), ("-1", None), ("", None)] {
+    for (text, seconds) in
+        [("60", Some(60)), ("60s", Some(60)), ("2m", Some(120)), ("soon", None), ("-1", None), ("", None)]
+    {
         assert_eq!(duration(text).ok(), seconds.map(Duration::from_secs), "{text:?}");
     }
 }

@@ -14,11 +14,12 @@ use portolan_core::record::Record;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::admission::{Allocated, admit, admit_status};
+use super::allocated::Allocated;
 use super::journal::Journal;
 use crate::api::LoadBalancerRecord;
 use crate::cluster::project;
 use crate::controller::index::{Event, Observed};
+use crate::sandbox::service::{admit, admit_status};
 
 /// Kind, namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -287,7 +288,7 @@ impl Stored {
             return Err(Refused::new(409, "AlreadyExists", name, "it exists already"));
         }
         if name.kind == "Service" {
-            admit(&mut object, None, &mut self.allocated).map_err(|why| Refused::invalid(name, why))?;
+            admit(&mut object, None, &mut self.allocated).map_err(|why| Refused::invalid(name, why.to_string()))?;
         }
         let times = self.created.entry(name.clone()).or_default();
         *times += 1;
@@ -302,7 +303,8 @@ impl Stored {
         let mut object = merged(old.clone(), patch);
         if name.kind == "Service" {
             object["status"] = old["status"].clone();
-            admit(&mut object, Some(&old), &mut self.allocated).map_err(|why| Refused::invalid(name, why))?;
+            admit(&mut object, Some(&old), &mut self.allocated)
+                .map_err(|why| Refused::invalid(name, why.to_string()))?;
         }
         Ok(self.put(name, object))
     }
@@ -319,7 +321,14 @@ impl Stored {
         }
         patch.as_object_mut().map(|patch| patch.remove("spec"));
         let mut object = merged(old.clone(), patch);
-        admit_status(&mut object, &old).map_err(|why| Refused::invalid(name, why))?;
+        let finalizers = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        let before = finalizers(&old);
+        let new = finalizers(&object).into_iter().any(|finalizer| !before.contains(&finalizer));
+        if new && !old["metadata"]["deletionTimestamp"].is_null() {
+            let why = "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted";
+            return Err(Refused::invalid(name, why.into()));
+        }
+        admit_status(&mut object, false).map_err(|why| Refused::invalid(name, why.to_string()))?;
         Ok(self.put(name, object))
     }
 

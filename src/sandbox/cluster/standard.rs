@@ -12,6 +12,7 @@ macro_rules! files {
 
 files! {
     "addresses.yaml"
+    "endpoints.yaml"
     "namespaces.yaml"
     "nodes.yaml"
     "others.yaml"

@@ -1,0 +1,301 @@
+//! What each kind makes of what is written: its strategy (`pkg/registry/*/*/strategy.go`), defaults and validation, as far as the
+//! sandbox has them.
+
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
+
+use super::kinds::Kind;
+use super::metadata::{self, remove, text, timestamp};
+use super::refused::{FieldError, Refused};
+use super::service::{self, Unfit};
+use super::store::State;
+
+/// An object that is about to be created.
+pub(super) fn create(kind: &Kind, object: &mut Value, state: &State) -> Result<(), Refused> {
+    let name = text(&object["metadata"]["name"]);
+    if kind.custom {
+        if kind.status {
+            remove(object, "status");
+        }
+        object["metadata"]["generation"] = 1.into();
+        return Ok(());
+    }
+    match kind.kind.as_str() {
+        "Service" => {
+            object["status"] = json!({"loadBalancer": {}});
+            service(kind, &name, object, None, state)?;
+        }
+        "Namespace" => {
+            object["status"] = json!({"phase": "Active"});
+            object["spec"]["finalizers"] = json!(["kubernetes"]);
+            // The server's own label (KEP-2161).
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
+        }
+        "Pod" => {
+            object["status"] = json!({"phase": "Pending"});
+            object["metadata"]["generation"] = 1.into();
+        }
+        "Secret" => secret(object),
+        "EndpointSlice" => {
+            object["metadata"]["generation"] = 1.into();
+            slice(kind, &name, object)?;
+        }
+        "Event" => event(kind, &name, object)?,
+        "CustomResourceDefinition" => {
+            object["metadata"]["generation"] = 1.into();
+            definition(kind, &name, object)?;
+            established(object, state);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// An object that is about to replace another.
+pub(super) fn update(kind: &Kind, object: &mut Value, old: &Value, state: &State) -> Result<(), Refused> {
+    let name = text(&object["metadata"]["name"]);
+    if kind.status {
+        keep(object, old, "status");
+    }
+    if !kind.custom {
+        match kind.kind.as_str() {
+            "Service" => service(kind, &name, object, Some(old), state)?,
+            "Namespace" => keep_within(object, old, "spec", "finalizers"), // changed through `finalize` alone
+            "Secret" => {
+                secret(object);
+                immutable(kind, &name, object, old, "type", "/type")?;
+            }
+            "EndpointSlice" => {
+                slice(kind, &name, object)?;
+                immutable(kind, &name, object, old, "addressType", "/addressType")?;
+            }
+            "CustomResourceDefinition" => {
+                definition(kind, &name, object)?;
+                immutable(kind, &name, object, old, "spec.group", "/spec/group")?;
+                immutable(kind, &name, object, old, "spec.scope", "/spec/scope")?;
+                established(object, state);
+            }
+            _ => {}
+        }
+    }
+    generation(kind, object, old);
+    Ok(())
+}
+
+/// A status that is about to be stored. Nothing but it changes, except that most built-in kinds take the metadata along.
+pub(super) fn update_status(kind: &Kind, object: &mut Value, old: &Value) -> Result<(), Refused> {
+    if kind.custom || kind.is("CustomResourceDefinition") {
+        let status = object["status"].take();
+        *object = old.clone();
+        object["status"] = status;
+        if object["status"].is_null() {
+            remove(object, "status");
+        }
+        return Ok(());
+    }
+    keep(object, old, "spec");
+    if kind.is("Service") {
+        let name = text(&object["metadata"]["name"]);
+        service::admit_status(object, true).map_err(|unfit| unfit_service(kind, &name, unfit))?;
+    }
+    Ok(())
+}
+
+/// Whether an object that is to be deleted may go, as far as its spec is concerned.
+pub(super) fn may_go(kind: &Kind, object: &Value) -> bool {
+    !kind.is("Namespace") || object["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty)
+}
+
+fn service(kind: &Kind, name: &str, object: &mut Value, old: Option<&Value>, state: &State) -> Result<(), Refused> {
+    let unfit = |unfit| unfit_service(kind, name, unfit);
+    let mut choice = state.numbers.choice(old);
+    service::admit(object, old, &mut choice).map_err(unfit)?;
+    let mut errors = service::validate(object);
+    errors.extend(state.numbers.choice(old).check(object));
+    if errors.is_empty() { Ok(()) } else { Err(unfit(Unfit::Fields(errors))) }
+}
+
+fn unfit_service(kind: &Kind, name: &str, unfit: Unfit) -> Refused {
+    match unfit {
+        Unfit::Fields(errors) => Refused::invalid(kind, name, &errors),
+        Unfit::Exhausted(service::Exhausted(message)) => {
+            Refused::internal(format!("Internal error occurred: {message}"))
+        }
+    }
+}
+
+/// What is written as text is stored as bytes.
+fn secret(object: &mut Value) {
+    if object["type"].is_null() {
+        object["type"] = "Opaque".into();
+    }
+    if let Value::Object(texts) = object["stringData"].take() {
+        for (key, value) in texts {
+            object["data"][key] = json!(ByteString(text(&value).into_bytes()));
+        }
+    }
+    remove(object, "stringData");
+}
+
+/// `ValidateEndpointSlice`: addresses that no packet from outside may reach are none of an endpoint.
+fn slice(kind: &Kind, name: &str, object: &mut Value) -> Result<(), Refused> {
+    let mut errors = Vec::new();
+    let family = text(&object["addressType"]);
+    if !matches!(family.as_str(), "IPv4" | "IPv6" | "FQDN") {
+        let supported = ["FQDN", "IPv4", "IPv6"];
+        errors.push(FieldError::not_supported("addressType", &object["addressType"], &supported));
+    }
+    for port in object["ports"].as_array_mut().into_iter().flatten() {
+        for (field, default) in [("name", ""), ("protocol", "TCP")] {
+            if port[field].is_null() {
+                port[field] = default.into();
+            }
+        }
+    }
+    for (index, endpoint) in object["endpoints"].as_array().into_iter().flatten().enumerate() {
+        let at = format!("endpoints[{index}].addresses");
+        let addresses = endpoint["addresses"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if addresses.is_empty() {
+            errors.push(FieldError::required(at.clone(), "must contain at least 1 address"));
+        }
+        for (index, address) in addresses.iter().enumerate() {
+            if let Some(why) = unfit_address(&family, address.as_str().unwrap_or_default()) {
+                errors.push(FieldError::invalid(format!("{at}[{index}]"), address, why));
+            }
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
+}
+
+fn unfit_address(family: &str, address: &str) -> Option<&'static str> {
+    if family == "FQDN" {
+        return (!metadata::is_subdomain(address)).then_some("a lowercase RFC 1123 subdomain is expected");
+    }
+    let Ok(parsed) = address.parse::<std::net::IpAddr>() else {
+        return Some("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+    };
+    let link_local = match parsed {
+        std::net::IpAddr::V4(address) => address.is_link_local(),
+        std::net::IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    if parsed.is_ipv4() != (family == "IPv4") {
+        Some("must be an address of the slice's addressType")
+    } else if parsed.is_unspecified() {
+        Some("may not be unspecified (0.0.0.0 or ::)")
+    } else if parsed.is_loopback() {
+        Some("may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    } else if link_local {
+        Some("may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+    } else if parsed.is_multicast() {
+        Some("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+    } else {
+        None
+    }
+}
+
+/// `legacyValidateEvent`: an Event lies where its object does; what is cluster-wide has its Events in `default`.
+fn event(kind: &Kind, name: &str, object: &Value) -> Result<(), Refused> {
+    let (lies, about) = (text(&object["metadata"]["namespace"]), text(&object["involvedObject"]["namespace"]));
+    if about == lies || (about.is_empty() && matches!(lies.as_str(), "default" | "kube-system")) {
+        return Ok(());
+    }
+    let error = FieldError::invalid("involvedObject.namespace", &about.into(), "does not match event.namespace");
+    Err(Refused::invalid(kind, name, &[error]))
+}
+
+fn definition(kind: &Kind, name: &str, object: &mut Value) -> Result<(), Refused> {
+    let spec = &mut object["spec"];
+    let names = &mut spec["names"];
+    if names["singular"].is_null() {
+        names["singular"] = text(&names["kind"]).to_lowercase().into();
+    }
+    if names["listKind"].is_null() {
+        names["listKind"] = format!("{}List", text(&names["kind"])).into();
+    }
+    if spec["conversion"].is_null() {
+        spec["conversion"] = json!({"strategy": "None"});
+    }
+    let mut errors = Vec::new();
+    let full = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
+    if name != full {
+        errors.push(FieldError::invalid("metadata.name", &name.into(), "must be spec.names.plural+\".\"+spec.group"));
+    }
+    if !matches!(spec["scope"].as_str(), Some("Cluster" | "Namespaced")) {
+        errors.push(FieldError::not_supported("spec.scope", &spec["scope"], &["Cluster", "Namespaced"]));
+    }
+    let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
+        let why = "must have exactly one version marked as storage version";
+        errors.push(FieldError::invalid("spec.versions", &spec["versions"], why));
+    }
+    if spec["conversion"]["strategy"] != "None" {
+        return Err(Refused::not_emulated("conversion webhooks of custom resources"));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
+}
+
+/// What the API extensions' controllers write some moments after: the names are taken, the kind is there.
+fn established(object: &mut Value, state: &State) {
+    let now = timestamp(state.clock);
+    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message});
+    let versions = object["spec"]["versions"].as_array().into_iter().flatten();
+    let stored: Vec<Value> =
+        versions.filter(|version| version["storage"] == true).map(|version| version["name"].clone()).collect();
+    let known = object["status"]["conditions"].as_array().is_some_and(|conditions| !conditions.is_empty());
+    object["status"]["acceptedNames"] = object["spec"]["names"].clone();
+    object["status"]["storedVersions"] = stored.into();
+    if !known {
+        object["status"]["conditions"] = json!([
+            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        ]);
+    }
+}
+
+fn immutable(kind: &Kind, name: &str, object: &Value, old: &Value, field: &str, at: &str) -> Result<(), Refused> {
+    let value = object.pointer(at).unwrap_or(&Value::Null);
+    if old.pointer(at).unwrap_or(&Value::Null) == value {
+        return Ok(());
+    }
+    Err(Refused::invalid(kind, name, &[FieldError::invalid(field, value, "field is immutable")]))
+}
+
+/// Which kinds count their changes, and of what. Services never did.
+fn generation(kind: &Kind, object: &mut Value, old: &Value) {
+    let differs = |field: &str| object[field] != old[field];
+    let changed = if kind.custom && !kind.status {
+        differs_but_for(object, old, &["metadata"])
+    } else if kind.custom {
+        differs_but_for(object, old, &["metadata", "status"])
+    } else if kind.is("EndpointSlice") {
+        differs_but_for(object, old, &["metadata"]) || object["metadata"]["labels"] != old["metadata"]["labels"]
+    } else {
+        (kind.is("Pod") || kind.is("CustomResourceDefinition")) && differs("spec")
+    };
+    if changed {
+        object["metadata"]["generation"] = (old["metadata"]["generation"].as_u64().unwrap_or(0) + 1).into();
+    }
+}
+
+fn differs_but_for(object: &Value, old: &Value, fields: &[&str]) -> bool {
+    let rest = |object: &Value| {
+        let mut rest = object.clone();
+        fields.iter().for_each(|field| remove(&mut rest, field));
+        rest
+    };
+    rest(object) != rest(old)
+}
+
+fn keep(object: &mut Value, old: &Value, field: &str) {
+    match old.get(field) {
+        Some(value) => object[field] = value.clone(),
+        None => remove(object, field),
+    }
+}
+
+fn keep_within(object: &mut Value, old: &Value, field: &str, within: &str) {
+    match old[field].get(within) {
+        Some(value) => object[field][within] = value.clone(),
+        None => remove(&mut object[field], within),
+    }
+}

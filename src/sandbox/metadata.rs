@@ -1,0 +1,204 @@
+//! What holds for the metadata of every kind. From `k8s.io/apiserver/pkg/registry/rest/{create,update}.go` and
+//! `k8s.io/apimachinery/pkg/api/validation/objectmeta.go`.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::kinds::Kind;
+use super::refused::{FieldError, Refused};
+use super::route::Target;
+use crate::cluster::clock::Clock;
+use crate::cluster::random::Random;
+
+/// Names that the server makes up have no vowels, so that they spell nothing (`k8s.io/apimachinery/pkg/util/rand`).
+const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// Names and marks an object that is created.
+pub(super) fn born(target: &Target, object: &mut Value, random: &mut Random, clock: Clock) -> Result<(), Refused> {
+    let kind = &target.kind;
+    let wrong = |errors: &[FieldError], name: &str| Refused::invalid(kind, name, errors);
+    if text(&object["metadata"]["name"]).is_empty() {
+        let prefix = text(&object["metadata"]["generateName"]);
+        if prefix.is_empty() {
+            return Err(wrong(&[FieldError::required("metadata.name", "name or generateName is required")], ""));
+        }
+        object["metadata"]["name"] = format!("{prefix}{}", suffix(random)).into();
+    }
+    if !text(&object["metadata"]["resourceVersion"]).is_empty() {
+        return Err(Refused::bad_request("resourceVersion should not be set on objects to be created"));
+    }
+    place(target, object)?;
+    let name = text(&object["metadata"]["name"]);
+    let mut errors = Vec::new();
+    check_name(kind, &name, &mut errors);
+    check_finalizers(object, &mut errors);
+    if !errors.is_empty() {
+        return Err(wrong(&errors, &name));
+    }
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        remove(&mut object["metadata"], field);
+    }
+    object["metadata"]["uid"] = uid(random).into();
+    object["metadata"]["creationTimestamp"] = timestamp(clock).into();
+    Ok(())
+}
+
+/// Holds an object that replaces another to what cannot change.
+pub(super) fn kept(target: &Target, object: &mut Value, old: &Value) -> Result<(), Refused> {
+    let kind = &target.kind;
+    place(target, object)?;
+    let name = text(&object["metadata"]["name"]);
+    if name != target.name {
+        let message = format!("the name of the object ({name}) does not match the name on the URL ({})", target.name);
+        return Err(Refused::bad_request(message));
+    }
+    let (asked, uid) = (text(&object["metadata"]["uid"]), text(&old["metadata"]["uid"]));
+    if !asked.is_empty() && asked != uid {
+        let why = format!("Precondition failed: UID in precondition: {asked}, UID in object meta: {uid}");
+        return Err(Refused::conflict_because(kind, &name, why));
+    }
+    let version = text(&object["metadata"]["resourceVersion"]);
+    if !version.is_empty() && version != text(&old["metadata"]["resourceVersion"]) {
+        return Err(Refused::conflict(kind, &name));
+    }
+    for field in
+        ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName", "generation"]
+    {
+        match old["metadata"].get(field) {
+            Some(value) => object["metadata"][field] = value.clone(),
+            None => remove(&mut object["metadata"], field),
+        }
+    }
+    let mut errors = Vec::new();
+    check_finalizers(object, &mut errors);
+    let finalizers = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    let before = finalizers(old);
+    let new: Vec<String> =
+        finalizers(object).iter().filter(|one| !before.contains(one)).map(ToString::to_string).collect();
+    if !new.is_empty() && !old["metadata"]["deletionTimestamp"].is_null() {
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            new.join(", ")
+        );
+        errors.push(FieldError::forbidden("metadata.finalizers", why));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, &name, &errors)) }
+}
+
+/// The object is of the kind and namespace that the path names.
+fn place(target: &Target, object: &mut Value) -> Result<(), Refused> {
+    let namespace = text(&object["metadata"]["namespace"]);
+    if !namespace.is_empty() && namespace != target.namespace {
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(Refused::bad_request(message));
+    }
+    if target.kind.namespaced {
+        object["metadata"]["namespace"] = target.namespace.as_str().into();
+    }
+    // Written by the server alone; it writes none, because there is no server-side apply.
+    remove(&mut object["metadata"], "managedFields");
+    Ok(())
+}
+
+fn check_name(kind: &Kind, name: &str, errors: &mut Vec<FieldError>) {
+    // RelaxedServiceNameValidation: the name of a Service may begin with a digit.
+    let label = kind.is("Service") || kind.is("Namespace");
+    let why = if label && !is_label(name) {
+        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an \
+         alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+    } else if !is_subdomain(name) {
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end \
+         with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+         '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+    } else {
+        return;
+    };
+    errors.push(FieldError::invalid("metadata.name", &name.into(), why));
+}
+
+fn check_finalizers(object: &Value, errors: &mut Vec<FieldError>) {
+    for finalizer in object["metadata"]["finalizers"].as_array().into_iter().flatten() {
+        let name = text(finalizer);
+        let standard = matches!(name.as_str(), "orphan" | "foregroundDeletion" | "kubernetes");
+        if !standard && !(name.contains('/') && is_qualified(&name)) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid("metadata.finalizers", finalizer, why));
+        }
+    }
+}
+
+/// RFC 1123: a DNS label.
+pub(super) fn is_label(name: &str) -> bool {
+    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = name.as_bytes();
+    name.len() <= 63
+        && bytes.first().is_some_and(|byte| alphanumeric(*byte))
+        && bytes.last().is_some_and(|byte| alphanumeric(*byte))
+        && bytes.iter().all(|byte| alphanumeric(*byte) || *byte == b'-')
+}
+
+/// RFC 1123: a DNS subdomain.
+pub(super) fn is_subdomain(name: &str) -> bool {
+    let long =
+        |part: &str| part.split('.').all(|part| is_label(part) || part.len() > 63 && is_label_of_any_length(part));
+    name.len() <= 253 && long(name)
+}
+
+fn is_label_of_any_length(part: &str) -> bool {
+    part.as_bytes()
+        .chunks(63)
+        .all(|chunk| chunk.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-'))
+        && !part.starts_with('-')
+        && !part.ends_with('-')
+}
+
+/// A qualified name: an optional DNS subdomain and a slash, then up to 63 of `[A-Za-z0-9._-]`.
+pub(super) fn is_qualified(name: &str) -> bool {
+    let (prefix, name) = name.split_once('/').map_or((None, name), |(prefix, name)| (Some(prefix), name));
+    let bytes = name.as_bytes();
+    let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    prefix.is_none_or(is_subdomain)
+        && name.len() <= 63
+        && ends(bytes.first())
+        && ends(bytes.last())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+}
+
+/// The time as objects carry it: whole seconds.
+pub(super) fn timestamp(clock: Clock) -> String {
+    later(clock, 0)
+}
+
+/// The time in so many seconds.
+pub(super) fn later(clock: Clock, seconds: i64) -> String {
+    let second = clock.wall().as_second().saturating_add(seconds);
+    jiff::Timestamp::from_second(second).unwrap_or_default().to_string()
+}
+
+fn suffix(random: &mut Random) -> String {
+    let letter =
+        |_| LETTERS.get(usize::try_from(random.below(27)).unwrap_or_default()).copied().map_or('x', char::from);
+    (0..5).map(letter).collect()
+}
+
+/// A UUID of version 4 (RFC 9562, 5.4).
+fn uid(random: &mut Random) -> String {
+    let number = (u128::from(random.number()) << 64) | u128::from(random.number());
+    let number = number & !(0xF << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{number:032x}");
+    let mut uid = String::new();
+    for (index, digit) in hex.chars().enumerate() {
+        let dash = if matches!(index, 8 | 12 | 16 | 20) { "-" } else { "" };
+        let _ = write!(uid, "{dash}{digit}");
+    }
+    uid
+}
+
+pub(super) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+pub(super) fn remove(object: &mut Value, field: &str) {
+    object.as_object_mut().map(|fields| fields.remove(field));
+}

@@ -1,0 +1,51 @@
+//! Patches: JSON (RFC 6902), merge (RFC 7386) and strategic merge.
+
+use serde_json::Value;
+
+use super::kinds::Kind;
+use super::refused::Refused;
+use super::route::Target;
+use super::strategic;
+
+/// What is to change.
+pub(super) enum Patch {
+    Json(json_patch::Patch),
+    Merge(Value),
+    Strategic(Value),
+}
+
+impl Patch {
+    pub(super) fn read(content_type: &str, body: &[u8], target: &Target) -> Result<Self, Refused> {
+        let unreadable = |error: serde_json::Error| Refused::bad_request(format!("error decoding patch: {error}"));
+        match content_type {
+            "application/json-patch+json" => serde_json::from_slice(body).map(Self::Json).map_err(unreadable),
+            "application/merge-patch+json" => object(body).map(Self::Merge),
+            "application/strategic-merge-patch+json" if !target.kind.custom => object(body).map(Self::Strategic),
+            "application/apply-patch+yaml" => Err(Refused::unsupported_media_type(
+                "the sandbox does not emulate server-side apply (application/apply-patch+yaml); use `kubectl apply` without \
+                 --server-side, or another patch",
+            )),
+            _ => Err(Refused::unsupported_media_type(
+                "the body of the request was in an unknown format - accepted media types include: \
+                 application/json-patch+json, application/merge-patch+json",
+            )),
+        }
+    }
+
+    pub(super) fn apply(&self, kind: &Kind, mut object: Value) -> Result<Value, Refused> {
+        match self {
+            Self::Json(patch) => json_patch::patch(&mut object, patch).map_err(|_| {
+                Refused::unprocessable("the server rejected our request due to an error in our request")
+            })?,
+            Self::Merge(patch) => json_patch::merge(&mut object, patch),
+            Self::Strategic(patch) => strategic::merge(kind, &mut object, patch).map_err(Refused::bad_request)?,
+        }
+        Ok(object)
+    }
+}
+
+fn object(body: &[u8]) -> Result<Value, Refused> {
+    let patch: Value =
+        serde_json::from_slice(body).map_err(|error| Refused::bad_request(format!("error decoding patch: {error}")))?;
+    if patch.is_object() { Ok(patch) } else { Err(Refused::bad_request("error decoding patch: it is no JSON object")) }
+}

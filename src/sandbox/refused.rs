@@ -1,0 +1,209 @@
+//! Refusals in the real server's words, from `k8s.io/apimachinery/pkg/api/errors` and `pkg/util/validation/field`. Clients compare
+//! reasons, and people compare messages.
+
+use http::Response;
+use serde_json::{Value, json};
+
+use super::kinds::Kind;
+use super::{Body, json_answer};
+
+/// Why a request is not done: a `Status` of `Failure`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Refused {
+    code: u16,
+    reason: &'static str,
+    message: String,
+    details: Value,
+}
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FieldError {
+    field: String,
+    reason: &'static str,
+    message: String,
+}
+
+impl Refused {
+    fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), details: Value::Null }
+    }
+
+    fn about(mut self, kind: &Kind, name: &str) -> Self {
+        self.details = json!({"name": name, "kind": kind.plural});
+        if !kind.group.is_empty() {
+            self.details["group"] = kind.group.as_str().into();
+        }
+        self
+    }
+
+    pub(super) fn not_found(kind: &Kind, name: &str) -> Self {
+        Self::new(404, "NotFound", format!("{} {name:?} not found", kind.qualified())).about(kind, name)
+    }
+
+    /// A path that leads nowhere below /api and /apis.
+    pub(super) fn no_such_resource() -> Self {
+        let mut refused = Self::new(404, "NotFound", "the server could not find the requested resource");
+        refused.details = json!({});
+        refused
+    }
+
+    pub(super) fn already_exists(kind: &Kind, name: &str) -> Self {
+        Self::new(409, "AlreadyExists", format!("{} {name:?} already exists", kind.qualified())).about(kind, name)
+    }
+
+    pub(super) fn conflict(kind: &Kind, name: &str) -> Self {
+        Self::conflict_because(
+            kind,
+            name,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        )
+    }
+
+    pub(super) fn conflict_because(kind: &Kind, name: &str, why: impl std::fmt::Display) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.qualified());
+        Self::new(409, "Conflict", message).about(kind, name)
+    }
+
+    pub(super) fn invalid(kind: &Kind, name: &str, errors: &[FieldError]) -> Self {
+        let listed = match errors {
+            [one] => one.to_string(),
+            many => format!("[{}]", many.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        };
+        let mut qualified = kind.kind.clone();
+        if !kind.group.is_empty() {
+            qualified = format!("{qualified}.{}", kind.group);
+        }
+        let mut refused =
+            Self::new(422, "Invalid", format!("{qualified} {name:?} is invalid: {listed}")).about(kind, name);
+        refused.details["kind"] = kind.kind.as_str().into();
+        let causes =
+            errors.iter().map(|error| json!({"reason": error.reason, "message": error.message, "field": error.field}));
+        refused.details["causes"] = causes.collect();
+        refused
+    }
+
+    /// Parameters of a list or watch that contradict each other.
+    pub(super) fn invalid_options(error: &FieldError) -> Self {
+        let mut refused = Self::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {error}"));
+        let cause = json!({"reason": error.reason, "message": error.message, "field": error.field});
+        refused.details = json!({"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]});
+        refused
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    /// A patch that does not fit the object.
+    pub(super) fn unprocessable(message: &str) -> Self {
+        Self::new(422, "Invalid", message)
+    }
+
+    pub(super) fn forbidden(kind: &Kind, name: &str, why: impl std::fmt::Display) -> Self {
+        let message = format!("{} {name:?} is forbidden: {why}", kind.qualified());
+        Self::new(403, "Forbidden", message).about(kind, name)
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        let mut refused = Self::new(405, "MethodNotAllowed", message);
+        refused.details = json!({});
+        refused
+    }
+
+    pub(super) fn unsupported_media_type(message: impl Into<String>) -> Self {
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    pub(super) fn not_acceptable(message: impl Into<String>) -> Self {
+        Self::new(406, "NotAcceptable", message)
+    }
+
+    /// The history before `compacted` is gone.
+    pub(super) fn too_old(asked: u64, compacted: u64) -> Self {
+        Self::new(410, "Expired", format!("too old resource version: {asked} ({compacted})"))
+    }
+
+    /// A continued list whose history is gone.
+    pub(super) fn continue_expired() -> Self {
+        let message = "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+                       without the continue parameter.";
+        Self::new(410, "Expired", message)
+    }
+
+    /// A version that there is not yet.
+    pub(super) fn too_new(asked: u64, current: u64) -> Self {
+        let message = format!("Too large resource version: {asked}, current: {current}");
+        let mut refused = Self::new(504, "Timeout", message);
+        let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
+        refused.details = json!({"causes": [cause], "retryAfterSeconds": 1});
+        refused
+    }
+
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self::new(500, "InternalError", message)
+    }
+
+    /// What the real server does, and the sandbox does not.
+    pub(super) fn not_emulated(what: impl std::fmt::Display) -> Self {
+        Self::new(501, "NotImplemented", format!("the sandbox does not emulate {what}"))
+    }
+
+    /// As an object of kind Status: the body of an answer, or of a watch's ERROR event.
+    pub(super) fn status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
+            "reason": self.reason, "code": self.code,
+        });
+        if !self.details.is_null() {
+            status["details"] = self.details.clone();
+        }
+        status
+    }
+
+    pub(super) fn answer(&self) -> Response<Body> {
+        json_answer(self.code, &self.status())
+    }
+}
+
+impl FieldError {
+    fn new(field: impl Into<String>, reason: &'static str, message: String) -> Self {
+        Self { field: field.into(), reason, message }
+    }
+
+    pub(crate) fn invalid(field: impl Into<String>, value: &Value, why: impl std::fmt::Display) -> Self {
+        Self::new(field, "FieldValueInvalid", format!("Invalid value: {value}: {why}"))
+    }
+
+    pub(crate) fn required(field: impl Into<String>, why: &str) -> Self {
+        let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+        Self::new(field, "FieldValueRequired", format!("Required value{why}"))
+    }
+
+    pub(crate) fn forbidden(field: impl Into<String>, why: impl std::fmt::Display) -> Self {
+        Self::new(field, "FieldValueForbidden", format!("Forbidden: {why}"))
+    }
+
+    pub(crate) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+        Self::new(field, "FieldValueDuplicate", format!("Duplicate value: {value}"))
+    }
+
+    pub(crate) fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
+        let supported: Vec<String> = supported.iter().map(|one| format!("{one:?}")).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
+        Self::new(field, "FieldValueNotSupported", message)
+    }
+}
+
+impl std::fmt::Display for FieldError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}: {}", self.code, self.reason, self.message)
+    }
+}

@@ -1,0 +1,194 @@
+//! What a request means: its path, verb and parameters. From `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use serde_json::Value;
+
+use super::kinds::Kind;
+use super::refused::Refused;
+use super::{Body, Storage, discovery, json_answer, patch, read, watch, write};
+use crate::yaml;
+
+/// What a request is about.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) kind: Arc<Kind>,
+    /// Empty for what is cluster-wide, and for a list over all namespaces.
+    pub(super) namespace: String,
+    /// Empty where the path names none.
+    pub(super) name: String,
+    /// Whether the request is about the subresource `status`, the only one that there is.
+    pub(super) status: bool,
+}
+
+/// The query's parameters, percent-decoded. Of one that stands twice the first counts, as in Go.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    fn of(query: &str) -> Self {
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        Self(
+            pairs
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .map(|(k, v)| (decoded(k), decoded(v)))
+                .collect(),
+        )
+    }
+
+    /// The value, or an empty text.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        !self.text(name).is_empty()
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        matches!(self.text(name), "true" | "1")
+    }
+
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refused> {
+        match self.text(name) {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| Refused::bad_request(format!("{name}: {text:?} is no number"))),
+        }
+    }
+
+    /// Whether the write is to be judged but not done.
+    pub(super) fn dry_run(&self) -> Result<bool, Refused> {
+        match self.text("dryRun") {
+            "" => Ok(false),
+            "All" => Ok(true),
+            other => {
+                Err(Refused::bad_request(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"")))
+            }
+        }
+    }
+}
+
+/// Routes a request to whoever answers it.
+pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Result<Response<Body>, Refused> {
+    let path: Vec<String> = request.uri().path().split('/').filter(|part| !part.is_empty()).map(decoded_path).collect();
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let parameters = Parameters::of(request.uri().query().unwrap_or_default());
+    let Some(target) = target(storage, &parts)? else {
+        return discovery::answer(storage, request, &parts);
+    };
+    let named = !target.name.is_empty();
+    match request.method().as_str() {
+        "GET" | "HEAD" if named && !parameters.flag("watch") => {
+            read::accepts(request)?;
+            read::get(storage, &target).map(|object| json_answer(200, &object))
+        }
+        "GET" => {
+            read::accepts(request)?;
+            if parameters.flag("watch") {
+                watch::begin(storage, target, &parameters)
+            } else {
+                read::list(storage, &target, &parameters).map(|list| json_answer(200, &list))
+            }
+        }
+        "POST" if !named => {
+            write::create(storage, &target, &parameters, json(request)?).map(|new| json_answer(201, &new))
+        }
+        "PUT" if named => {
+            write::replace(storage, &target, &parameters, json(request)?).map(|(code, new)| json_answer(code, &new))
+        }
+        "PATCH" if named => {
+            let patch = patch::Patch::read(content_type(request), request.body(), &target)?;
+            write::patch(storage, &target, &parameters, &patch).map(|new| json_answer(200, &new))
+        }
+        "DELETE" if named && !target.status => write::delete(storage, &target, &parameters, &options(request)?)
+            .map(|(code, last)| json_answer(code, &last)),
+        "DELETE" if !named => {
+            write::delete_all(storage, &target, &parameters, &options(request)?).map(|list| json_answer(200, &list))
+        }
+        _ => Err(Refused::method_not_allowed()),
+    }
+}
+
+/// What a path names; nothing where it is no path of a resource, a refusal where it is one of a resource that there is not.
+fn target(storage: &Storage, path: &[&str]) -> Result<Option<Target>, Refused> {
+    let (group, version, rest) = match path {
+        ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
+        ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
+        _ => return Ok(None),
+    };
+    let (namespace, resource) = match rest {
+        // Namespaces are themselves a resource.
+        ["namespaces"] | ["namespaces", _] | ["namespaces", _, "status" | "finalize"] if group.is_empty() => ("", rest),
+        ["namespaces", namespace, resource @ ..] if !resource.is_empty() => (*namespace, resource),
+        resource => ("", resource),
+    };
+    let (plural, name, subresource) = match resource {
+        [plural] => (*plural, "", None),
+        [plural, name] => (*plural, *name, None),
+        [plural, name, subresource] => (*plural, *name, Some(*subresource)),
+        _ => return Err(Refused::no_such_resource()),
+    };
+    let kind = storage.lock().kinds.find(group, version, plural).ok_or_else(Refused::no_such_resource)?;
+    let status = match subresource {
+        None => false,
+        Some("status") if kind.status => true,
+        Some(_) => return Err(Refused::no_such_resource()),
+    };
+    // A namespace in the path of what has none, or none in the path of a named object that has one.
+    if !namespace.is_empty() != kind.namespaced && !(namespace.is_empty() && name.is_empty()) {
+        return Err(Refused::no_such_resource());
+    }
+    Ok(Some(Target { kind, namespace: namespace.to_owned(), name: name.to_owned(), status }))
+}
+
+fn content_type<B>(request: &Request<B>) -> &str {
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+/// The body, which has to be JSON. YAML is accepted where the client says so, as by the real server.
+fn json(request: &Request<Bytes>) -> Result<Value, Refused> {
+    match content_type(request) {
+        "" | "application/json" => serde_json::from_slice(request.body())
+            .map_err(|error| Refused::bad_request(format!("couldn't get version/kind; json parse error: {error}"))),
+        "application/yaml" => std::str::from_utf8(request.body())
+            .map_err(|error| error.to_string())
+            .and_then(|text| yaml::documents(text).map_err(|error| error.to_string()))
+            .and_then(|documents| documents.into_iter().next().ok_or_else(|| "there is no document".to_owned()))
+            .map_err(|error| Refused::bad_request(format!("couldn't get version/kind; yaml: {error}"))),
+        other => Err(Refused::unsupported_media_type(format!(
+            "the body of the request was in an unknown format ({other}) - accepted media types include: application/json, \
+             application/yaml"
+        ))),
+    }
+}
+
+/// The DeleteOptions of a request, null without.
+fn options(request: &Request<Bytes>) -> Result<Value, Refused> {
+    debug_assert_eq!(request.method(), Method::DELETE);
+    if request.body().is_empty() { Ok(Value::Null) } else { json(request) }
+}
+
+/// A query's text: percent signs, and `+` for a blank.
+fn decoded(text: &str) -> String {
+    decoded_path(&text.replace('+', " "))
+}
+
+fn decoded_path(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let mut ahead = rest.clone();
+        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+        match (byte, digit(ahead.next()), digit(ahead.next())) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.extend(u8::try_from(high * 16 + low));
+                rest = ahead;
+            }
+            (byte, _, _) => bytes.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

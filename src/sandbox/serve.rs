@@ -1,0 +1,47 @@
+//! HTTP/1.1 over the storage. A watch is a chunked body of JSON lines.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::refused::Refused;
+use super::{Body, Storage};
+
+/// Answers whoever connects, until `stop`; connections, and the watches on them, end with it.
+pub(crate) async fn serve(storage: Storage, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()), // the set drops what is left
+            accepted = listener.accept() => drop(connections.spawn(connection(storage.clone(), accepted?.0))),
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(storage: Storage, socket: TcpStream) {
+    // An event of a watch is a small packet that must not wait for the next one.
+    let _ = socket.set_nodelay(true);
+    let service = service_fn(move |request| answer(storage.clone(), request));
+    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await {
+        tracing::debug!(%error, "a connection to the sandbox ended early");
+    }
+}
+
+async fn answer(storage: Storage, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let body: Bytes = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return Ok(Refused::bad_request(format!("the body cannot be read: {error}")).answer()),
+    };
+    Ok(storage.answer(&Request::from_parts(parts, body)))
+}

@@ -1,0 +1,329 @@
+//! What the API server makes of a Service that somebody writes: defaults, allocations, the wipe on leaving type LoadBalancer. From
+//! Kubernetes' `pkg/registry/core/service/{strategy,storage/alloc}.go` and `pkg/apis/core/v1/defaults.go`. Also the admission of the
+//! golden cases' stand-in, whose Services may hold what an older server once let through: `validate` is apart.
+
+mod numbers;
+mod status;
+mod validate;
+
+use serde_json::{Map, Value, json};
+
+use super::refused::FieldError;
+pub(super) use numbers::Numbers;
+pub(crate) use numbers::Ranges;
+pub(crate) use status::admit_status;
+pub(super) use validate::validate;
+
+/// Whoever gives numbers and addresses away; or says that all are taken.
+pub(crate) trait Allocator {
+    /// An address of this family, `IPv4` or `IPv6`.
+    fn cluster_ip(&mut self, family: &str) -> Result<String, Exhausted>;
+    fn node_port(&mut self) -> Result<u16, Exhausted>;
+    fn health_check_node_port(&mut self) -> Result<u16, Exhausted>;
+}
+
+/// The message of the server that has nothing left to give.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Exhausted(pub(crate) String);
+
+/// Why a Service is not stored.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Unfit {
+    Fields(Vec<FieldError>),
+    Exhausted(Exhausted),
+}
+
+const RANGES_ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+
+/// A Service that is created (`old` is none) or edited, as it is stored; or why it is refused.
+pub(crate) fn admit(service: &mut Value, old: Option<&Value>, allocator: &mut impl Allocator) -> Result<(), Unfit> {
+    let old = old.map(|old| &old["spec"]);
+    let annotated = service.pointer("/metadata/annotations").and_then(|all| all.get(RANGES_ANNOTATION)).is_some();
+    let left = old.is_some_and(is_load_balancer);
+    let Some(spec) = service["spec"].as_object_mut() else {
+        return Err(FieldError::required("spec.ports", "").into());
+    };
+    defaults(spec);
+    if let Some(old) = old {
+        keep_allocated(spec, old);
+        drop_what_depends_on_the_type(spec, old);
+    }
+    changes(spec, old, annotated)?;
+    families(spec, old)?;
+    allocate(spec, allocator)?;
+    if left && !is_load_balancer(&service["spec"]) {
+        service["status"]["loadBalancer"] = json!({});
+    }
+    Ok(())
+}
+
+impl From<FieldError> for Unfit {
+    fn from(error: FieldError) -> Self {
+        Self::Fields(vec![error])
+    }
+}
+
+impl From<Exhausted> for Unfit {
+    fn from(exhausted: Exhausted) -> Self {
+        Self::Exhausted(exhausted)
+    }
+}
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fields(errors) => {
+                for (index, error) in errors.iter().enumerate() {
+                    write!(f, "{}{error}", if index == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+            Self::Exhausted(Exhausted(message)) => f.write_str(message),
+        }
+    }
+}
+
+fn defaults(spec: &mut Map<String, Value>) {
+    let mut default = |field: &str, value: Value| {
+        if spec.get(field).is_none_or(Value::is_null) {
+            spec.insert(field.to_owned(), value);
+        }
+    };
+    default("type", json!("ClusterIP"));
+    default("sessionAffinity", json!("None"));
+    default("internalTrafficPolicy", json!("Cluster"));
+    let kind = text(spec, "type");
+    if kind == "LoadBalancer" || kind == "NodePort" {
+        spec.entry("externalTrafficPolicy").or_insert(json!("Cluster"));
+    }
+    if kind == "LoadBalancer" {
+        spec.entry("allocateLoadBalancerNodePorts").or_insert(json!(true));
+    }
+    // `ExternalName` has no use for them, and keeps what it is given.
+    if spec.get("sessionAffinity") == Some(&json!("ClientIP")) {
+        let config = spec.entry("sessionAffinityConfig").or_insert(json!({}));
+        let timeout = &mut config["clientIP"]["timeoutSeconds"];
+        if timeout.is_null() {
+            *timeout = json!(10_800);
+        }
+    } else {
+        spec.remove("sessionAffinityConfig");
+    }
+    for port in ports(spec) {
+        let number = port["port"].clone();
+        let Some(fields) = port.as_object_mut() else { continue };
+        fields.entry("protocol").or_insert(json!("TCP"));
+        fields.entry("targetPort").or_insert(number);
+    }
+}
+
+/// `patchAllocatedValues`: an edit that leaves them out keeps them, by the name of the port.
+fn keep_allocated(spec: &mut Map<String, Value>, old: &Value) {
+    let allocates = |spec: &Map<String, Value>| {
+        let kind = text(spec, "type");
+        kind == "NodePort" || kind == "LoadBalancer" && spec.get("allocateLoadBalancerNodePorts") != Some(&json!(false))
+    };
+    if old.as_object().is_some_and(allocates) && allocates(spec) {
+        let before = items(&old["ports"]);
+        let used: Vec<Value> = ports(spec).iter().map(|port| port["nodePort"].clone()).filter(Value::is_u64).collect();
+        for port in ports(spec).iter_mut().filter(|port| port["nodePort"].as_u64().unwrap_or(0) == 0) {
+            let same_name = before.iter().rfind(|old| old["name"] == port["name"]);
+            if let Some(node_port) = same_name.map(|old| &old["nodePort"])
+                && node_port.is_u64()
+                && !used.contains(node_port)
+            {
+                port["nodePort"] = node_port.clone();
+            }
+        }
+    }
+    if has_health_port(&Value::Object(spec.clone())) && has_health_port(old) {
+        let health_port = spec.entry("healthCheckNodePort").or_insert(Value::Null);
+        if health_port.is_null() {
+            *health_port = old["healthCheckNodePort"].clone();
+        }
+    }
+    for field in ["clusterIP", "clusterIPs"] {
+        spec.entry(field).or_insert_with(|| old[field].clone());
+    }
+}
+
+/// `dropTypeDependentFields`: what the new type cannot have goes, unless the writer asks for it.
+fn drop_what_depends_on_the_type(spec: &mut Map<String, Value>, old: &Value) {
+    let kind = text(spec, "type");
+    let has_node_ports = |kind: &str| kind == "LoadBalancer" || kind == "NodePort";
+    if has_node_ports(old["type"].as_str().unwrap_or_default()) && !has_node_ports(&kind) {
+        let before: Vec<Value> = items(&old["ports"]).iter().map(|port| port["nodePort"].clone()).collect();
+        let now: Vec<Value> = ports(spec).iter().map(|port| port["nodePort"].clone()).collect();
+        if before == now {
+            ports(spec).iter_mut().for_each(|port| drop(port.as_object_mut().map(|port| port.remove("nodePort"))));
+        }
+        spec.remove("externalTrafficPolicy");
+    }
+    let mut forget = |field: &str| {
+        if spec.get(field) == Some(&old[field]) {
+            spec.remove(field);
+        }
+    };
+    if is_load_balancer(old) && kind != "LoadBalancer" {
+        forget("loadBalancerClass");
+        forget("allocateLoadBalancerNodePorts");
+    }
+    if has_health_port(old)
+        && !has_health_port(&Value::Object(spec.clone()))
+        && spec.get("healthCheckNodePort") == Some(&old["healthCheckNodePort"])
+    {
+        spec.remove("healthCheckNodePort");
+    }
+    if kind == "ExternalName" {
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            spec.remove(field);
+        }
+    }
+}
+
+/// What cannot be, whatever the values.
+fn changes(spec: &Map<String, Value>, old: Option<&Value>, annotated: bool) -> Result<(), FieldError> {
+    const ONLY_LOAD_BALANCERS: &str = "may only be used when `type` is 'LoadBalancer'";
+    let load_balancer = text(spec, "type") == "LoadBalancer";
+    let class = spec.get("loadBalancerClass").unwrap_or(&Value::Null);
+    if !load_balancer && !class.is_null() {
+        return Err(FieldError::forbidden("spec.loadBalancerClass", ONLY_LOAD_BALANCERS));
+    }
+    if load_balancer && old.is_some_and(|old| is_load_balancer(old) && &old["loadBalancerClass"] != class) {
+        return Err(FieldError::invalid("spec.loadBalancerClass", class, "may not change once set"));
+    }
+    let ranges = spec.get("loadBalancerSourceRanges").is_some_and(|ranges| !items(ranges).is_empty());
+    if !load_balancer && ranges {
+        return Err(FieldError::forbidden("spec.LoadBalancerSourceRanges", ONLY_LOAD_BALANCERS));
+    }
+    if !load_balancer && annotated {
+        let field = format!("metadata.annotations[{RANGES_ANNOTATION}]");
+        return Err(FieldError::forbidden(field, ONLY_LOAD_BALANCERS));
+    }
+    let spec = Value::Object(spec.clone());
+    let health_port = &spec["healthCheckNodePort"];
+    if health_port.as_u64().is_some_and(|port| port != 0) && !has_health_port(&spec) {
+        let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+        return Err(FieldError::invalid("spec.healthCheckNodePort", health_port, why));
+    }
+    match old {
+        Some(old) if has_health_port(old) && has_health_port(&spec) && &old["healthCheckNodePort"] != health_port => {
+            Err(FieldError::invalid("spec.healthCheckNodePort", health_port, "field is immutable"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// KEP-563 on a dual-stack cluster whose first family is IPv4.
+fn families(spec: &mut Map<String, Value>, old: Option<&Value>) -> Result<(), FieldError> {
+    if text(spec, "type") == "ExternalName" {
+        return Ok(());
+    }
+    let addresses = spec.get("clusterIPs").map_or(0, |all| items(all).len());
+    let named = spec.get("ipFamilies").map_or(0, |all| items(all).len());
+    let headless_without_selector =
+        text(spec, "clusterIP") == "None" && spec.get("selector").and_then(Value::as_object).is_none_or(Map::is_empty);
+    let both = named == 2 || addresses == 2 || (old.is_none() && headless_without_selector && named == 0);
+    let unset = if both { "RequireDualStack" } else { "SingleStack" };
+    let policy = spec.entry("ipFamilyPolicy").or_insert(json!(unset)).clone();
+    let first = if text(spec, "clusterIP").contains(':') { "IPv6" } else { "IPv4" };
+    let families = spec.entry("ipFamilies").or_insert(json!([first]));
+    if items(families).is_empty() {
+        *families = json!([first]);
+    }
+    let Some(families) = families.as_array_mut() else { return Ok(()) };
+    let before = old.map(|old| &old["ipFamilies"]).filter(|before| before.is_array());
+    if policy == "SingleStack" {
+        if families.len() == 2 && before.is_none_or(|before| items(before) != families) {
+            let why = "must be RequireDualStack or PreferDualStack when multiple ipFamilies are specified";
+            return Err(FieldError::invalid("spec.ipFamilyPolicy", &policy, why));
+        }
+        families.truncate(1);
+    } else if let [one] = families.as_slice() {
+        let other = if one == "IPv4" { json!("IPv6") } else { json!("IPv4") };
+        families.push(other);
+    }
+    match (before.and_then(|before| before.get(0)), families.first()) {
+        (Some(before), Some(first)) if before != first => {
+            Err(FieldError::invalid("spec.ipFamilies[0]", first, "may not change once set"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn allocate(spec: &mut Map<String, Value>, allocator: &mut impl Allocator) -> Result<(), Exhausted> {
+    let kind = text(spec, "type");
+    if kind == "ExternalName" {
+        return Ok(());
+    }
+    cluster_ips(spec, allocator)?;
+    let flag = spec.get("allocateLoadBalancerNodePorts") == Some(&json!(true));
+    if kind == "NodePort" || kind == "LoadBalancer" && flag {
+        node_ports(ports(spec), allocator)?;
+    }
+    let current = Value::Object(spec.clone());
+    if has_health_port(&current) && current["healthCheckNodePort"].as_u64().unwrap_or_default() == 0 {
+        spec.insert("healthCheckNodePort".to_owned(), json!(allocator.health_check_node_port()?));
+    }
+    Ok(())
+}
+
+fn cluster_ips(spec: &mut Map<String, Value>, allocator: &mut impl Allocator) -> Result<(), Exhausted> {
+    if text(spec, "clusterIP") == "None" {
+        spec.insert("clusterIPs".to_owned(), json!(["None"]));
+        return Ok(());
+    }
+    let families = spec.get("ipFamilies").map(items).cloned().unwrap_or_default();
+    let mut addresses = spec.get("clusterIPs").map(items).cloned().unwrap_or_default();
+    if addresses.is_empty() && !text(spec, "clusterIP").is_empty() {
+        addresses.push(text(spec, "clusterIP").into());
+    }
+    addresses.truncate(families.len());
+    for family in families.iter().skip(addresses.len()) {
+        addresses.push(allocator.cluster_ip(family.as_str().unwrap_or_default())?.into());
+    }
+    spec.insert("clusterIP".to_owned(), addresses.first().cloned().unwrap_or_default());
+    spec.insert("clusterIPs".to_owned(), addresses.into());
+    Ok(())
+}
+
+/// TCP and UDP on one number get the same node port.
+fn node_ports(ports: &mut [Value], allocator: &mut impl Allocator) -> Result<(), Exhausted> {
+    let has_none = |port: &Value| port["nodePort"].as_u64().unwrap_or_default() == 0;
+    let mut given: Vec<(Value, Value)> = ports
+        .iter()
+        .filter(|port| !has_none(port))
+        .map(|port| (port["port"].clone(), port["nodePort"].clone()))
+        .collect();
+    for port in ports.iter_mut().filter(|port| has_none(port)) {
+        let twin = given.iter().find(|(number, _)| *number == port["port"]).map(|(_, node_port)| node_port.clone());
+        let node_port = match twin {
+            Some(twin) => twin,
+            None => json!(allocator.node_port()?),
+        };
+        given.push((port["port"].clone(), node_port.clone()));
+        port["nodePort"] = node_port;
+    }
+    Ok(())
+}
+
+fn is_load_balancer(spec: &Value) -> bool {
+    spec["type"] == "LoadBalancer"
+}
+
+fn has_health_port(spec: &Value) -> bool {
+    is_load_balancer(spec) && spec["externalTrafficPolicy"] == "Local"
+}
+
+fn text(spec: &Map<String, Value>, field: &str) -> String {
+    spec.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn ports(spec: &mut Map<String, Value>) -> &mut [Value] {
+    spec.get_mut("ports").and_then(Value::as_array_mut).map_or(&mut [], Vec::as_mut_slice)
+}
+
+fn items(value: &Value) -> &Vec<Value> {
+    static NONE: Vec<Value> = Vec::new();
+    value.as_array().unwrap_or(&NONE)
+}

@@ -1,0 +1,4 @@
+//! The sandbox answers as the real server does.
+
+mod controller;
+mod facts;

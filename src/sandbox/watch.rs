@@ -1,0 +1,207 @@
+//! Watches: a position in the history that follows it. Nothing is queued for a watch, so nothing is dropped; one that lags behind
+//! the history ends with a 410, as on the real server (`k8s.io/apiserver/pkg/storage/cacher`).
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use http::Response;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
+use portolan_core::time::Time;
+use serde_json::{Value, json};
+use tokio::sync::watch as signal;
+
+use super::kinds::Kind;
+use super::read::{self, shown};
+use super::refused::{FieldError, Refused};
+use super::route::{Parameters, Target};
+use super::selector::Selector;
+use super::store::{Change, OutOfHistory};
+use super::{Body, Storage, answer_of};
+
+/// How long a watch lasts that does not say. The real server takes 30 to 60 minutes at random.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// How often a watch that is told nothing learns how far it has come.
+const BOOKMARKS: Duration = Duration::from_secs(60);
+/// The real server sends a last bookmark this long before it ends a watch.
+const LAST_BOOKMARK: Duration = Duration::from_secs(2);
+
+/// A watch that begins.
+pub(super) fn begin(storage: &Storage, target: Target, parameters: &Parameters) -> Result<Response<Body>, Refused> {
+    let selector = Selector::read(&target.kind, parameters)?;
+    let bookmarks = parameters.flag("allowWatchBookmarks");
+    let initial = initial_events(parameters, bookmarks)?;
+    let asked = read::version(parameters.text("resourceVersion"))?;
+    let lifetime =
+        parameters.number("timeoutSeconds")?.filter(|seconds| *seconds > 0).map_or(LIFETIME, Duration::from_secs);
+    let now = storage.clock.now();
+    let mut watch = Watch {
+        written: storage.written.subscribe(),
+        storage: storage.clone(),
+        target,
+        selector,
+        position: asked.unwrap_or(0),
+        ready: VecDeque::new(),
+        over: false,
+        ends: now + lifetime,
+        next_bookmark: bookmarks.then(|| now + BOOKMARKS.min(lifetime.saturating_sub(LAST_BOOKMARK))),
+    };
+    if let Some(version) = asked.filter(|version| *version > storage.lock().revision()) {
+        return Err(Refused::too_new(version, storage.lock().revision()));
+    }
+    if initial.unwrap_or(asked.is_none_or(|version| version == 0)) {
+        watch.list();
+    } else if asked.is_none_or(|version| version == 0) {
+        watch.position = storage.lock().revision();
+    }
+    if initial == Some(true) {
+        watch.bookmark(json!({"k8s.io/initial-events-end": "true"}));
+    }
+    let lines = stream::unfold(watch, |mut watch| async {
+        let line = watch.next().await?;
+        Some((Ok::<_, Infallible>(Frame::data(line)), watch))
+    });
+    Ok(answer_of(200, "application/json", StreamBody::new(lines).boxed_unsync()))
+}
+
+/// Whether the watch begins with everything that there is (a streaming list, KEP-3157); none where the request does not say.
+fn initial_events(parameters: &Parameters, bookmarks: bool) -> Result<Option<bool>, Refused> {
+    let rule = parameters.text("resourceVersionMatch");
+    if !parameters.has("sendInitialEvents") {
+        return if rule.is_empty() {
+            Ok(None)
+        } else {
+            let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            Err(Refused::invalid_options(&FieldError::forbidden("resourceVersionMatch", why)))
+        };
+    }
+    if rule != "NotOlderThan" {
+        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        return Err(Refused::invalid_options(&FieldError::forbidden("resourceVersionMatch", why)));
+    }
+    let initial = parameters.flag("sendInitialEvents");
+    if initial && !bookmarks {
+        let why = "sendInitialEvents requires setting allowWatchBookmarks to true";
+        return Err(Refused::invalid_options(&FieldError::forbidden("sendInitialEvents", why)));
+    }
+    Ok(Some(initial))
+}
+
+struct Watch {
+    storage: Storage,
+    written: signal::Receiver<u64>,
+    target: Target,
+    selector: Selector,
+    /// Told up to this revision.
+    position: u64,
+    ready: VecDeque<Bytes>,
+    over: bool,
+    ends: Time,
+    /// None where the client wants none.
+    next_bookmark: Option<Time>,
+}
+
+impl Watch {
+    /// The next line; nothing at the end of the watch.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Some(line);
+            }
+            let now = self.storage.clock.now();
+            if self.over || now >= self.ends {
+                return None;
+            }
+            self.written.mark_unchanged();
+            self.follow();
+            if !self.ready.is_empty() {
+                continue;
+            }
+            if self.next_bookmark.is_some_and(|due| now >= due) {
+                self.bookmark(Value::Null);
+                let next = now + BOOKMARKS;
+                self.next_bookmark = Some(if next < self.ends { next } else { self.ends });
+                continue;
+            }
+            let due = self.next_bookmark.map_or(self.ends, |due| due.min(self.ends));
+            tokio::select! {
+                () = self.storage.clock.sleep_until(Some(due)) => {}
+                changed = self.written.changed() => self.over = changed.is_err(),
+            }
+        }
+    }
+
+    /// Everything that there is.
+    fn list(&mut self) {
+        let storage = self.storage.clone();
+        let state = storage.lock();
+        let named = |name: &str| self.target.name.is_empty() || self.target.name == name;
+        let place = self.target.kind.place();
+        let all = state.list(&place, &self.target.namespace);
+        let chosen = all.filter(|(key, object)| named(&key.name) && self.selector.selects(object));
+        self.ready.extend(chosen.map(|(_, object)| line("ADDED", &shown(&self.target.kind, object))));
+        self.position = state.revision();
+    }
+
+    /// What was written since.
+    fn follow(&mut self) {
+        let storage = self.storage.clone();
+        let state = storage.lock();
+        match state.since(self.position) {
+            Ok(changes) => {
+                self.ready.extend(changes.filter_map(|change| told(change, &self.target, &self.selector)));
+                self.position = state.revision();
+            }
+            Err(OutOfHistory::Forgotten(compacted)) => {
+                self.ready.push_back(line("ERROR", &Refused::too_old(self.position, compacted).status()));
+                self.over = true;
+            }
+            Err(OutOfHistory::NotYet(_)) => {} // judged before the watch began
+        }
+    }
+
+    fn bookmark(&mut self, annotations: Value) {
+        let Kind { kind, .. } = &*self.target.kind;
+        let mut bookmark = json!({
+            "kind": kind, "apiVersion": self.target.kind.api_version(),
+            "metadata": {"resourceVersion": self.position.to_string(), "creationTimestamp": null},
+        });
+        if !annotations.is_null() {
+            bookmark["metadata"]["annotations"] = annotations;
+        }
+        self.ready.push_back(line("BOOKMARK", &bookmark));
+    }
+}
+
+/// What a watch is told of a change: an object that comes to be selected is new to it, one that ceases to be is gone.
+fn told(change: &Change, target: &Target, selector: &Selector) -> Option<Bytes> {
+    let Change { key, before, after, gone, .. } = change;
+    let meant = key.place == target.kind.place()
+        && (target.namespace.is_empty() || target.namespace == key.namespace)
+        && (target.name.is_empty() || target.name == key.name);
+    if !meant {
+        return None;
+    }
+    let was = before.as_ref().filter(|before| selector.selects(before));
+    let is = !gone && selector.selects(after);
+    match (was, is) {
+        (None, false) => None,
+        (None, true) => Some(line("ADDED", &shown(&target.kind, after))),
+        (Some(_), true) => Some(line("MODIFIED", &shown(&target.kind, after))),
+        (Some(_), false) if *gone => Some(line("DELETED", &shown(&target.kind, after))),
+        (Some(was), false) => {
+            // As it was selected at last, under the version that took it away.
+            let mut last = Value::clone(&Arc::clone(was));
+            last["metadata"]["resourceVersion"] = after["metadata"]["resourceVersion"].clone();
+            Some(line("DELETED", &shown(&target.kind, &last)))
+        }
+    }
+}
+
+fn line(kind: &str, object: &Value) -> Bytes {
+    Bytes::from(format!("{}\n", json!({"type": kind, "object": object})))
+}

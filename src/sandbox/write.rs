@@ -1,0 +1,322 @@
+//! Create, replace, patch and delete: what they have in common for all kinds. From `k8s.io/apiserver/pkg/registry/generic/registry/store.go`.
+
+use serde_json::{Value, json};
+
+use super::kinds::Kind;
+use super::metadata::{self, text};
+use super::patch::Patch;
+use super::read::shown;
+use super::refused::{FieldError, Refused};
+use super::route::{Parameters, Target};
+use super::selector::Selector;
+use super::store::{Key, State};
+use super::{Storage, admission, event, typed};
+
+/// Namespaces that every cluster has (`pkg/controlplane/controller/systemnamespaces`).
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+/// What a new cluster has.
+pub(super) fn found(state: &mut State) {
+    for name in NAMESPACES {
+        let Some(kind) = state.kinds.find("", "v1", "namespaces") else { continue };
+        let target = Target { kind, namespace: String::new(), name: String::new(), status: false };
+        let namespace = json!({"metadata": {"name": name}});
+        let stored = create_in(state, &target, namespace, false);
+        debug_assert!(stored.is_ok(), "{stored:?}");
+    }
+}
+
+pub(super) fn create(
+    storage: &Storage,
+    target: &Target,
+    parameters: &Parameters,
+    body: Value,
+) -> Result<Value, Refused> {
+    if target.kind.namespaced && target.namespace.is_empty() {
+        return Err(Refused::method_not_allowed());
+    }
+    let object = read(&target.kind, parameters, body)?;
+    let dry_run = parameters.dry_run()?;
+    storage.write(|state| create_in(state, target, object, dry_run))
+}
+
+pub(super) fn replace(
+    storage: &Storage,
+    target: &Target,
+    parameters: &Parameters,
+    body: Value,
+) -> Result<(u16, Value), Refused> {
+    let kind = &target.kind;
+    let object = read(kind, parameters, body)?;
+    let dry_run = parameters.dry_run()?;
+    if text(&object["metadata"]["resourceVersion"]).is_empty() && !kind.put_unconditionally {
+        let error = FieldError::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
+        return Err(Refused::invalid(kind, &target.name, &[error]));
+    }
+    storage.write(|state| {
+        if state.get(&target.key()).is_none() && kind.put_creates && !target.status {
+            if text(&object["metadata"]["name"]) != target.name {
+                return Err(Refused::bad_request("the name of the object does not match the name on the URL"));
+            }
+            return create_in(state, target, object, dry_run).map(|new| (201, new));
+        }
+        update_in(state, target, dry_run, |_| Ok(object)).map(|new| (200, new))
+    })
+}
+
+pub(super) fn patch(
+    storage: &Storage,
+    target: &Target,
+    parameters: &Parameters,
+    patch: &Patch,
+) -> Result<Value, Refused> {
+    let dry_run = parameters.dry_run()?;
+    let kind = &target.kind;
+    storage.write(|state| {
+        update_in(state, target, dry_run, |old| read(kind, parameters, patch.apply(kind, shown(kind, old))?))
+    })
+}
+
+/// Deletes, or with finalizers only says that it shall be. The answer is the object that stays, or that it is done.
+pub(super) fn delete(
+    storage: &Storage,
+    target: &Target,
+    parameters: &Parameters,
+    options: &Value,
+) -> Result<(u16, Value), Refused> {
+    let options = DeleteOptions::read(parameters, options)?;
+    storage.write(|state| delete_in(state, target, &options)).map(|answer| (200, answer))
+}
+
+pub(super) fn delete_all(
+    storage: &Storage,
+    target: &Target,
+    parameters: &Parameters,
+    options: &Value,
+) -> Result<Value, Refused> {
+    let kind = &target.kind;
+    if kind.is("Namespace") || (kind.namespaced && target.namespace.is_empty()) {
+        return Err(Refused::method_not_allowed());
+    }
+    let selector = Selector::read(kind, parameters)?;
+    let options = DeleteOptions::read(parameters, options)?;
+    storage.write(|state| {
+        let place = kind.place();
+        let all = state.list(&place, &target.namespace).filter(|(_, object)| selector.selects(object));
+        let (names, items): (Vec<String>, Vec<Value>) =
+            all.map(|(key, object)| (key.name.clone(), shown(kind, object))).unzip();
+        for name in names {
+            delete_in(state, &Target { name, ..target.clone() }, &options)?;
+        }
+        let metadata = json!({"resourceVersion": state.revision().to_string()});
+        Ok(json!({"kind": kind.list_kind, "apiVersion": kind.api_version(), "metadata": metadata, "items": items}))
+    })
+}
+
+/// A body as its kind's type, stored form.
+fn read(kind: &Kind, parameters: &Parameters, body: Value) -> Result<Value, Refused> {
+    let mut object = typed::read(kind, body.clone())?;
+    if parameters.text("fieldValidation") == "Strict" {
+        let unknown: Vec<String> =
+            typed::unknown(&body, &object).iter().map(|path| format!("unknown field {path:?}")).collect();
+        if !unknown.is_empty() {
+            let message = format!(
+                "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
+                kind.kind,
+                kind.version,
+                kind.kind,
+                unknown.join(", ")
+            );
+            return Err(Refused::bad_request(message));
+        }
+    }
+    if kind.is_new_event() {
+        event::stored(&mut object);
+    }
+    Ok(object)
+}
+
+fn create_in(state: &mut State, target: &Target, mut object: Value, dry_run: bool) -> Result<Value, Refused> {
+    let kind = &target.kind;
+    metadata::born(target, &mut object, &mut state.random, state.clock)?;
+    let name = text(&object["metadata"]["name"]);
+    let key = Key { name: name.clone(), ..target.key() };
+    namespace_takes(state, target, &name)?;
+    if state.get(&key).is_some() {
+        return Err(Refused::already_exists(kind, &name));
+    }
+    admission::create(kind, &mut object, state)?;
+    if dry_run {
+        return Ok(shown(kind, &object));
+    }
+    Ok(shown(kind, &commit(state, kind, key, object)))
+}
+
+/// `NamespaceLifecycle`: nothing comes into a namespace that is not there, or that goes.
+fn namespace_takes(state: &State, target: &Target, name: &str) -> Result<(), Refused> {
+    if !target.kind.namespaced {
+        return Ok(());
+    }
+    let namespaces = state.kinds.find("", "v1", "namespaces").ok_or_else(Refused::no_such_resource)?;
+    let place = Key { place: namespaces.place(), namespace: String::new(), name: target.namespace.clone() };
+    let namespace = state.get(&place).ok_or_else(|| Refused::not_found(&namespaces, &target.namespace))?;
+    if namespace["metadata"]["deletionTimestamp"].is_null() {
+        return Ok(());
+    }
+    let why = format!("unable to create new content in namespace {} because it is being terminated", target.namespace);
+    Err(Refused::forbidden(&target.kind, name, why))
+}
+
+fn update_in(
+    state: &mut State,
+    target: &Target,
+    dry_run: bool,
+    edit: impl FnOnce(&Value) -> Result<Value, Refused>,
+) -> Result<Value, Refused> {
+    let (kind, key) = (&target.kind, target.key());
+    let old = state.get(&key).cloned().ok_or_else(|| Refused::not_found(kind, &target.name))?;
+    let mut object = edit(&old)?;
+    metadata::kept(target, &mut object, &old)?;
+    if target.status {
+        admission::update_status(kind, &mut object, &old)?;
+    } else {
+        admission::update(kind, &mut object, &old, state)?;
+    }
+    object["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+    object["apiVersion"] = old["apiVersion"].clone();
+    if dry_run || object == *old {
+        return Ok(shown(kind, &object));
+    }
+    let stored = commit(state, kind, key, object);
+    Ok(shown(kind, &stored))
+}
+
+fn delete_in(state: &mut State, target: &Target, options: &DeleteOptions) -> Result<Value, Refused> {
+    let (kind, key) = (&target.kind, target.key());
+    let old = state.get(&key).cloned().ok_or_else(|| Refused::not_found(kind, &target.name))?;
+    options.hold(kind, &old)?;
+    if kind.is("Namespace") && NAMESPACES.contains(&target.name.as_str()) && target.name != "kube-node-lease" {
+        return Err(Refused::forbidden(kind, &target.name, "this namespace may not be deleted"));
+    }
+    let grace = grace(kind, &old, options);
+    let mut object = Value::clone(&old);
+    if !is_leaving(&old) {
+        let metadata = &mut object["metadata"];
+        metadata["deletionTimestamp"] = metadata::later(state.clock, grace).into();
+        metadata["deletionGracePeriodSeconds"] = grace.into();
+        if let Some(generation) = metadata["generation"].as_u64() {
+            metadata["generation"] = (generation + 1).into();
+        }
+        if kind.is("Namespace") {
+            object["status"]["phase"] = "Terminating".into();
+        }
+    } else if grace == 0 {
+        object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
+    }
+    let goes = may_go(kind, &object);
+    if !options.dry_run && object != *old || goes && !options.dry_run {
+        if kind.is("CustomResourceDefinition") && goes {
+            delete_resources_of(state, &object)?;
+        }
+        object = Value::clone(&commit(state, kind, key, object));
+    }
+    if !goes {
+        return Ok(shown(kind, &object));
+    }
+    let mut details = json!({"name": target.name, "kind": kind.plural, "uid": old["metadata"]["uid"]});
+    if !kind.group.is_empty() {
+        details["group"] = kind.group.as_str().into();
+    }
+    Ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}))
+}
+
+/// Seconds until a Pod is gone; only a kubelet, which there is not, ends one that has a node. All else goes at once.
+fn grace(kind: &Kind, pod: &Value, options: &DeleteOptions) -> i64 {
+    if !kind.is("Pod") || text(&pod["spec"]["nodeName"]).is_empty() {
+        return 0;
+    }
+    options.grace.or_else(|| pod["spec"]["terminationGracePeriodSeconds"].as_i64()).unwrap_or(30)
+}
+
+fn is_leaving(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// Whether an object that is to be deleted has nothing left that holds it.
+fn may_go(kind: &Kind, object: &Value) -> bool {
+    let held = object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
+    let graceful = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0;
+    is_leaving(object) && !held && !graceful && admission::may_go(kind, object)
+}
+
+/// The resources of a definition go with it.
+fn delete_resources_of(state: &mut State, definition: &Value) -> Result<(), Refused> {
+    let custom = |kind: &Kind| {
+        kind.custom && definition["spec"]["group"] == kind.group && definition["spec"]["names"]["plural"] == kind.plural
+    };
+    let Some(kind) = state.kinds.all().find(|kind| custom(kind)).cloned() else { return Ok(()) };
+    let place = kind.place();
+    let all: Vec<(Key, Value)> =
+        state.list(&place, "").map(|(key, object)| (key.clone(), Value::clone(object))).collect();
+    if all.iter().any(|(_, object)| object["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty())) {
+        return Err(Refused::not_emulated(
+            "the deletion of a definition whose resources have finalizers; delete these first",
+        ));
+    }
+    for (key, object) in all {
+        state.remove(key, object);
+    }
+    Ok(())
+}
+
+/// Stores an object, or lets go of one whose last finalizer has gone; and what hangs on it.
+fn commit(state: &mut State, kind: &Kind, key: Key, object: Value) -> std::sync::Arc<Value> {
+    let old = state.get(&key).cloned();
+    let goes = may_go(kind, &object);
+    let stored = if goes { state.remove(key, object) } else { state.put(key, object) };
+    if kind.is("Service") {
+        state.numbers.moved(old.as_deref(), (!goes).then_some(&*stored));
+    }
+    if kind.is("CustomResourceDefinition") {
+        if goes { state.kinds.forget(&stored) } else { state.kinds.define(&stored) }
+    }
+    stored
+}
+
+/// What a delete asks for besides.
+struct DeleteOptions {
+    dry_run: bool,
+    grace: Option<i64>,
+    uid: String,
+    version: String,
+}
+
+impl DeleteOptions {
+    fn read(parameters: &Parameters, body: &Value) -> Result<Self, Refused> {
+        let policy = body["propagationPolicy"].as_str().unwrap_or(parameters.text("propagationPolicy"));
+        if !matches!(policy, "" | "Background") {
+            return Err(Refused::not_emulated(format!("propagationPolicy {policy}: it has no garbage collector")));
+        }
+        let grace = parameters.number("gracePeriodSeconds")?.and_then(|seconds| i64::try_from(seconds).ok());
+        Ok(Self {
+            dry_run: parameters.dry_run()? || body["dryRun"].as_array().is_some_and(|all| !all.is_empty()),
+            grace: body["gracePeriodSeconds"].as_i64().or(grace),
+            uid: text(&body["preconditions"]["uid"]),
+            version: text(&body["preconditions"]["resourceVersion"]),
+        })
+    }
+
+    /// Whether the preconditions are met.
+    fn hold(&self, kind: &Kind, object: &Value) -> Result<(), Refused> {
+        let metadata = &object["metadata"];
+        for (what, asked, field) in [("UID", &self.uid, "uid"), ("ResourceVersion", &self.version, "resourceVersion")] {
+            let found = text(&metadata[field]);
+            if !asked.is_empty() && *asked != found {
+                let why =
+                    format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {found}");
+                return Err(Refused::conflict_because(kind, &text(&metadata["name"]), why));
+            }
+        }
+        Ok(())
+    }
+}
