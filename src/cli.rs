@@ -23,7 +23,7 @@ use crate::providers::{self, check_parameters};
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Which log lines to write to standard error: a level, or tracing's `target=level,...` [default: info; of a sandbox, warn]
+    /// Which log lines to write to standard error: a level, or tracing's `target=level,...` [default: info; of a sandbox, error]
     #[arg(long, global = true, env = "PORTOLAN_LOG", value_name = "FILTER")]
     log: Option<String>,
     /// How log lines look.
@@ -103,7 +103,7 @@ impl Command {
         match self {
             // Its table says it all, and shares the terminal with the log.
             #[cfg(feature = "sandbox")]
-            Self::Sandbox(_) => "warn",
+            Self::Sandbox(_) => "error",
             Self::Controller(_) | Self::Plan(_) | Self::Crds | Self::CheckConfig(_) | Self::Mock(_) => "info",
         }
     }

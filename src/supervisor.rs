@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -39,9 +40,38 @@ pub(crate) enum SupervisorError {
 pub(crate) struct Supervisor {
     tasks: JoinSet<(&'static str, Result<(), String>)>,
     stop: CancellationToken,
+    /// Listened for since before it runs.
+    signals: Option<Signals>,
+}
+
+/// Those that end a process.
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, SupervisorError> {
+        let listen = |kind| signal(kind).map_err(SupervisorError::Signals);
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "interrupted",
+        }
+    }
 }
 
 impl Supervisor {
+    /// One that hears a signal from now on and acts on it when it runs, for a process that has something to clear away before that.
+    #[cfg(feature = "sandbox")]
+    pub(crate) fn listening() -> Result<Self, SupervisorError> {
+        Ok(Self { signals: Some(Signals::listen()?), ..Self::default() })
+    }
+
     /// Cancelled when the process shall end.
     pub(crate) fn stop(&self) -> CancellationToken {
         self.stop.clone()
@@ -73,15 +103,10 @@ impl Supervisor {
         done: impl Future<Output = T>,
         grace: Duration,
     ) -> Result<Option<T>, SupervisorError> {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-            .map_err(SupervisorError::Signals)?;
+        let mut signals = self.signals.take().map_or_else(Signals::listen, Ok)?;
         let ended = tokio::select! {
             done = done => Ok(Some(done)),
-            _ = terminate.recv() => { tracing::info!("SIGTERM: stopping"); Ok(None) }
-            interrupted = tokio::signal::ctrl_c() => match interrupted {
-                Ok(()) => { tracing::info!("interrupted: stopping"); Ok(None) }
-                Err(error) => Err(SupervisorError::Signals(error)),
-            },
+            signal = signals.next() => { tracing::info!("{signal}: stopping"); Ok(None) }
             Some(ended) = self.tasks.join_next() => Err(Self::error_of(ended)),
         };
         self.stop.cancel();

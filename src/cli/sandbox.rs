@@ -98,11 +98,12 @@ pub(super) fn run(arguments: &SandboxArguments, out: &mut impl Write, terminal: 
 
 async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: bool) -> anyhow::Result<Ended> {
     let cluster = if arguments.paths.is_empty() { Cluster::standard() } else { Cluster::read(&arguments.paths) }?;
+    let mut supervisor = Supervisor::listening()?;
     // Holds the mock's world and the kubeconfig, and goes with the process.
     let folder =
         tempfile::Builder::new().prefix("portolan-sandbox-").tempdir().context("cannot make a temporary folder")?;
-    let world = || Ok(folder.path().join("mock"));
-    let configuration = super::configuration_with(arguments.config.as_deref(), world)?;
+    let world = folder.path().join("mock");
+    let configuration = super::configuration_with(arguments.config.as_deref(), || Ok(world.clone()))?;
     let classes = configuration.classes.clone();
 
     let clock = Clock::start();
@@ -118,14 +119,13 @@ async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: b
     let kubeconfig = arguments.kubeconfig.clone().unwrap_or_else(|| folder.path().join("kubeconfig"));
     kubeconfig::write(&kubeconfig, &server)?;
 
-    let mut supervisor = Supervisor::default();
     supervisor.spawn("api", serve(storage, listener, supervisor.stop()));
     if !arguments.no_controller {
         let reach = reach(&server)?;
         super::controller::start(&mut supervisor, &reach, configuration, None, WORKERS, clock, seed).await?;
     }
 
-    let intro = Intro::new(&server, &kubeconfig, example(&cluster, &classes), arguments.no_controller);
+    let intro = Intro::new(&server, &kubeconfig, &world, example(&cluster, &classes), arguments.no_controller);
     let display = Display::new(arguments, terminal, intro);
     let observed = stream::select(watch::services(client.clone(), seed), watch::records(client, seed.wrapping_add(1)));
     let shown = show(observed, View::new(classes), display, out, clock, arguments.timeout);

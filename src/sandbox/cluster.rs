@@ -60,13 +60,17 @@ impl Cluster {
         reading.cluster()
     }
 
-    /// Namespace and name of the first Service that a class is asked for, to show commands with.
+    /// Namespace and name of a Service that names this class, to show commands with: the first of those that ask for least.
     pub(crate) fn example(&self, class: &str) -> Option<(&str, &str)> {
         let asks = |manifest: &&Manifest| {
             manifest.kind.name == "Service"
                 && manifest.object.pointer("/spec/loadBalancerClass").and_then(Value::as_str) == Some(class)
         };
-        self.manifests.iter().find(asks).map(|manifest| (manifest.namespace.as_str(), manifest.name.as_str()))
+        let annotations = |manifest: &&Manifest| {
+            manifest.object.pointer("/metadata/annotations").and_then(Value::as_object).map_or(0, serde_json::Map::len)
+        };
+        let example = self.manifests.iter().filter(asks).min_by_key(annotations)?;
+        Some((&example.namespace, &example.name))
     }
 }
 

@@ -141,7 +141,7 @@ impl Fragment {
         match self.conditions.as_deref() {
             None => {}
             Some([]) => {
-                missing.extend(service.conditions.iter().map(|had| format!("no condition {}", had.condition_type)))
+                missing.extend(service.conditions.iter().map(|had| format!("no condition {}", had.condition_type)));
             }
             Some(wanted) => missing.extend(wanted.iter().filter_map(|wanted| wanted.missing(&service.conditions))),
         }

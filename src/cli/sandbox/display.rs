@@ -31,6 +31,8 @@ enum Kind {
 pub(super) struct Intro {
     server: String,
     kubeconfig: String,
+    /// The folder of the mock's world, for other commands that look at the same.
+    world: String,
     commands: [String; 3],
 }
 
@@ -44,8 +46,14 @@ const CLEAR_LINE: &str = "\x1b[K";
 const CLEAR_BELOW: &str = "\x1b[J";
 
 impl Intro {
-    pub(super) fn new(server: &str, kubeconfig: &Path, example: Option<(&str, &str)>, no_controller: bool) -> Self {
-        let kubeconfig = shell(&kubeconfig.display().to_string());
+    pub(super) fn new(
+        server: &str,
+        kubeconfig: &Path,
+        world: &Path,
+        example: Option<(&str, &str)>,
+        no_controller: bool,
+    ) -> Self {
+        let [kubeconfig, world] = [kubeconfig, world].map(|path| shell(&path.display().to_string()));
         let kubectl = format!("kubectl --kubeconfig {kubeconfig}");
         let (namespace, name) = example.unwrap_or(("default", "NAME"));
         let third = if no_controller {
@@ -53,19 +61,17 @@ impl Intro {
         } else {
             format!("{kubectl} annotate service -n {namespace} {name} portolan.dev/scheme=internal")
         };
-        let commands = [
-            format!("{kubectl} get services -A"),
-            format!("{kubectl} get service -n {namespace} {name} -o yaml"),
-            third,
-        ];
-        Self { server: server.to_owned(), kubeconfig, commands }
+        let commands =
+            [format!("{kubectl} get services -A"), format!("{kubectl} describe service -n {namespace} {name}"), third];
+        Self { server: server.to_owned(), kubeconfig, world, commands }
     }
 
     fn text(&self) -> String {
-        let Self { server, kubeconfig, commands } = self;
+        let Self { server, kubeconfig, world, commands } = self;
         let mut text = format!(
             "A Kubernetes API in memory at {server}, without credentials; it goes when this ends (Ctrl-C).\n\
-             kubeconfig: {kubeconfig}\ntry:\n"
+             kubeconfig: {kubeconfig}\n\
+             PORTOLAN_MOCK_STATE={world} shows other portolan commands the same mock.\ntry:\n"
         );
         for command in commands {
             text.push_str(&format!("  {command}\n"));
@@ -135,15 +141,18 @@ impl Display {
                     }
                 }
             }
+            Kind::Json if self.once => {
+                let document = json!({"settled": late.is_none(), "services": rows});
+                writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+            }
             Kind::Json => {
-                let mut document = json!({"settled": late.is_none(), "services": rows});
-                if self.once {
-                    writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
-                } else {
-                    document["server"] = self.intro.server.clone().into();
-                    document["kubeconfig"] = self.intro.kubeconfig.clone().into();
-                    writeln!(out, "{document}")?;
-                }
+                let Intro { server, kubeconfig, world, commands: _ } = &self.intro;
+                let settled = late.is_none();
+                writeln!(
+                    out,
+                    "{}",
+                    json!({"settled": settled, "server": server, "kubeconfig": kubeconfig, "mockState": world, "services": rows})
+                )?;
             }
         }
         Ok(out.flush()?)

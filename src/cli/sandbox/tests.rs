@@ -34,7 +34,7 @@ fn the_cluster_that_comes_with_the_program_settles_as_expected() {
     assert_eq!(ended, Ended::AsExpected, "{printed}");
     let row = |name: &str| printed.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap().to_owned();
     for (service, said) in [
-        ("shop/web", "every condition is True"),
+        ("shop/web", "all True"),
         ("shop/pinned", "203.0.113.80 (VIP)"),
         ("shop/coming-soon", "Reachable=False NoEndpoints: "),
         ("edge/https", "203.0.113.90 (VIP)"),

@@ -96,3 +96,10 @@ fn nothing_to_load_is_an_error() {
     let error = Cluster::read(&["/nowhere/at-all".into()]).unwrap_err().to_string();
     assert!(error.starts_with("cannot read /nowhere/at-all: "), "{error}");
 }
+
+#[test]
+fn the_example_is_a_plain_service_of_the_class() {
+    let standard = Cluster::standard().unwrap();
+    assert_eq!(standard.example("portolan.dev/mock"), Some(("shop", "web")));
+    assert_eq!(standard.example("portolan.dev/other"), None);
+}

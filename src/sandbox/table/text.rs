@@ -1,6 +1,6 @@
 //! Rows as text: a table for eyes, one line a change for what is no terminal.
 
-use comfy_table::{ContentArrangement, Row as TableRow, Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 
 use super::row::{Address, Port, Row};
 
@@ -13,42 +13,50 @@ pub(crate) struct Room {
 
 /// The table, and a line that says how many are as expected.
 pub(crate) fn text(rows: &[Row], room: Option<Room>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["SERVICE", "CLASS", "ADDRESSES", "PORTS", "EXPECTED", "STATE"]);
     let shown = room.map_or(rows.len(), |room| usize::from(room.lines.saturating_sub(FRAME)).max(1));
     // Where there is no room for all, those that need somebody's eyes are kept.
     let mut kept: Vec<usize> = (0..rows.len()).collect();
     kept.sort_by_key(|index| rows.get(*index).is_some_and(|row| row.expected));
     kept.truncate(shown);
     kept.sort_unstable();
-    for row in kept.into_iter().filter_map(|index| rows.get(index)) {
-        let mut cells = TableRow::from(cells(row));
-        if room.is_some() {
-            cells.max_height(1);
-        }
-        table.add_row(cells);
+    let mut lines = vec![HEADER.map(str::to_owned)];
+    lines.extend(kept.into_iter().filter_map(|index| rows.get(index)).map(cells));
+    if let Some(room) = room {
+        cut(&mut lines, usize::from(room.columns));
     }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).add_rows(lines);
     for column in table.column_iter_mut() {
         column.set_padding((0, GAP));
     }
-    match room {
-        Some(room) => {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            table.set_width(room.columns);
-        }
-        None => {
-            table.set_content_arrangement(ContentArrangement::Disabled);
-        }
-    }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     let hidden = rows.len().saturating_sub(shown);
-    let more = if hidden > 0 {
-        format!("... and {hidden} more, all of them in `kubectl get services -A`\n")
-    } else {
-        String::new()
+    let more = match hidden {
+        0 => String::new(),
+        _ => format!("... and {hidden} more, all of them in `kubectl get services -A`\n"),
     };
     format!("{}\n{more}{}\n", lines.join("\n"), count(rows))
+}
+
+const HEADER: [&str; 6] = ["SERVICE", "CLASS", "ADDRESSES", "PORTS", "EXPECTED", "STATE"];
+
+/// Of a hundred columns of a terminal, the most that each column takes; what is left is the state's.
+const SHARES: [usize; 5] = [20, 15, 20, 15, 10];
+
+/// Cuts the cells so that a row fits into a line of a terminal.
+fn cut(lines: &mut [[String; 6]], columns: usize) {
+    let mut left = columns;
+    for (column, share) in SHARES.iter().map(|share| share * columns / 100).chain([usize::MAX]).enumerate() {
+        let cells = || lines.iter().filter_map(|line| line.get(column));
+        let natural = cells().map(|cell| cell.chars().count()).max().unwrap_or_default();
+        let width = natural.min(share.saturating_sub(usize::from(GAP))).min(left.saturating_sub(usize::from(GAP)));
+        for cell in lines.iter_mut().filter_map(|line| line.get_mut(column)) {
+            if cell.chars().count() > width {
+                *cell = cell.chars().take(width.saturating_sub(1)).chain(['…']).collect();
+            }
+        }
+        left = left.saturating_sub(width + usize::from(GAP));
+    }
 }
 
 /// Lines of a frame that are no rows: the header, what is hidden, how many are as expected, and the cursor's own.
@@ -101,7 +109,9 @@ fn addresses(row: &Row) -> String {
 fn ports(row: &Row) -> String {
     let text = |Port { port, protocol, node_port, error }: &Port| {
         let node_port = node_port.map_or_else(String::new, |node_port| format!(":{node_port}"));
-        let error = error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
+        // The reason, without the domain that KEP-1435 wants before it.
+        let error = error.as_ref().and_then(|error| error.rsplit('/').next());
+        let error = error.map_or_else(String::new, |error| format!(" ({error})"));
         format!("{port}{node_port}/{protocol}{error}")
     };
     joined(row.ports.iter().map(text))
@@ -121,7 +131,7 @@ fn state(row: &Row) -> String {
             let name = condition.condition.rsplit('/').next().unwrap_or_default();
             one_line(&format!("{name}={} {}: {}", condition.status, condition.reason, condition.message))
         }
-        None if row.told => "every condition is True".to_owned(),
+        None if row.told => "all True".to_owned(),
         None => "no condition yet".to_owned(),
     }
 }

@@ -28,8 +28,12 @@ fn failing(name: &str) -> Row {
         reason: "ProtocolNotSupported".to_owned(),
         message: "no listener of\nSCTP".to_owned(),
     };
-    let port =
-        Port { port: 99, protocol: "SCTP".to_owned(), node_port: None, error: Some("ProtocolNotSupported".to_owned()) };
+    let port = Port {
+        port: 99,
+        protocol: "SCTP".to_owned(),
+        node_port: None,
+        error: Some("portolan.dev/ProtocolNotSupported".to_owned()),
+    };
     Row {
         addresses: Vec::new(),
         ports: vec![port],
@@ -49,7 +53,7 @@ fn without_a_terminal_nothing_is_cut_and_a_service_is_a_line() {
     let shown = text(&[plain("web"), failing("phone"), foreign("x")], None);
     let wanted = "\
 SERVICE     CLASS              ADDRESSES          PORTS                           EXPECTED  STATE
-shop/web    portolan.dev/mock  203.0.113.1 (VIP)  80:30080/TCP                    yes       every condition is True
+shop/web    portolan.dev/mock  203.0.113.1 (VIP)  80:30080/TCP                    yes       all True
 shop/phone  portolan.dev/mock  -                  99/SCTP (ProtocolNotSupported)  no        Accepted=False ProtocolNotSupported: no listener of SCTP
 shop/x      -                  203.0.113.1 (VIP)  80:30080/TCP                    yes       not of type LoadBalancer
 2 of 3 Services are as expected; 2 are claimed
@@ -65,6 +69,8 @@ fn a_terminal_gets_what_fits_and_keeps_what_needs_eyes() {
     assert!(shown.lines().count() < 12, "{shown}");
     assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     assert!(shown.contains("shop/phone") && shown.contains("and 43 more"), "{shown}");
+    let failing = shown.lines().find(|line| line.starts_with("shop/phone")).unwrap();
+    assert!(failing.ends_with("Accepted=False Pr…"), "{failing}");
 }
 
 #[test]
@@ -75,7 +81,7 @@ fn a_change_is_a_line() {
         lines,
         [
             "shop/web: - 99/SCTP (ProtocolNotSupported) Accepted=False ProtocolNotSupported: no listener of SCTP (not as expected)",
-            "shop/new: 203.0.113.1 (VIP) 80:30080/TCP every condition is True",
+            "shop/new: 203.0.113.1 (VIP) 80:30080/TCP all True",
             "shop/old: gone",
         ]
     );
