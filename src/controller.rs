@@ -4,7 +4,8 @@ pub(crate) mod decision;
 pub(crate) mod dispatcher;
 pub(crate) mod gate;
 // Its stand-in shares the admission of Services with the sandbox.
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
 pub(crate) mod golden;
 pub mod index;
 pub(crate) mod preview;

@@ -60,7 +60,7 @@ use tokio::sync::watch as signal;
 
 use crate::cluster::clock::Clock;
 use refused::Refused;
-#[allow(unused_imports, reason = "used by the `sandbox` command")]
+#[cfg_attr(not(test), allow(unused_imports, reason = "used by the `sandbox` command"))]
 pub(crate) use serve::serve;
 pub(crate) use service::Ranges;
 use store::State;

@@ -121,7 +121,7 @@ fn check_finalizers(object: &Value, errors: &mut Vec<FieldError>) {
     for finalizer in object["metadata"]["finalizers"].as_array().into_iter().flatten() {
         let name = text(finalizer);
         let standard = matches!(name.as_str(), "orphan" | "foregroundDeletion" | "kubernetes");
-        if !standard && !(name.contains('/') && is_qualified(&name)) {
+        if !(standard || name.contains('/') && is_qualified(&name)) {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             errors.push(FieldError::invalid("metadata.finalizers", finalizer, why));
         }

@@ -40,7 +40,7 @@ pub(super) fn list(storage: &Storage, target: &Target, parameters: &Parameters) 
     let selector = Selector::read(kind, parameters)?;
     if parameters.has("sendInitialEvents") {
         let why = "sendInitialEvents is forbidden for list";
-        return Err(invalid_options(FieldError::forbidden("sendInitialEvents", why)));
+        return Err(Refused::invalid_options(&FieldError::forbidden("sendInitialEvents", why)));
     }
     let limit = parameters.number("limit")?.filter(|limit| *limit > 0);
     let state = storage.lock();
@@ -104,7 +104,7 @@ impl From {
         let (asked, rule) = (parameters.text("resourceVersion"), parameters.text("resourceVersionMatch"));
         let current = state.revision();
         if parameters.has("continue") {
-            if asked != "" && asked != "0" {
+            if !matches!(asked, "" | "0") {
                 return Err(Refused::bad_request("specifying resource version is not allowed when using continue"));
             }
             return Self::continued(parameters.text("continue"));
@@ -112,11 +112,11 @@ impl From {
         let version = version(asked)?;
         match (rule, version) {
             ("", None) => Ok(Self { revision: current, after: None }),
-            ("NotOlderThan" | "Exact", None) => Err(invalid_options(FieldError::forbidden(
+            ("NotOlderThan" | "Exact", None) => Err(Refused::invalid_options(&FieldError::forbidden(
                 "resourceVersionMatch",
                 "resourceVersionMatch is forbidden unless resourceVersion is provided",
             ))),
-            ("Exact", Some(0)) => Err(invalid_options(FieldError::forbidden(
+            ("Exact", Some(0)) => Err(Refused::invalid_options(&FieldError::forbidden(
                 "resourceVersionMatch",
                 "resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"",
             ))),
@@ -127,7 +127,7 @@ impl From {
             }
             ("" | "NotOlderThan", Some(version)) if version <= current => Ok(Self { revision: current, after: None }),
             ("" | "NotOlderThan", Some(version)) => Err(Refused::too_new(version, current)),
-            (other, _) => Err(invalid_options(FieldError::not_supported(
+            (other, _) => Err(Refused::invalid_options(&FieldError::not_supported(
                 "resourceVersionMatch",
                 &other.into(),
                 &["Exact", "NotOlderThan", ""],
@@ -164,12 +164,12 @@ pub(super) fn version(text: &str) -> Result<Option<u64>, Refused> {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
-        invalid_options(FieldError::invalid("resourceVersion", &text.into(), "strconv.ParseUint: invalid syntax"))
+        Refused::invalid_options(&FieldError::invalid(
+            "resourceVersion",
+            &text.into(),
+            "strconv.ParseUint: invalid syntax",
+        ))
     })
-}
-
-pub(super) fn invalid_options(error: FieldError) -> Refused {
-    Refused::invalid_options(&error)
 }
 
 impl Target {

@@ -93,10 +93,10 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Result<Resp
             }
         }
         "POST" if !named => {
-            write::create(storage, &target, &parameters, json(request)?).map(|new| json_answer(201, &new))
+            write::create(storage, &target, &parameters, &json(request)?).map(|new| json_answer(201, &new))
         }
         "PUT" if named => {
-            write::replace(storage, &target, &parameters, json(request)?).map(|(code, new)| json_answer(code, &new))
+            write::replace(storage, &target, &parameters, &json(request)?).map(|(code, new)| json_answer(code, &new))
         }
         "PATCH" if named => {
             let patch = patch::Patch::read(content_type(request), request.body(), &target)?;
@@ -137,7 +137,7 @@ fn target(storage: &Storage, path: &[&str]) -> Result<Option<Target>, Refused> {
         Some(_) => return Err(Refused::no_such_resource()),
     };
     // A namespace in the path of what has none, or none in the path of a named object that has one.
-    if !namespace.is_empty() != kind.namespaced && !(namespace.is_empty() && name.is_empty()) {
+    if namespace.is_empty() == kind.namespaced && !(namespace.is_empty() && name.is_empty()) {
         return Err(Refused::no_such_resource());
     }
     Ok(Some(Target { kind, namespace: namespace.to_owned(), name: name.to_owned(), status }))

@@ -45,7 +45,15 @@ pub(super) fn read(kind: &Kind, mut object: Value) -> Result<Value, Refused> {
         "Service" => through::<Service>(object),
         other => Err(format!("the sandbox has no type for {other}")),
     };
-    read.map_err(|error| {
+    read.map(|mut object| {
+        without_empty_lists(&mut object["metadata"]);
+        // The fields of these two say more: an empty list of endpoints, or of a schema, is not the same as none.
+        if !(kind.custom || kind.is("EndpointSlice") || kind.is("CustomResourceDefinition")) {
+            without_empty_lists(&mut object);
+        }
+        object
+    })
+    .map_err(|error| {
         let message =
             format!("{} in version {:?} cannot be handled as a {}: {error}", kind.kind, kind.version, kind.kind);
         Refused::bad_request(message)
@@ -84,6 +92,28 @@ fn is_nothing(value: &Value) -> bool {
     value.is_null()
         || value.as_array().is_some_and(Vec::is_empty)
         || value.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
+/// Go's `omitempty`: an empty list is none. A Pod's containers are the one list that these kinds always show.
+fn without_empty_lists(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, field| name == "containers" || field.as_array().is_none_or(|items| !items.is_empty()));
+            if let Some(Value::Object(labels)) = fields.get("labels")
+                && labels.is_empty()
+            {
+                fields.remove("labels");
+            }
+            if let Some(Value::Object(annotations)) = fields.get("annotations")
+                && annotations.is_empty()
+            {
+                fields.remove("annotations");
+            }
+            fields.values_mut().for_each(without_empty_lists);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_empty_lists),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn through<T: DeserializeOwned + Serialize>(object: Value) -> Result<Value, String> {

@@ -30,7 +30,7 @@ pub(super) fn create(
     storage: &Storage,
     target: &Target,
     parameters: &Parameters,
-    body: Value,
+    body: &Value,
 ) -> Result<Value, Refused> {
     if target.kind.namespaced && target.namespace.is_empty() {
         return Err(Refused::method_not_allowed());
@@ -44,7 +44,7 @@ pub(super) fn replace(
     storage: &Storage,
     target: &Target,
     parameters: &Parameters,
-    body: Value,
+    body: &Value,
 ) -> Result<(u16, Value), Refused> {
     let kind = &target.kind;
     let object = read(kind, parameters, body)?;
@@ -73,7 +73,7 @@ pub(super) fn patch(
     let dry_run = parameters.dry_run()?;
     let kind = &target.kind;
     storage.write(|state| {
-        update_in(state, target, dry_run, |old| read(kind, parameters, patch.apply(kind, shown(kind, old))?))
+        update_in(state, target, dry_run, |old| read(kind, parameters, &patch.apply(kind, shown(kind, old))?))
     })
 }
 
@@ -114,11 +114,11 @@ pub(super) fn delete_all(
 }
 
 /// A body as its kind's type, stored form.
-fn read(kind: &Kind, parameters: &Parameters, body: Value) -> Result<Value, Refused> {
+fn read(kind: &Kind, parameters: &Parameters, body: &Value) -> Result<Value, Refused> {
     let mut object = typed::read(kind, body.clone())?;
     if parameters.text("fieldValidation") == "Strict" {
         let unknown: Vec<String> =
-            typed::unknown(&body, &object).iter().map(|path| format!("unknown field {path:?}")).collect();
+            typed::unknown(body, &object).iter().map(|path| format!("unknown field {path:?}")).collect();
         if !unknown.is_empty() {
             let message = format!(
                 "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
@@ -214,7 +214,7 @@ fn delete_in(state: &mut State, target: &Target, options: &DeleteOptions) -> Res
         object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
     }
     let goes = may_go(kind, &object);
-    if !options.dry_run && object != *old || goes && !options.dry_run {
+    if !options.dry_run && (goes || object != *old) {
         if kind.is("CustomResourceDefinition") && goes {
             delete_resources_of(state, &object)?;
         }

@@ -85,7 +85,8 @@ fn ports(spec: &Value, errors: &mut Vec<FieldError>) {
                     "must be between 1 and 65535, inclusive",
                 ));
             }
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            }
         }
         if let Some(protocol) = port["appProtocol"].as_str().filter(|protocol| !is_qualified(protocol)) {
             errors.push(FieldError::invalid(

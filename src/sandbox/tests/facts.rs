@@ -2,25 +2,13 @@
 
 use std::fs;
 
-use futures::FutureExt as _;
-use http::Request;
-use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
+use super::{SERVICES, request};
 use crate::cluster::clock::Clock;
 use crate::controller::golden::facts::{Asked, ask};
 use crate::sandbox::{Ranges, Storage};
 use crate::yaml;
-
-/// A request with a JSON body (null: none), and the answer.
-pub(super) fn request(storage: &Storage, method: &str, path: &str, content_type: &str, body: &Value) -> (u16, Value) {
-    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-    let request = Request::builder().method(method).uri(path).header("content-type", content_type);
-    let answer = storage.answer(&request.body(body.into()).unwrap());
-    let code = answer.status().as_u16();
-    let body = answer.into_body().collect().now_or_never().expect("no watch").unwrap().to_bytes();
-    (code, serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into()))
-}
 
 struct OnSandbox<'a> {
     storage: &'a Storage,
@@ -33,8 +21,6 @@ impl OnSandbox<'_> {
         if code < 300 { Ok(answer) } else { Err(format!("{code} {}", answer["message"])) }
     }
 }
-
-const SERVICES: &str = "/api/v1/namespaces/default/services";
 
 impl Asked for OnSandbox<'_> {
     fn create(&self, service: Value) -> Result<Value, String> {
