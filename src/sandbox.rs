@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`route`] | what a request means: path, verb, parameters |
 //! | [`kinds`] | which kinds there are; a CustomResourceDefinition brings its own |
-//! | [`discovery`] | what clients are told about the kinds |
+//! | [`discovery`], [`openapi`] | what clients are told about the kinds |
 //! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
 //! | [`read`], [`watch`], [`selector`] | get, list and watch |
 //! | [`write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
@@ -15,7 +15,7 @@
 //! | [`expect`], [`table`], [`view`] | what is expected of its Services, and what became of them |
 //!
 //! Not emulated, and refused by name where somebody asks for it: server-side apply (so there are no managed fields), Table answers,
-//! OpenAPI, protobuf, watches that begin at an exact list, garbage collection (`propagationPolicy` other than Background), graceful
+//! protobuf, watches that begin at an exact list, garbage collection (`propagationPolicy` other than Background), graceful
 //! deletion of anything but Pods, CEL and other validation of custom resources beyond their identity. Silently absent, because nobody
 //! can ask for it by name: authentication, RBAC, admission webhooks, the endpoint, namespace and node controllers (so a deleted
 //! Namespace stays Terminating, as on a server without them), and the defaults of Pods.
@@ -27,6 +27,7 @@ mod event;
 pub(crate) mod expect;
 mod kinds;
 mod metadata;
+mod openapi;
 mod patch;
 mod read;
 mod refused;

@@ -1,7 +1,7 @@
 //! What clients are told about the server: its version, its groups and their resources, in the two forms that kubectl asks for, one by
 //! one and aggregated (KEP-3352).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::kinds::Kind;
 use super::refused::Refused;
-use super::{Body, Storage, answer_of, json_answer};
+use super::{Body, Storage, answer_of, json_answer, openapi};
 
 /// The Kubernetes version whose rules these are: that of the server which the suite asks.
 const VERSION: (&str, &str, &str) = ("1", "36", "v1.36.1");
@@ -55,7 +55,21 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>, path: &[&str])
         ["apis", name, version] if groups(&kinds).get(*name).is_some_and(|all| all.contains(version)) => {
             resources(&kinds, name, version)
         }
-        ["openapi", ..] => return Err(Refused::no_such_resource()), // said in the module's list of what is not emulated
+        ["openapi", "v3"] => {
+            let paths: BTreeSet<String> = kinds.iter().map(|kind| openapi::path(kind)).collect();
+            openapi::index(paths.iter().map(String::as_str))
+        }
+        ["openapi", "v3", rest @ ..] => {
+            let path = rest.join("/");
+            let of: Vec<&Kind> = kinds.iter().map(AsRef::as_ref).filter(|kind| openapi::path(kind) == path).collect();
+            if of.is_empty() {
+                return Err(Refused::no_such_resource());
+            }
+            let state = storage.lock();
+            let place = "customresourcedefinitions.apiextensions.k8s.io";
+            let definitions: Vec<&Value> = state.list(place, "").map(|(_, object)| object.as_ref()).collect();
+            openapi::document(of.into_iter(), &definitions)
+        }
         _ => return Err(Refused::no_such_resource()),
     };
     Ok(json_answer(200, &document))

@@ -26,7 +26,7 @@ pub(super) fn born(target: &Target, object: &mut Value, random: &mut Random, clo
         object["metadata"]["name"] = format!("{prefix}{}", suffix(random)).into();
     }
     if !text(&object["metadata"]["resourceVersion"]).is_empty() {
-        return Err(Refused::bad_request("resourceVersion should not be set on objects to be created"));
+        return Err(Refused::version_on_create());
     }
     place(target, object)?;
     let name = text(&object["metadata"]["name"]);
@@ -44,8 +44,8 @@ pub(super) fn born(target: &Target, object: &mut Value, random: &mut Random, clo
     Ok(())
 }
 
-/// Holds an object that replaces another to what cannot change.
-pub(super) fn kept(target: &Target, object: &mut Value, old: &Value) -> Result<(), Refused> {
+/// Holds an object that replaces another, or comes of a patch, to what cannot change.
+pub(super) fn kept(target: &Target, object: &mut Value, old: &Value, patched: bool) -> Result<(), Refused> {
     let kind = &target.kind;
     place(target, object)?;
     let name = text(&object["metadata"]["name"]);
@@ -54,8 +54,16 @@ pub(super) fn kept(target: &Target, object: &mut Value, old: &Value) -> Result<(
         return Err(Refused::bad_request(message));
     }
     let (asked, uid) = (text(&object["metadata"]["uid"]), text(&old["metadata"]["uid"]));
+    if !asked.is_empty() && asked != uid && patched {
+        let error = FieldError::invalid("metadata.uid", &asked.into(), "field is immutable");
+        return Err(Refused::invalid(kind, &name, &[error]));
+    }
     if !asked.is_empty() && asked != uid {
-        let why = format!("Precondition failed: UID in precondition: {asked}, UID in object meta: {uid}");
+        let at = format!("/registry/{}/{}/{name}", kind.plural, target.namespace).replace("//", "/");
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {at}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in \
+             precondition: {asked}, UID in object meta: {uid}"
+        );
         return Err(Refused::conflict_because(kind, &name, why));
     }
     let version = text(&object["metadata"]["resourceVersion"]);
@@ -118,12 +126,12 @@ fn check_name(kind: &Kind, name: &str, errors: &mut Vec<FieldError>) {
 }
 
 fn check_finalizers(object: &Value, errors: &mut Vec<FieldError>) {
-    for finalizer in object["metadata"]["finalizers"].as_array().into_iter().flatten() {
+    for (index, finalizer) in object["metadata"]["finalizers"].as_array().into_iter().flatten().enumerate() {
         let name = text(finalizer);
         let standard = matches!(name.as_str(), "orphan" | "foregroundDeletion" | "kubernetes");
         if !(standard || name.contains('/') && is_qualified(&name)) {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(FieldError::invalid("metadata.finalizers", finalizer, why));
+            errors.push(FieldError::invalid(format!("metadata.finalizers[{index}]"), finalizer, why));
         }
     }
 }

@@ -25,10 +25,11 @@ impl Patch {
                 "the sandbox does not emulate server-side apply (application/apply-patch+yaml); use `kubectl apply` without \
                  --server-side, or another patch",
             )),
-            _ => Err(Refused::unsupported_media_type(
+            "application/strategic-merge-patch+json" => Err(Refused::unsupported_media_type(
                 "the body of the request was in an unknown format - accepted media types include: \
                  application/json-patch+json, application/merge-patch+json",
             )),
+            _ => Err(Refused::unsupported_media_type("415: Unsupported Media Type")),
         }
     }
 

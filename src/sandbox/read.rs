@@ -118,7 +118,7 @@ impl From {
             ))),
             ("Exact", Some(0)) => Err(Refused::invalid_options(&FieldError::forbidden(
                 "resourceVersionMatch",
-                "resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"",
+                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
             ))),
             // A limit without a rule has meant exactly this version since before there were rules.
             ("Exact", Some(version)) => Ok(Self { revision: version, after: None }),
@@ -141,7 +141,7 @@ impl From {
             let (namespace, name) = rest.split_once('.')?;
             Some(Self { revision: revision.parse().ok()?, after: Some((namespace.to_owned(), name.to_owned())) })
         };
-        read().ok_or_else(|| Refused::bad_request("continue key is not valid"))
+        read().ok_or_else(|| Refused::bad_request("invalid continue token: continue key is not valid"))
     }
 
     fn refused(&self, error: OutOfHistory) -> Refused {
@@ -164,10 +164,8 @@ pub(super) fn version(text: &str) -> Result<Option<u64>, Refused> {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
-        Refused::invalid_options(&FieldError::invalid(
-            "resourceVersion",
-            &text.into(),
-            "strconv.ParseUint: invalid syntax",
+        Refused::bad_request(format!(
+            "invalid resource version: resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
         ))
     })
 }

@@ -30,7 +30,10 @@ impl Refused {
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
-        self.details = json!({"name": name, "kind": kind.plural});
+        self.details = json!({"kind": kind.plural});
+        if !name.is_empty() {
+            self.details["name"] = name.into();
+        }
         if !kind.group.is_empty() {
             self.details["group"] = kind.group.as_str().into();
         }
@@ -65,6 +68,28 @@ impl Refused {
         Self::new(409, "Conflict", message).about(kind, name)
     }
 
+    /// A precondition of a delete that does not hold.
+    pub(super) fn precondition(kind: &Kind, name: &str, why: impl std::fmt::Display) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.kind);
+        let mut refused = Self::new(409, "Conflict", message).about(kind, name);
+        refused.details["kind"] = kind.kind.as_str().into();
+        refused
+    }
+
+    /// A PUT without the version that its kind wants. The store says it, which knows the resource and not the kind.
+    pub(super) fn without_version(kind: &Kind, name: &str) -> Self {
+        let error = FieldError::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
+        let mut refused = Self::invalid(kind, name, &[error]);
+        let (from, to) = (kind.kind.as_str(), kind.plural.as_str());
+        refused.message = refused.message.replacen(from, to, 1);
+        refused.details["kind"] = to.into();
+        refused
+    }
+
+    pub(super) fn version_on_create() -> Self {
+        Self::new(500, "", "resourceVersion should not be set on objects to be created")
+    }
+
     pub(super) fn invalid(kind: &Kind, name: &str, errors: &[FieldError]) -> Self {
         let listed = match errors {
             [one] => one.to_string(),
@@ -97,7 +122,7 @@ impl Refused {
 
     /// A patch that does not fit the object.
     pub(super) fn unprocessable(message: &str) -> Self {
-        Self::new(422, "Invalid", message)
+        Self { details: json!({}), ..Self::new(422, "Invalid", message) }
     }
 
     pub(super) fn forbidden(kind: &Kind, name: &str, why: impl std::fmt::Display) -> Self {
@@ -113,7 +138,7 @@ impl Refused {
     }
 
     pub(super) fn unsupported_media_type(message: impl Into<String>) -> Self {
-        Self::new(415, "UnsupportedMediaType", message)
+        Self { details: json!({}), ..Self::new(415, "UnsupportedMediaType", message) }
     }
 
     pub(super) fn not_acceptable(message: impl Into<String>) -> Self {
@@ -154,8 +179,11 @@ impl Refused {
     pub(super) fn status(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
-            "reason": self.reason, "code": self.code,
+            "code": self.code,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }

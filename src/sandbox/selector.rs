@@ -140,11 +140,20 @@ fn fields(kind: &Kind, text: &str) -> Result<Vec<FieldTerm>, Refused> {
         } else {
             return Err(Refused::bad_request(format!("invalid selector: '{text}'; can't understand '{term}'")));
         };
-        let pointer =
-            pointer(kind, field).ok_or_else(|| Refused::bad_request(format!("field label not supported: {field}")))?;
+        let pointer = pointer(kind, field).ok_or_else(|| unselectable(kind, field))?;
         Ok(FieldTerm { pointer, value: value.to_owned(), equal })
     };
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(term).collect()
+}
+
+/// Kinds with fields of their own word it in another way than the others do.
+fn unselectable(kind: &Kind, field: &str) -> Refused {
+    let plain = matches!(kind.kind.as_str(), "ConfigMap" | "Lease" | "EndpointSlice" | "CustomResourceDefinition");
+    Refused::bad_request(if plain && !kind.custom {
+        format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+    } else {
+        format!("field label not supported: {field}")
+    })
 }
 
 /// Which fields can be selected: `AddFieldLabelConversionFunc` of each kind in `pkg/apis/*/v1/conversion.go`.

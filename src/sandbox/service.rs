@@ -91,8 +91,10 @@ fn defaults(spec: &mut Map<String, Value>) {
     };
     default("type", json!("ClusterIP"));
     default("sessionAffinity", json!("None"));
-    default("internalTrafficPolicy", json!("Cluster"));
     let kind = text(spec, "type");
+    if kind != "ExternalName" {
+        spec.entry("internalTrafficPolicy").or_insert(json!("Cluster"));
+    }
     if kind == "LoadBalancer" || kind == "NodePort" {
         spec.entry("externalTrafficPolicy").or_insert(json!("Cluster"));
     }
@@ -219,12 +221,10 @@ fn families(spec: &mut Map<String, Value>, old: Option<&Value>) -> Result<(), Fi
     if text(spec, "type") == "ExternalName" {
         return Ok(());
     }
-    let addresses = spec.get("clusterIPs").map_or(0, |all| items(all).len());
-    let named = spec.get("ipFamilies").map_or(0, |all| items(all).len());
-    let headless_without_selector =
-        text(spec, "clusterIP") == "None" && spec.get("selector").and_then(Value::as_object).is_none_or(Map::is_empty);
-    let both = named == 2 || addresses == 2 || (old.is_none() && headless_without_selector && named == 0);
-    let unset = if both { "RequireDualStack" } else { "SingleStack" };
+    let headless_without_selector = text(spec, "clusterIP") == "None"
+        && spec.get("selector").and_then(Value::as_object).is_none_or(Map::is_empty)
+        && spec.get("ipFamilies").is_none_or(|all| items(all).is_empty());
+    let unset = if old.is_none() && headless_without_selector { "RequireDualStack" } else { "SingleStack" };
     let policy = spec.entry("ipFamilyPolicy").or_insert(json!(unset)).clone();
     let first = if text(spec, "clusterIP").contains(':') { "IPv6" } else { "IPv4" };
     let families = spec.entry("ipFamilies").or_insert(json!([first]));
@@ -235,7 +235,7 @@ fn families(spec: &mut Map<String, Value>, old: Option<&Value>) -> Result<(), Fi
     let before = old.map(|old| &old["ipFamilies"]).filter(|before| before.is_array());
     if policy == "SingleStack" {
         if families.len() == 2 && before.is_none_or(|before| items(before) != families) {
-            let why = "must be RequireDualStack or PreferDualStack when multiple ipFamilies are specified";
+            let why = "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified";
             return Err(FieldError::invalid("spec.ipFamilyPolicy", &policy, why));
         }
         families.truncate(1);

@@ -6,7 +6,7 @@ use super::kinds::Kind;
 use super::metadata::{self, text};
 use super::patch::Patch;
 use super::read::shown;
-use super::refused::{FieldError, Refused};
+use super::refused::Refused;
 use super::route::{Parameters, Target};
 use super::selector::Selector;
 use super::store::{Key, State};
@@ -49,10 +49,6 @@ pub(super) fn replace(
     let kind = &target.kind;
     let object = read(kind, parameters, body)?;
     let dry_run = parameters.dry_run()?;
-    if text(&object["metadata"]["resourceVersion"]).is_empty() && !kind.put_unconditionally {
-        let error = FieldError::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
-        return Err(Refused::invalid(kind, &target.name, &[error]));
-    }
     storage.write(|state| {
         if state.get(&target.key()).is_none() && kind.put_creates && !target.status {
             if text(&object["metadata"]["name"]) != target.name {
@@ -60,7 +56,13 @@ pub(super) fn replace(
             }
             return create_in(state, target, object, dry_run).map(|new| (201, new));
         }
-        update_in(state, target, dry_run, |_| Ok(object)).map(|new| (200, new))
+        if text(&object["metadata"]["resourceVersion"]).is_empty()
+            && !kind.put_unconditionally
+            && state.get(&target.key()).is_some()
+        {
+            return Err(Refused::without_version(kind, &target.name));
+        }
+        update_in(state, target, dry_run, false, |_| Ok(object)).map(|new| (200, new))
     })
 }
 
@@ -73,7 +75,7 @@ pub(super) fn patch(
     let dry_run = parameters.dry_run()?;
     let kind = &target.kind;
     storage.write(|state| {
-        update_in(state, target, dry_run, |old| read(kind, parameters, &patch.apply(kind, shown(kind, old))?))
+        update_in(state, target, dry_run, true, |old| read(kind, parameters, &patch.apply(kind, shown(kind, old))?))
     })
 }
 
@@ -171,12 +173,13 @@ fn update_in(
     state: &mut State,
     target: &Target,
     dry_run: bool,
+    patched: bool,
     edit: impl FnOnce(&Value) -> Result<Value, Refused>,
 ) -> Result<Value, Refused> {
     let (kind, key) = (&target.kind, target.key());
     let old = state.get(&key).cloned().ok_or_else(|| Refused::not_found(kind, &target.name))?;
     let mut object = edit(&old)?;
-    metadata::kept(target, &mut object, &old)?;
+    metadata::kept(target, &mut object, &old, patched)?;
     if target.status {
         admission::update_status(kind, &mut object, &old)?;
     } else {
@@ -222,6 +225,9 @@ fn delete_in(state: &mut State, target: &Target, options: &DeleteOptions) -> Res
     }
     if !goes {
         return Ok(shown(kind, &object));
+    }
+    if kind.is("Service") || kind.is("Pod") {
+        return Ok(shown(kind, &object)); // `ReturnDeletedObject`
     }
     let mut details = json!({"name": target.name, "kind": kind.plural, "uid": old["metadata"]["uid"]});
     if !kind.group.is_empty() {
@@ -309,12 +315,17 @@ impl DeleteOptions {
     /// Whether the preconditions are met.
     fn hold(&self, kind: &Kind, object: &Value) -> Result<(), Refused> {
         let metadata = &object["metadata"];
-        for (what, asked, field) in [("UID", &self.uid, "uid"), ("ResourceVersion", &self.version, "resourceVersion")] {
+        for (what, asked, field, happened) in [
+            ("UID", &self.uid, "uid", "deleted and then recreated"),
+            ("ResourceVersion", &self.version, "resourceVersion", "modified"),
+        ] {
             let found = text(&metadata[field]);
             if !asked.is_empty() && *asked != found {
-                let why =
-                    format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {found}");
-                return Err(Refused::conflict_because(kind, &text(&metadata["name"]), why));
+                let why = format!(
+                    "the {what} in the precondition ({asked}) does not match the {what} in record ({found}). The object might \
+                     have been {happened}"
+                );
+                return Err(Refused::precondition(kind, &text(&metadata["name"]), why));
             }
         }
         Ok(())

@@ -98,9 +98,7 @@ impl Choice<'_> {
             let family = self.numbers.ranges.cluster_ips.iter().find(|net| net.addr().is_ipv4() == parsed.is_ipv4());
             let why = match family {
                 Some(net) if !net.contains(&parsed) => {
-                    format!(
-                        "failed to allocate IP {parsed}: the provided IP ({parsed}) is not in the valid range. The range of valid IPs is {net}"
-                    )
+                    format!("failed to allocate IP {parsed}: the provided network does not match the current range")
                 }
                 Some(_) if self.numbers.held.addresses.contains(&parsed) => {
                     format!("failed to allocate IP {parsed}: provided IP is already allocated")

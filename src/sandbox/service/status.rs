@@ -14,7 +14,7 @@ pub(crate) fn admit_status(service: &mut Value, strict: bool) -> Result<(), Unfi
     };
     let mut errors = Vec::new();
     if !load_balancer && !ingress.is_empty() {
-        let why = "may only be used when `spec.type` is \"LoadBalancer\"";
+        let why = "may only be used when `spec.type` is 'LoadBalancer'";
         errors.push(FieldError::forbidden("status.loadBalancer.ingress", why));
     }
     for (index, entry) in ingress.iter_mut().enumerate() {

@@ -122,7 +122,7 @@ fn enumerations(spec: &Value, errors: &mut Vec<FieldError>) {
         ("internalTrafficPolicy", &["Cluster", "Local"]),
         ("externalTrafficPolicy", &["Cluster", "Local"]),
         ("ipFamilyPolicy", &["PreferDualStack", "RequireDualStack", "SingleStack"]),
-        ("trafficDistribution", &["PreferClose", "PreferSameNode", "PreferSameZone"]),
+        ("trafficDistribution", &["PreferClose", "PreferSameZone", "PreferSameNode"]),
     ];
     for (field, words) in fields {
         let value = &spec[field];
@@ -183,7 +183,8 @@ fn load_balancer(service: &Value, errors: &mut Vec<FieldError>) {
     let spec = &service["spec"];
     if let Some(class) = spec["loadBalancerClass"].as_str().filter(|class| !is_qualified(class)) {
         let why = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
-                   alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc')";
+                   alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+                   '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
         errors.push(FieldError::invalid("spec.loadBalancerClass", &class.into(), why));
     }
     let ranges = items(&spec["loadBalancerSourceRanges"]);

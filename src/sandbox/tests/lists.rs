@@ -74,7 +74,8 @@ fn only_the_fields_of_its_kind_can_be_selected() {
     let one = done(get(&storage, &format!("{MAPS}?fieldSelector=metadata.name%3Done")));
     assert_eq!(names(&one), ["one"]);
     let (code, status) = get(&storage, &format!("{MAPS}?fieldSelector=spec.type%3DX"));
-    assert_eq!((code, &status["message"]), (400, &json!("field label not supported: spec.type")));
+    let words = "\"spec.type\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"";
+    assert_eq!((code, &status["message"]), (400, &json!(words)));
     assert_eq!(get(&storage, "/api/v1/services?fieldSelector=spec.type%3DLoadBalancer").0, 200);
 }
 

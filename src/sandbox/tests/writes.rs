@@ -126,7 +126,7 @@ fn a_delete_is_held_to_its_preconditions() {
             request(&storage, "DELETE", path, JSON, &options),
             409,
             "Conflict",
-            &format!("{word} in precondition: other"),
+            &format!("the {word} in the precondition (other) does not match"),
         );
     }
     let met = json!({"preconditions": {"uid": old["metadata"]["uid"], "resourceVersion": old["metadata"]["resourceVersion"]}});
@@ -227,7 +227,12 @@ fn a_cluster_ip_is_one_services_until_it_goes() {
     assert_eq!(first["spec"]["clusterIPs"], json!(["10.96.0.9"]));
     let answer = service(&storage, "two", &json!({"clusterIP": "10.96.0.9"}));
     refused(answer, 422, "Invalid", "provided IP is already allocated");
-    refused(service(&storage, "two", &json!({"clusterIP": "192.0.2.1"})), 422, "Invalid", "is not in the valid range");
+    refused(
+        service(&storage, "two", &json!({"clusterIP": "192.0.2.1"})),
+        422,
+        "Invalid",
+        "the provided network does not match the current range",
+    );
     done(request(&storage, "DELETE", &format!("{SERVICES}/one"), JSON, &Value::Null));
     done(service(&storage, "two", &json!({"clusterIP": "10.96.0.9"})));
 }
@@ -278,4 +283,25 @@ fn a_kind_that_there_is_not_is_not_found() {
     for path in ["/apis/apps/v1/deployments", "/api/v1/endpoints", "/api/v1/namespaces/default/services/web/proxy"] {
         refused(get(&storage, path), 404, "NotFound", "the server could not find the requested resource");
     }
+}
+
+#[test]
+fn every_kind_that_can_be_written_says_that_the_server_validates_fields() {
+    let storage = storage();
+    let definition = serde_json::to_value(crate::api::crds().remove(0)).unwrap();
+    done(request(&storage, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", JSON, &definition));
+    let index = done(get(&storage, "/openapi/v3"));
+    let mut kinds = Vec::new();
+    for entry in index["paths"].as_object().unwrap().values() {
+        let document = done(get(&storage, entry["serverRelativeURL"].as_str().unwrap()));
+        for path in document["paths"].as_object().unwrap().values().filter(|path| path["patch"].is_object()) {
+            let parameters = path["patch"]["parameters"].as_array().unwrap();
+            assert!(parameters.iter().any(|one| one["name"] == "fieldValidation" && one["in"] == "query"), "{path}");
+            kinds.push(path["patch"]["x-kubernetes-group-version-kind"]["kind"].as_str().unwrap().to_owned());
+        }
+    }
+    assert!(kinds.len() == 12 && kinds.contains(&"LoadBalancerRecord".to_owned()), "{kinds:?}");
+    let ours = done(get(&storage, "/openapi/v3/apis/portolan.dev/v1alpha1"));
+    let schema = &ours["components"]["schemas"]["dev.portolan.v1alpha1.LoadBalancerRecord"];
+    assert!(schema["properties"]["spec"].is_object(), "{ours}");
 }
