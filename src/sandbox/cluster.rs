@@ -12,6 +12,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use portolan_core::reason::ConditionType;
 use serde_json::Value;
 
 use super::expect::{EXPECT_ANNOTATION, Expectation};
@@ -200,10 +201,18 @@ fn from_a_server(kind: &Kind, object: &mut Value) {
     for field in servers.into_iter().chain(["managedFields", "selfLink"]) {
         metadata.remove(field);
     }
-    let spec = object.get_mut("spec").and_then(Value::as_object_mut).filter(|_| stored && kind.name == "Service");
+    if !stored || kind.name != "Service" {
+        return;
+    }
+    let spec = object.get_mut("spec").and_then(Value::as_object_mut);
     if let Some(spec) = spec.filter(|spec| spec.get("clusterIP").and_then(Value::as_str) != Some("None")) {
         spec.remove("clusterIP");
         spec.remove("clusterIPs");
+    }
+    // What another controller found out there would look settled here before ours has begun.
+    let conditions = object.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
+    if let Some(conditions) = conditions {
+        conditions.retain(|condition| !ConditionType::ALL.iter().any(|ours| text(condition, "/type") == ours.name()));
     }
 }
 

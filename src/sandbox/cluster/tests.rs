@@ -76,11 +76,14 @@ fn a_dump_of_another_cluster_loses_what_only_its_server_may_say() {
         "metadata": {"name": "web", "namespace": "shop", "uid": "1", "resourceVersion": "7", "generation": 2, "managedFields": [],
             "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-01T00:00:00Z", "labels": {"a": "b"}},
         "spec": {"clusterIP": "172.20.0.9", "clusterIPs": ["172.20.0.9"], "ports": [{"port": 80, "nodePort": 30001}]},
+        "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}]},
+            "conditions": [{"type": "portolan.dev/Programmed", "status": "True"}, {"type": "example.com/Green", "status": "True"}]},
     });
     let cluster = read(&dumped.to_string()).unwrap();
     let kept = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop", "labels": {"a": "b"}},
         "spec": {"ports": [{"port": 80, "nodePort": 30001}]},
+        "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}]}, "conditions": [{"type": "example.com/Green", "status": "True"}]},
     });
     assert_eq!(cluster.manifests[0].object, kept);
 
@@ -102,4 +105,15 @@ fn the_example_is_a_plain_service_of_the_class() {
     let standard = Cluster::standard().unwrap();
     assert_eq!(standard.example("portolan.dev/mock"), Some(("shop", "web")));
     assert_eq!(standard.example("portolan.dev/other"), None);
+}
+
+#[test]
+fn every_kind_that_the_api_serves_can_stand_in_a_file() {
+    let all = crate::sandbox::kinds::Kinds::default();
+    for served in all.all().filter(|served| !served.is_new_event()) {
+        let kind = Kind::of(&served.api_version(), &served.kind).unwrap_or_else(|| panic!("no {}", served.kind));
+        let namespaced = kind.scope == Scope::Namespaced;
+        assert_eq!(namespaced, served.namespaced, "{}", served.kind);
+        assert!(kind.path("shop").ends_with(&format!("/{}", served.plural)), "{}", kind.path("shop"));
+    }
 }
