@@ -110,7 +110,8 @@ impl Providers {
     }
 
     /// Uses this provider for these parameters, so that a test can make its world.
-    #[cfg(all(test, feature = "sandbox"))]
+    #[cfg(test)]
+    #[cfg(feature = "sandbox")]
     pub(crate) fn put(&self, name: &str, parameters: &Value, provider: AnyProvider) {
         let key = (ProviderName::new(name), parameters.to_string());
         self.made.lock().unwrap().insert(key, provider);

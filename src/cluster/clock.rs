@@ -21,7 +21,8 @@ impl Clock {
     }
 
     /// A clock whose wall time goes with the monotonic one, so that a test which pauses time sees the same timestamps every run.
-    #[cfg(all(test, feature = "sandbox"))]
+    #[cfg(test)]
+    #[cfg(feature = "sandbox")]
     pub(crate) fn start_at(epoch: jiff::Timestamp) -> Self {
         Self { epoch: Some(epoch), ..Self::start() }
     }

@@ -40,7 +40,11 @@ pub(super) fn create(kind: &Kind, object: &mut Value, state: &State) -> Result<(
             object["metadata"]["generation"] = 1.into();
             slice(kind, &name, object)?;
         }
-        "Event" => event(kind, &name, object)?,
+        "Event" => {
+            event(kind, &name, object)?;
+            shown_though_empty(object);
+        }
+        "Node" => node(object),
         "CustomResourceDefinition" => {
             object["metadata"]["generation"] = 1.into();
             definition(kind, &name, object)?;
@@ -66,9 +70,10 @@ pub(super) fn update(kind: &Kind, object: &mut Value, old: &Value, state: &State
                 immutable(kind, &name, object, old, "type", "/type")?;
             }
             "EndpointSlice" => {
-                slice(kind, &name, object)?;
                 immutable(kind, &name, object, old, "addressType", "/addressType")?;
+                slice(kind, &name, object)?;
             }
+            "Event" => shown_though_empty(object),
             "CustomResourceDefinition" => {
                 definition(kind, &name, object)?;
                 immutable(kind, &name, object, old, "spec.group", "/spec/group")?;
@@ -137,6 +142,48 @@ fn secret(object: &mut Value) {
     remove(object, "stringData");
 }
 
+/// The admission plugin TaintNodesByCondition, and fields that Go's type always shows.
+fn node(object: &mut Value) {
+    let taint = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
+    match object["spec"]["taints"].as_array_mut() {
+        Some(taints) => taints.push(taint),
+        None => object["spec"]["taints"] = json!([taint]),
+    }
+    let status = &mut object["status"];
+    if status["nodeInfo"].is_null() {
+        let fields = [
+            "architecture",
+            "bootID",
+            "containerRuntimeVersion",
+            "kernelVersion",
+            "kubeProxyVersion",
+            "kubeletVersion",
+            "machineID",
+            "operatingSystem",
+            "osImage",
+            "systemUUID",
+        ];
+        status["nodeInfo"] = fields.iter().map(|field| ((*field).to_owned(), Value::from(""))).collect();
+    }
+    if status["daemonEndpoints"].is_null() {
+        status["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": 0}});
+    }
+}
+
+/// Fields of an Event that Go's type always shows.
+fn shown_though_empty(event: &mut Value) {
+    for (field, empty) in [
+        ("eventTime", Value::Null),
+        ("firstTimestamp", Value::Null),
+        ("lastTimestamp", Value::Null),
+        ("reportingComponent", "".into()),
+        ("reportingInstance", "".into()),
+        ("source", json!({})),
+    ] {
+        event.as_object_mut().map(|fields| fields.entry(field).or_insert(empty));
+    }
+}
+
 /// `ValidateEndpointSlice`: addresses that no packet from outside may reach are none of an endpoint.
 fn slice(kind: &Kind, name: &str, object: &mut Value) -> Result<(), Refused> {
     let mut errors = Vec::new();
@@ -151,6 +198,14 @@ fn slice(kind: &Kind, name: &str, object: &mut Value) -> Result<(), Refused> {
                 port[field] = default.into();
             }
         }
+    }
+    for endpoint in object["endpoints"].as_array_mut().into_iter().flatten() {
+        if endpoint["conditions"].is_null() {
+            endpoint["conditions"] = json!({});
+        }
+    }
+    if object["endpoints"].as_array().is_none_or(Vec::is_empty) {
+        object["endpoints"] = Value::Null; // as Go writes it
     }
     for (index, endpoint) in object["endpoints"].as_array().into_iter().flatten().enumerate() {
         let at = format!("endpoints[{index}].addresses");

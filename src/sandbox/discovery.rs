@@ -46,7 +46,7 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>, path: &[&str])
         }
         ["apis", name] => {
             let groups = groups(&kinds);
-            let versions = groups.get(*name).ok_or_else(Refused::no_such_resource)?;
+            let versions = groups.get(*name).ok_or_else(Refused::no_such_path)?;
             let mut document = group(name, versions);
             document["kind"] = "APIGroup".into();
             document["apiVersion"] = "v1".into();
@@ -63,14 +63,14 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>, path: &[&str])
             let path = rest.join("/");
             let of: Vec<&Kind> = kinds.iter().map(AsRef::as_ref).filter(|kind| openapi::path(kind) == path).collect();
             if of.is_empty() {
-                return Err(Refused::no_such_resource());
+                return Err(Refused::no_such_path());
             }
             let state = storage.lock();
             let place = "customresourcedefinitions.apiextensions.k8s.io";
             let definitions: Vec<&Value> = state.list(place, "").map(|(_, object)| object.as_ref()).collect();
             openapi::document(of.into_iter(), &definitions)
         }
-        _ => return Err(Refused::no_such_resource()),
+        _ => return Err(Refused::no_such_path()),
     };
     Ok(json_answer(200, &document))
 }

@@ -22,6 +22,10 @@ pub(super) fn stored(event: &mut Value) {
 /// To events.k8s.io/v1.
 pub(super) fn shown(event: &mut Value) {
     rename(event, NAMES);
+    // Go's type omits these two if empty.
+    if let Some(fields) = event.as_object_mut() {
+        fields.retain(|name, value| !(name.starts_with("reporting") && value == ""));
+    }
 }
 
 fn rename(event: &mut Value, names: [(&str, &str); 7]) {

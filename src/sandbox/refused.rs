@@ -1,11 +1,13 @@
 //! Refusals in the real server's words, from `k8s.io/apimachinery/pkg/api/errors` and `pkg/util/validation/field`. Clients compare
 //! reasons, and people compare messages.
 
+use bytes::Bytes;
 use http::Response;
+use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 
 use super::kinds::Kind;
-use super::{Body, json_answer};
+use super::{Body, answer_of, json_answer};
 
 /// Why a request is not done: a `Status` of `Failure`.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,6 +127,21 @@ impl Refused {
         Self { details: json!({}), ..Self::new(422, "Invalid", message) }
     }
 
+    pub(super) fn namespace_terminating(kind: &Kind, name: &str, namespace: &str) -> Self {
+        let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let mut refused = Self::forbidden(kind, name, why);
+        refused.details["causes"] = json!([{
+            "reason": "NamespaceTerminating", "message": format!("namespace {namespace} is being terminated"),
+            "field": "metadata.namespace",
+        }]);
+        refused
+    }
+
+    /// Neither a resource nor anything else: the mux's own words, which are no Status.
+    pub(super) fn no_such_path() -> Self {
+        Self::new(404, "", "404 page not found\n")
+    }
+
     pub(super) fn forbidden(kind: &Kind, name: &str, why: impl std::fmt::Display) -> Self {
         let message = format!("{} {name:?} is forbidden: {why}", kind.qualified());
         Self::new(403, "Forbidden", message).about(kind, name)
@@ -191,6 +208,10 @@ impl Refused {
     }
 
     pub(super) fn answer(&self) -> Response<Body> {
+        if self.details.is_null() && self.reason.is_empty() && self.code == 404 {
+            let text = Full::new(Bytes::from(self.message.clone())).boxed_unsync();
+            return answer_of(self.code, "text/plain; charset=utf-8", text);
+        }
         json_answer(self.code, &self.status())
     }
 }

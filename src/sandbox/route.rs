@@ -130,7 +130,12 @@ fn target(storage: &Storage, path: &[&str]) -> Result<Option<Target>, Refused> {
         [plural, name, subresource] => (*plural, *name, Some(*subresource)),
         _ => return Err(Refused::no_such_resource()),
     };
-    let kind = storage.lock().kinds.find(group, version, plural).ok_or_else(Refused::no_such_resource)?;
+    let kind = {
+        let state = storage.lock();
+        let served = state.kinds.all().any(|kind| kind.group == group && kind.version == version);
+        let unknown = if served { Refused::no_such_resource } else { Refused::no_such_path };
+        state.kinds.find(group, version, plural).ok_or_else(unknown)?
+    };
     let status = match subresource {
         None => false,
         Some("status") if kind.status => true,

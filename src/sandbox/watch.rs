@@ -34,7 +34,7 @@ const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 pub(super) fn begin(storage: &Storage, target: Target, parameters: &Parameters) -> Result<Response<Body>, Refused> {
     let selector = Selector::read(&target.kind, parameters)?;
     let bookmarks = parameters.flag("allowWatchBookmarks");
-    let initial = initial_events(parameters, bookmarks)?;
+    let initial = initial_events(parameters)?;
     let asked = read::version(parameters.text("resourceVersion"))?;
     let lifetime =
         parameters.number("timeoutSeconds")?.filter(|seconds| *seconds > 0).map_or(LIFETIME, Duration::from_secs);
@@ -58,7 +58,7 @@ pub(super) fn begin(storage: &Storage, target: Target, parameters: &Parameters) 
     } else if asked.is_none_or(|version| version == 0) {
         watch.position = storage.lock().revision();
     }
-    if initial == Some(true) {
+    if initial == Some(true) && bookmarks {
         watch.bookmark(json!({"k8s.io/initial-events-end": "true"}));
     }
     let lines = stream::unfold(watch, |mut watch| async {
@@ -69,7 +69,7 @@ pub(super) fn begin(storage: &Storage, target: Target, parameters: &Parameters) 
 }
 
 /// Whether the watch begins with everything that there is (a streaming list, KEP-3157); none where the request does not say.
-fn initial_events(parameters: &Parameters, bookmarks: bool) -> Result<Option<bool>, Refused> {
+fn initial_events(parameters: &Parameters) -> Result<Option<bool>, Refused> {
     let rule = parameters.text("resourceVersionMatch");
     if !parameters.has("sendInitialEvents") {
         return if rule.is_empty() {
@@ -83,12 +83,7 @@ fn initial_events(parameters: &Parameters, bookmarks: bool) -> Result<Option<boo
         let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
         return Err(Refused::invalid_options(&FieldError::forbidden("resourceVersionMatch", why)));
     }
-    let initial = parameters.flag("sendInitialEvents");
-    if initial && !bookmarks {
-        let why = "sendInitialEvents requires setting allowWatchBookmarks to true";
-        return Err(Refused::invalid_options(&FieldError::forbidden("sendInitialEvents", why)));
-    }
-    Ok(Some(initial))
+    Ok(Some(parameters.flag("sendInitialEvents")))
 }
 
 struct Watch {

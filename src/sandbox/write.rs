@@ -1,5 +1,7 @@
 //! Create, replace, patch and delete: what they have in common for all kinds. From `k8s.io/apiserver/pkg/registry/generic/registry/store.go`.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::kinds::Kind;
@@ -151,7 +153,7 @@ fn create_in(state: &mut State, target: &Target, mut object: Value, dry_run: boo
     if dry_run {
         return Ok(shown(kind, &object));
     }
-    Ok(shown(kind, &commit(state, kind, key, object)))
+    Ok(shown(kind, &commit(state, kind, key, object, false)))
 }
 
 /// `NamespaceLifecycle`: nothing comes into a namespace that is not there, or that goes.
@@ -165,8 +167,7 @@ fn namespace_takes(state: &State, target: &Target, name: &str) -> Result<(), Ref
     if namespace["metadata"]["deletionTimestamp"].is_null() {
         return Ok(());
     }
-    let why = format!("unable to create new content in namespace {} because it is being terminated", target.namespace);
-    Err(Refused::forbidden(&target.kind, name, why))
+    Err(Refused::namespace_terminating(&target.kind, name, &target.namespace))
 }
 
 fn update_in(
@@ -190,7 +191,8 @@ fn update_in(
     if dry_run || object == *old {
         return Ok(shown(kind, &object));
     }
-    let stored = commit(state, kind, key, object);
+    let goes = ends(kind, &object);
+    let stored = commit(state, kind, key, object, goes);
     Ok(shown(kind, &stored))
 }
 
@@ -203,25 +205,27 @@ fn delete_in(state: &mut State, target: &Target, options: &DeleteOptions) -> Res
     }
     let grace = grace(kind, &old, options);
     let mut object = Value::clone(&old);
-    if !is_leaving(&old) {
+    // What nothing holds goes as it is: no deletionTimestamp was ever on it.
+    let goes = grace == 0 && !is_held(kind, &old);
+    if !goes && !is_leaving(&old) {
         let metadata = &mut object["metadata"];
         metadata["deletionTimestamp"] = metadata::later(state.clock, grace).into();
-        metadata["deletionGracePeriodSeconds"] = grace.into();
         if let Some(generation) = metadata["generation"].as_u64() {
             metadata["generation"] = (generation + 1).into();
         }
         if kind.is("Namespace") {
             object["status"]["phase"] = "Terminating".into();
+        } else {
+            metadata["deletionGracePeriodSeconds"] = grace.into();
         }
-    } else if grace == 0 {
+    } else if !goes && grace == 0 && !kind.is("Namespace") {
         object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
     }
-    let goes = may_go(kind, &object);
     if !options.dry_run && (goes || object != *old) {
         if kind.is("CustomResourceDefinition") && goes {
             delete_resources_of(state, &object)?;
         }
-        object = Value::clone(&commit(state, kind, key, object));
+        object = Value::clone(&commit(state, kind, key, object, goes));
     }
     if !goes {
         return Ok(shown(kind, &object));
@@ -248,11 +252,16 @@ fn is_leaving(object: &Value) -> bool {
     !object["metadata"]["deletionTimestamp"].is_null()
 }
 
-/// Whether an object that is to be deleted has nothing left that holds it.
-fn may_go(kind: &Kind, object: &Value) -> bool {
-    let held = object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
+/// Whether something keeps an object that is to be deleted.
+fn is_held(kind: &Kind, object: &Value) -> bool {
+    let finalizers = object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
+    finalizers || !admission::may_go(kind, object)
+}
+
+/// Whether an object that was edited goes now: it was only held by what the edit took away.
+fn ends(kind: &Kind, object: &Value) -> bool {
     let graceful = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0;
-    is_leaving(object) && !held && !graceful && admission::may_go(kind, object)
+    is_leaving(object) && !graceful && !is_held(kind, object)
 }
 
 /// The resources of a definition go with it.
@@ -275,10 +284,9 @@ fn delete_resources_of(state: &mut State, definition: &Value) -> Result<(), Refu
     Ok(())
 }
 
-/// Stores an object, or lets go of one whose last finalizer has gone; and what hangs on it.
-fn commit(state: &mut State, kind: &Kind, key: Key, object: Value) -> std::sync::Arc<Value> {
+/// Stores an object, or lets go of it; and what hangs on it.
+fn commit(state: &mut State, kind: &Kind, key: Key, object: Value, goes: bool) -> Arc<Value> {
     let old = state.get(&key).cloned();
-    let goes = may_go(kind, &object);
     let stored = if goes { state.remove(key, object) } else { state.put(key, object) };
     if kind.is("Service") {
         state.numbers.moved(old.as_deref(), (!goes).then_some(&*stored));

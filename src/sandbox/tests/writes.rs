@@ -116,6 +116,15 @@ fn finalizers_hold_an_object_until_the_last_has_gone() {
 }
 
 #[test]
+fn what_nothing_holds_goes_without_ever_being_marked() {
+    let storage = storage();
+    done(service(&storage, "web", &json!({})));
+    let last = done(request(&storage, "DELETE", &format!("{SERVICES}/web"), JSON, &Value::Null));
+    assert_eq!((&last["kind"], &last["metadata"]["deletionTimestamp"]), (&json!("Service"), &Value::Null));
+    assert_eq!(get(&storage, &format!("{SERVICES}/web")).0, 404);
+}
+
+#[test]
 fn a_delete_is_held_to_its_preconditions() {
     let storage = storage();
     let path = &format!("{MAPS}/one");
@@ -280,8 +289,11 @@ fn a_definition_brings_its_kind_and_takes_it_away() {
 #[test]
 fn a_kind_that_there_is_not_is_not_found() {
     let storage = storage();
-    for path in ["/apis/apps/v1/deployments", "/api/v1/endpoints", "/api/v1/namespaces/default/services/web/proxy"] {
+    for path in ["/api/v1/endpoints", "/api/v1/namespaces/default/services/web/proxy"] {
         refused(get(&storage, path), 404, "NotFound", "the server could not find the requested resource");
+    }
+    for path in ["/apis/apps/v1/deployments", "/nothing"] {
+        assert_eq!(get(&storage, path), (404, "404 page not found\n".into()));
     }
 }
 
