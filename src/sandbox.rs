@@ -8,7 +8,7 @@
 //! | [`discovery`], [`openapi`] | what clients are told about the kinds |
 //! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
 //! | [`read`], [`watch`], [`selector`] | get, list and watch |
-//! | [`write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
+//! | [`mod@write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
 //! | [`admission`], [`service`] | what a kind makes of what is written |
 //! | [`refused`] | the server's words when it says no |
 //! | [`cluster`] | the manifests that it begins with |
