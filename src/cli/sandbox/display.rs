@@ -161,7 +161,9 @@ impl Display {
     fn frame(&self, rows: &[Row], out: &mut impl Write) -> std::io::Result<()> {
         let intro = self.intro.text();
         let room = room();
-        let above = u16::try_from(intro.lines().count()).unwrap_or(u16::MAX);
+        // A line that the terminal breaks takes several: a command is not cut, somebody is to copy it.
+        let broken = |line: &str| line.chars().count().div_ceil(usize::from(room.columns)).max(1);
+        let above = u16::try_from(intro.lines().map(broken).sum::<usize>()).unwrap_or(u16::MAX);
         let left = Room { lines: room.lines.saturating_sub(above), ..room };
         write!(out, "{HOME}")?;
         for line in intro.lines().chain(text(rows, Some(left)).lines()) {
