@@ -5,8 +5,10 @@ mod controller;
 mod crds;
 mod mock;
 mod plan;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -21,9 +23,9 @@ use crate::providers::{self, check_parameters};
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Which log lines to write to standard error: a level, or tracing's `target=level,...`.
-    #[arg(long, global = true, env = "PORTOLAN_LOG", default_value = "info")]
-    log: String,
+    /// Which log lines to write to standard error: a level, or tracing's `target=level,...` [default: info; of a sandbox, error]
+    #[arg(long, global = true, env = "PORTOLAN_LOG", value_name = "FILTER")]
+    log: Option<String>,
     /// How log lines look.
     #[arg(long, global = true, env = "PORTOLAN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -31,6 +33,9 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start an in-memory Kubernetes API with a controller and Services of every kind, and show what becomes of them.
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::SandboxArguments),
     /// Run the controller against a cluster.
     Controller(controller::ControllerArguments),
     /// Show what would be done for every Service, and write nothing.
@@ -57,6 +62,11 @@ impl Arguments {
         }
         let mut out = std::io::stdout().lock();
         let result = match self.command {
+            #[cfg(feature = "sandbox")]
+            Command::Sandbox(arguments) => {
+                let terminal = std::io::IsTerminal::is_terminal(&out);
+                sandbox::run(&arguments, &mut out, terminal)
+            }
             Command::Controller(arguments) => controller::run(&arguments),
             Command::Plan(arguments) => plan::run(&arguments, &mut out),
             Command::Crds => crds::run(&mut out),
@@ -75,8 +85,9 @@ impl Arguments {
 
     fn start_log(&self) -> anyhow::Result<()> {
         // kube warns with the whole answer where it cannot read one; what is wrong with it comes back as an error, and is logged.
-        let filter = tracing_subscriber::EnvFilter::try_new(format!("kube_client::client=error,{}", self.log))
-            .map_err(|error| anyhow::anyhow!("--log {:?}: {error}; write a level such as info or debug", self.log))?;
+        let wanted = self.log.as_deref().unwrap_or_else(|| self.command.log());
+        let filter = tracing_subscriber::EnvFilter::try_new(format!("kube_client::client=error,{wanted}"))
+            .map_err(|error| anyhow::anyhow!("--log {wanted:?}: {error}; write a level such as info or debug"))?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
         match self.log_format {
             LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
@@ -86,14 +97,33 @@ impl Arguments {
     }
 }
 
-/// The configuration, from a file or without one.
+impl Command {
+    /// What is worth a line of the log unless somebody says otherwise.
+    fn log(&self) -> &'static str {
+        match self {
+            // Its table says it all, and shares the terminal with the log.
+            #[cfg(feature = "sandbox")]
+            Self::Sandbox(_) => "error",
+            Self::Controller(_) | Self::Plan(_) | Self::Crds | Self::CheckConfig(_) | Self::Mock(_) => "info",
+        }
+    }
+}
+
+/// The configuration, from a file or without one. The mock's worlds lie where environment or home say, unless a class does.
 fn configuration(file: Option<&Path>) -> anyhow::Result<Configuration> {
+    configuration_with(file, mock::state_folder)
+}
+
+fn configuration_with(
+    file: Option<&Path>,
+    mock_state: impl Fn() -> anyhow::Result<PathBuf>,
+) -> anyhow::Result<Configuration> {
     let mut configuration = match file {
         Some(file) => config::load(file, &check_parameters)?,
         None => Configuration::default(),
     };
     for class in &mut configuration.classes.classes {
-        *class = Arc::new(providers::located(class, mock::state_folder)?);
+        *class = Arc::new(providers::located(class, &mock_state)?);
     }
     Ok(configuration)
 }

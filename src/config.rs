@@ -38,6 +38,8 @@ use portolan_core::ids::{ClassName, ProviderName};
 use serde_json::{Map, Value};
 
 use crate::yaml;
+#[cfg(feature = "sandbox")]
+pub(crate) use duration::parse as parse_duration;
 pub use duration::write as write_duration;
 pub use findings::{ConfigErrors, Problem};
 pub use load::{LoadError, MAX_SIZE, load};

@@ -8,9 +8,11 @@
 //! | [`discovery`], [`openapi`] | what clients are told about the kinds |
 //! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
 //! | [`read`], [`watch`], [`selector`] | get, list and watch |
-//! | [`write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
+//! | [`mod@write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
 //! | [`admission`], [`service`] | what a kind makes of what is written |
 //! | [`refused`] | the server's words when it says no |
+//! | [`cluster`] | the manifests that it begins with |
+//! | [`expect`], [`table`], [`view`] | what is expected of its Services, and what became of them |
 //!
 //! Not emulated, and refused by name where somebody asks for it: server-side apply (so there are no managed fields), Table answers,
 //! protobuf, watches that begin at an exact list, garbage collection (`propagationPolicy` other than Background), graceful
@@ -19,8 +21,10 @@
 //! Namespace stays Terminating, as on a server without them), and the defaults of Pods.
 
 mod admission;
+pub(crate) mod cluster;
 mod discovery;
 mod event;
+pub(crate) mod expect;
 mod kinds;
 mod metadata;
 mod openapi;
@@ -33,7 +37,9 @@ mod serve;
 pub(crate) mod service;
 mod store;
 mod strategic;
+pub(crate) mod table;
 mod typed;
+pub(crate) mod view;
 mod watch;
 mod write;
 

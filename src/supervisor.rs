@@ -3,11 +3,15 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How long tasks may take to end after a signal: Kubernetes kills after 30 s, an operator's patience is shorter.
 const GRACE: Duration = Duration::from_secs(8);
+/// The same where nothing outlives the process that a task could leave half done.
+#[cfg(feature = "sandbox")]
+const NO_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why the process ends other than by a signal.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +40,38 @@ pub(crate) enum SupervisorError {
 pub(crate) struct Supervisor {
     tasks: JoinSet<(&'static str, Result<(), String>)>,
     stop: CancellationToken,
+    /// Listened for since before it runs.
+    signals: Option<Signals>,
+}
+
+/// Those that end a process.
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, SupervisorError> {
+        let listen = |kind| signal(kind).map_err(SupervisorError::Signals);
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "interrupted",
+        }
+    }
 }
 
 impl Supervisor {
+    /// One that hears a signal from now on and acts on it when it runs, for a process that has something to clear away before that.
+    #[cfg(feature = "sandbox")]
+    pub(crate) fn listening() -> Result<Self, SupervisorError> {
+        Ok(Self { signals: Some(Signals::listen()?), ..Self::default() })
+    }
+
     /// Cancelled when the process shall end.
     pub(crate) fn stop(&self) -> CancellationToken {
         self.stop.clone()
@@ -54,15 +87,26 @@ impl Supervisor {
     }
 
     /// Runs until a signal (SIGTERM, SIGINT) or the first task that ends, then stops the others.
-    pub(crate) async fn run(mut self) -> Result<(), SupervisorError> {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-            .map_err(SupervisorError::Signals)?;
+    pub(crate) async fn run(self) -> Result<(), SupervisorError> {
+        self.run_until(std::future::pending::<()>(), GRACE).await.map(drop)
+    }
+
+    /// The same for what ends with the process whole, its world included: stops at once, also when `done` is, whose result it gives
+    /// back.
+    #[cfg(feature = "sandbox")]
+    pub(crate) async fn run_for<T>(self, done: impl Future<Output = T>) -> Result<Option<T>, SupervisorError> {
+        self.run_until(done, NO_PATIENCE).await
+    }
+
+    async fn run_until<T>(
+        mut self,
+        done: impl Future<Output = T>,
+        grace: Duration,
+    ) -> Result<Option<T>, SupervisorError> {
+        let mut signals = self.signals.take().map_or_else(Signals::listen, Ok)?;
         let ended = tokio::select! {
-            _ = terminate.recv() => { tracing::info!("SIGTERM: stopping"); Ok(()) }
-            interrupted = tokio::signal::ctrl_c() => match interrupted {
-                Ok(()) => { tracing::info!("interrupted: stopping"); Ok(()) }
-                Err(error) => Err(SupervisorError::Signals(error)),
-            },
+            done = done => Ok(Some(done)),
+            signal = signals.next() => { tracing::info!("{signal}: stopping"); Ok(None) }
             Some(ended) = self.tasks.join_next() => Err(Self::error_of(ended)),
         };
         self.stop.cancel();
@@ -73,8 +117,8 @@ impl Supervisor {
                 }
             }
         };
-        if tokio::time::timeout(GRACE, drain).await.is_err() {
-            tracing::warn!("some tasks did not stop within {} s; they are cut off", GRACE.as_secs());
+        if tokio::time::timeout(grace, drain).await.is_err() {
+            tracing::warn!("some tasks did not stop within {} s; they are cut off", grace.as_secs_f32());
             self.tasks.abort_all();
         }
         ended
@@ -104,6 +148,21 @@ mod tests {
         });
         supervisor.spawn("other", task);
         supervisor.run().await.unwrap_err()
+    }
+
+    #[cfg(feature = "sandbox")]
+    #[tokio::test]
+    async fn what_is_done_stops_the_tasks_and_is_given_back() {
+        let mut supervisor = Supervisor::default();
+        let (stop, ended) = (supervisor.stop(), CancellationToken::new());
+        let end = ended.clone();
+        supervisor.spawn("steady", async move {
+            stop.cancelled().await;
+            end.cancel();
+            Ok::<(), Infallible>(())
+        });
+        assert_eq!(supervisor.run_for(async { 7 }).await.unwrap(), Some(7));
+        assert!(ended.is_cancelled());
     }
 
     #[tokio::test]

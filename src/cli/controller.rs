@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use kube::{Client, Config};
 use portolan_core::ids::Instance;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use crate::cluster::events::EventWriter;
 use crate::cluster::lease::{self, Elector, Place, Timing};
 use crate::cluster::records::{self, ClusterRecords};
 use crate::cluster::{connect, watch};
+use crate::config::Configuration;
 use crate::controller::dispatcher::Dispatcher;
 use crate::controller::gate::Gate;
 use crate::controller::reconcile::Reconciler;
@@ -54,10 +56,35 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
     let configuration = super::configuration(arguments.config.as_deref())?;
     let clock = Clock::start();
     let seed = clock.wall().as_nanosecond() as u64;
-    let client = arguments.cluster.client().await?;
+    let elected = (!arguments.no_leader_election).then(|| Candidate {
+        namespace: arguments.lease_namespace.clone(),
+        identity: arguments.identity.clone().unwrap_or_else(|| made_up_identity(seed)),
+    });
+    let cluster = arguments.cluster.config().await?;
+    let mut supervisor = Supervisor::default();
+    start(&mut supervisor, &cluster, configuration, elected, arguments.workers, clock, seed).await?;
+    Ok(supervisor.run().await?)
+}
+
+/// Who stands for election, and where its Lease is.
+pub(super) struct Candidate {
+    namespace: String,
+    identity: String,
+}
+
+/// Starts the tasks of a controller. Without a candidate it acts without being elected.
+pub(super) async fn start(
+    supervisor: &mut Supervisor,
+    cluster: &Config,
+    configuration: Configuration,
+    candidate: Option<Candidate>,
+    workers: u16,
+    clock: Clock,
+    seed: u64,
+) -> anyhow::Result<()> {
+    let client = Client::try_from(cluster.clone())?;
     records::check_crds(&client).await?;
 
-    let mut supervisor = Supervisor::default();
     let stop = supervisor.stop();
     let settings = configuration.settings();
     let classes = Arc::new(configuration.classes);
@@ -66,23 +93,19 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
     // Resigned after the last write, which the dispatcher's end is.
     let resign = CancellationToken::new();
     let (published, leadership) = tokio::sync::watch::channel(None);
-    let elected = !arguments.no_leader_election;
-    let gate = Gate::new(elected.then_some(leadership), stop.clone(), clock);
-    if elected {
-        let client = lease::client(arguments.cluster.config().await?)?;
-        let identity = arguments.identity.clone().unwrap_or_else(|| made_up_identity(seed));
+    let gate = Gate::new(candidate.is_some().then_some(leadership), stop.clone(), clock);
+    if let Some(Candidate { namespace, identity }) = candidate {
+        let client = lease::client(cluster.clone())?;
         let name = lease_name(&classes.instance);
-        tracing::info!(lease = name, namespace = arguments.lease_namespace, identity, "standing for election");
-        let place = Place { namespace: arguments.lease_namespace.clone(), name };
+        tracing::info!(lease = name, namespace, identity, "standing for election");
         let elector = Elector::new(identity, Timing::default(), seed);
-        let election = lease::run(client, place, elector, clock, published, resign.clone());
+        let election = lease::run(client, Place { namespace, name }, elector, clock, published, resign.clone());
         supervisor.spawn("elector", election.map(Ok::<(), Infallible>));
     }
 
     // The watches wait while the index is busy: nothing is dropped, and nothing piles up.
     let (events, observed) = mpsc::channel(1024);
-    let watches = arguments.cluster.config().await?;
-    supervisor.spawn("watches", watch::run(watch::client(watches)?, seed, events, stop.clone()));
+    supervisor.spawn("watches", watch::run(watch::client(cluster.clone())?, seed, events, stop.clone()));
 
     let reconciler = Reconciler {
         records: ClusterRecords::new(client.clone()),
@@ -94,7 +117,7 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
         clock,
         seed,
     };
-    let dispatcher = Dispatcher::new(reconciler, gate, usize::from(arguments.workers), configuration.resync);
+    let dispatcher = Dispatcher::new(reconciler, gate, usize::from(workers), configuration.resync);
     let resignation = resign.drop_guard();
     supervisor.spawn("dispatcher", async move {
         let ended = dispatcher.run(observed).await;
@@ -104,7 +127,7 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
 
     let names: Vec<String> = classes.classes.iter().map(|class| class.name.to_string()).collect();
     tracing::info!(classes = names.join(","), instance = classes.instance.as_str(), "controller started");
-    Ok(supervisor.run().await?)
+    Ok(())
 }
 
 /// One Lease an instance.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Hours, minutes and seconds, each at most once and in this order. `None`: it is something else, or over 10^9 of a unit.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = 0;
     for (unit, seconds) in [('h', 3600), ('m', 60), ('s', 1)] {

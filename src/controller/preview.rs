@@ -256,7 +256,8 @@ fn moving(snapshot: &Snapshot, service: &Service) -> String {
     }
 }
 
-fn not_ours(why: &NotOurs, service: &Service) -> String {
+/// For people.
+pub(crate) fn not_ours(why: &NotOurs, service: &Service) -> String {
     match why {
         NotOurs::NotLoadBalancer => "not of type LoadBalancer".to_owned(),
         NotOurs::NoClass => "no loadBalancerClass, and no class is the default".to_owned(),
@@ -271,7 +272,8 @@ fn not_ours(why: &NotOurs, service: &Service) -> String {
     }
 }
 
-fn was_ours(why: WasOurs) -> &'static str {
+/// For people.
+pub(crate) fn was_ours(why: WasOurs) -> &'static str {
     match why {
         WasOurs::Deleting => "it is being deleted",
         WasOurs::TypeChanged => "it is not of type LoadBalancer any more",

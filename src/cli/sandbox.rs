@@ -1,0 +1,158 @@
+//! `portolan sandbox`: an in-memory Kubernetes API on loopback, the real controller on it over HTTP, and a table of what becomes of
+//! its Services. All wiring.
+
+mod display;
+mod kubeconfig;
+mod show;
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use futures::stream;
+use kube::Config;
+use portolan_core::class::Classes;
+use tokio::net::TcpListener;
+
+use crate::cluster::clock::Clock;
+use crate::cluster::watch;
+use crate::config;
+use crate::sandbox::cluster::{self, Cluster};
+use crate::sandbox::view::View;
+use crate::sandbox::{Storage, serve};
+use crate::supervisor::Supervisor;
+use display::{Display, Intro};
+use show::show;
+
+/// How many load balancers are worked on at the same time, as of `portolan controller` unless told otherwise.
+const WORKERS: u16 = 16;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SandboxArguments {
+    /// Manifests to begin with, YAML or JSON, files and folders; `-` reads standard input. Without any, the cluster that comes with the
+    /// program: a Service of every kind that the rules tell apart.
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// End when every Service is as expected: exit code 0. What is expected stands in its annotation sandbox.portolan.dev/expect, a
+    /// fragment of its status; without one, a claimed Service must be Programmed.
+    #[arg(long)]
+    once: bool,
+    /// How long that may take; then what is not as expected is printed, and the exit code is 1.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    timeout: Duration,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    /// Where the API listens. It asks for no credentials, so leave it on loopback. Port 0: any that is free.
+    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))]
+    listen: SocketAddr,
+    /// Where to write the kubeconfig; otherwise to a temporary file, which is printed and goes when this ends.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The controller's configuration file; without one, the class portolan.dev/mock alone.
+    #[arg(long, value_name = "FILE", env = "PORTOLAN_CONFIG")]
+    config: Option<PathBuf>,
+    /// Start no controller, to run one from elsewhere: `portolan controller --kubeconfig FILE`. The configuration then only says
+    /// which Services are claimed.
+    #[arg(long)]
+    no_controller: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// How a sandbox ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// By itself: every Service is as expected.
+    AsExpected,
+    /// By itself: some are not, and time is up.
+    TimedOut,
+    /// By a signal.
+    Interrupted,
+}
+
+/// Exit code of a process that was interrupted before it had its answer, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+pub(super) fn run(arguments: &SandboxArguments, out: &mut impl Write, terminal: bool) -> anyhow::Result<ExitCode> {
+    let runtime = super::runtime()?;
+    let ended = runtime.block_on(sandbox(arguments, out, terminal));
+    // A call that blocks its thread for ever must not keep the process.
+    runtime.shutdown_background();
+    Ok(match ended? {
+        Ended::AsExpected => ExitCode::SUCCESS,
+        Ended::TimedOut => ExitCode::FAILURE,
+        // Without --once nobody but a signal ends it.
+        Ended::Interrupted if !arguments.once => ExitCode::SUCCESS,
+        Ended::Interrupted => ExitCode::from(INTERRUPTED),
+    })
+}
+
+async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: bool) -> anyhow::Result<Ended> {
+    let cluster = if arguments.paths.is_empty() { Cluster::standard() } else { Cluster::read(&arguments.paths) }?;
+    let mut supervisor = Supervisor::listening()?;
+    // Holds the mock's world and the kubeconfig, and goes with the process.
+    let folder =
+        tempfile::Builder::new().prefix("portolan-sandbox-").tempdir().context("cannot make a temporary folder")?;
+    let world = folder.path().join("mock");
+    let configuration = super::configuration_with(arguments.config.as_deref(), || Ok(world.clone()))?;
+    let classes = configuration.classes.clone();
+
+    let clock = Clock::start();
+    let seed = clock.wall().as_nanosecond() as u64;
+    let storage = Storage::new(clock);
+    let client = storage.client();
+    cluster::load(&cluster, &client).await?;
+
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; --listen 127.0.0.1:0 takes any free port", arguments.listen))?;
+    let server = format!("http://{}", listener.local_addr()?);
+    let kubeconfig = arguments.kubeconfig.clone().unwrap_or_else(|| folder.path().join("kubeconfig"));
+    kubeconfig::write(&kubeconfig, &server)?;
+
+    supervisor.spawn("api", serve(storage, listener, supervisor.stop()));
+    if !arguments.no_controller {
+        let reach = reach(&server)?;
+        super::controller::start(&mut supervisor, &reach, configuration, None, WORKERS, clock, seed).await?;
+    }
+
+    let intro = Intro::new(&server, &kubeconfig, &world, example(&cluster, &classes), arguments.no_controller);
+    let display = Display::new(arguments, terminal, intro);
+    let observed = stream::select(watch::services(client.clone(), seed), watch::records(client, seed.wrapping_add(1)));
+    let shown = show(observed, View::new(classes), display, out, clock, arguments.timeout);
+    match supervisor.run_for(shown).await? {
+        Some(ended) => ended,
+        None => Ok(Ended::Interrupted),
+    }
+}
+
+/// The Service to show commands with: one that any of our classes serves, else any.
+fn example<'a>(cluster: &'a Cluster, classes: &Classes) -> Option<(&'a str, &'a str)> {
+    classes.classes.iter().find_map(|class| cluster.example(class.name.as_str()))
+}
+
+/// The sandbox's own API, reached as any controller reaches it.
+fn reach(server: &str) -> anyhow::Result<Config> {
+    let mut config = Config::new(server.parse()?);
+    config.connect_timeout = Some(Duration::from_secs(10));
+    config.default_retry = false;
+    Ok(config)
+}
+
+/// As in the configuration (`90s`, `5m`); a number alone means seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| config::parse_duration(text)).ok_or_else(|| "write a duration such as 60s or 5m".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

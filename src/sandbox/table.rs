@@ -1,0 +1,7 @@
+//! The table: of each Service class, addresses, ports, and the first condition that is not True and why.
+
+mod row;
+mod text;
+
+pub(crate) use row::Row;
+pub(crate) use text::{Room, changes, text, unexpected};
