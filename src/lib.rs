@@ -7,7 +7,6 @@ pub mod config;
 pub mod controller;
 mod providers;
 #[cfg(feature = "sandbox")]
-#[cfg_attr(not(test), allow(dead_code, reason = "used by the `sandbox` command and by tests"))]
 #[expect(
     clippy::indexing_slicing,
     reason = "only JSON is indexed: a missing field reads as null, and what is written into was read as an object (sandbox/typed.rs)"

@@ -61,7 +61,6 @@ use tokio::sync::watch as signal;
 
 use crate::cluster::clock::Clock;
 use refused::Refused;
-#[cfg_attr(not(test), allow(unused_imports, reason = "used by the `sandbox` command"))]
 pub(crate) use serve::serve;
 pub(crate) use service::Ranges;
 use store::State;
@@ -106,6 +105,7 @@ impl Storage {
     }
 
     /// From now on nobody can list or watch from a version before the present one: what etcd's compaction does every five minutes.
+    #[cfg(test)]
     pub(crate) fn compact(&self) {
         self.lock().compact();
         self.written.send_modify(|_| {}); // watches that lag behind learn of it

@@ -129,10 +129,7 @@ pub(crate) async fn preview(
         },
     }
     for (preview, (service, role)) in previews.iter_mut().zip(&decision.services) {
-        let named = snapshot
-            .other_records
-            .iter()
-            .any(|record| record.belongs_to(&classes.instance) && record.names(&service.object.uid));
+        let named = snapshot.is_named_elsewhere(&service.object.uid, &classes.instance);
         if matches!(role, Role::Leaving(_)) && !named {
             preview.writes.push("remove finalizer and conditions");
         }
@@ -170,9 +167,7 @@ fn served(
         preview.refusals.extend(desired.refused_ports.get(&service.uid).into_iter().flatten().cloned());
         preview.warnings = claimed.warnings.iter().map(ClaimWarning::warning).collect();
         preview.warnings.extend(desired.warnings.get(&service.uid).into_iter().flatten().cloned());
-        let records = snapshot.record.iter().chain(&snapshot.other_records);
-        let own = records.map(AsRef::as_ref).filter(|record: &&Record| record.belongs_to(&classes.instance));
-        let standard = Standard::of(service, claimed.by, own, classes);
+        let standard = Standard::of(service, claimed.by, snapshot.records_of(&classes.instance), classes);
         if finalizers::wanted(service, &classes.instance, standard).is_some() {
             preview.writes.push("edit finalizers");
         }

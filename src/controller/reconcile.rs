@@ -238,8 +238,7 @@ impl Pass<'_> {
 
     /// The records of this instance that bear on the Services of the snapshot.
     fn own_records(&self) -> impl Iterator<Item = &Record> {
-        let records = self.snapshot.record.iter().chain(&self.snapshot.other_records);
-        records.map(AsRef::as_ref).filter(|record: &&Record| record.belongs_to(&self.reconciler.classes.instance))
+        self.snapshot.records_of(&self.reconciler.classes.instance)
     }
 
     /// Puts our finalizer on, before anything else is written.

@@ -140,6 +140,7 @@ impl State {
     }
 
     /// Forgets the history.
+    #[cfg(test)]
     pub(super) fn compact(&mut self) {
         self.history.clear();
         self.forgotten = self.revision;

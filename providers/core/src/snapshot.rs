@@ -14,7 +14,7 @@ pub use service::{FamilyPolicy, Ingress, PortStatus, Service, ServicePort, Servi
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::ids::{LoadBalancerId, ResourceVersion, ServiceKey};
+use crate::ids::{Instance, LoadBalancerId, ResourceVersion, ServiceKey, Uid};
 use crate::record::Record;
 use crate::share::{Consents, ShareWith};
 
@@ -62,6 +62,17 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The records of this instance that bear on its Services: the load balancer's own, then those of others.
+    pub fn records_of<'a>(&'a self, instance: &'a Instance) -> impl Iterator<Item = &'a Record> {
+        let records = self.record.iter().chain(&self.other_records).map(AsRef::as_ref);
+        records.filter(move |record: &&Record| record.belongs_to(instance))
+    }
+
+    /// Another load balancer of this instance has this Service on its record.
+    pub fn is_named_elsewhere(&self, uid: &Uid, instance: &Instance) -> bool {
+        self.other_records.iter().any(|record| record.belongs_to(instance) && record.names(uid))
+    }
+
     /// The slices of one Service.
     pub fn slices_of(&self, service: &Service) -> &[Arc<Slice>] {
         self.slices.get(&service.key).map(Vec::as_slice).unwrap_or_default()

@@ -66,8 +66,8 @@ impl Pass<'_> {
         self.gate.check()?;
         let Reconciler { client, classes, .. } = self.reconciler;
         let uid = &service.object.uid;
-        let others = self.snapshot.other_records.iter().map(AsRef::as_ref).chain(now);
-        if others.into_iter().any(|record| record.belongs_to(&classes.instance) && record.names(uid)) {
+        let is_left = now.is_some_and(|record| record.names(uid));
+        if is_left || self.snapshot.is_named_elsewhere(uid, &classes.instance) {
             return Ok(());
         }
         let claimed_by = before.and_then(|record| record.claimed_by(uid));

@@ -103,12 +103,8 @@ impl Pass<'_> {
     fn for_member(&self, service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> Outcome {
         let mut outcome = status::of_member(service, whole, outcome);
         // As long as this load balancer has nothing to offer, clients go on using the one that the Service comes from.
-        let comes_from_another = self
-            .snapshot
-            .other_records
-            .iter()
-            .any(|record| record.belongs_to(&self.reconciler.classes.instance) && record.names(&service.uid));
-        if comes_from_another && outcome.published.is_empty() {
+        let instance = &self.reconciler.classes.instance;
+        if self.snapshot.is_named_elsewhere(&service.uid, instance) && outcome.published.is_empty() {
             outcome.published = addresses::published(service);
             let told = service.ingress.iter().flat_map(|ingress| &ingress.ports).filter(|port| port.error.is_none());
             outcome.listening =

@@ -103,10 +103,7 @@ impl Pass<'_> {
             let seen = if wanted.following.is_empty() {
                 observe(provider, &record.id).await
             } else {
-                let walked = walk(provider, Some(wanted), &mut record, &self.reconciler.records, self.gate).await;
-                if walked.acted {
-                    self.unproven = Some(record.clone());
-                }
+                let walked = self.walk_under(provider, wanted, &mut record).await;
                 match (walked.end, walked.state) {
                     (End::Failed(error), _) => Err(error),
                     (End::RecordLost(error), _) => return Err(error.into()),
@@ -129,10 +126,7 @@ impl Pass<'_> {
             };
         }
         let mut record = self.record(record.as_deref(), class, desired, seats).await?;
-        let walked = walk(provider, Some(wanted), &mut record, &self.reconciler.records, self.gate).await;
-        if walked.acted {
-            self.unproven = Some(record.clone());
-        }
+        let walked = self.walk_under(provider, wanted, &mut record).await;
         self.written.push(Written::Record(Arc::new(record)));
         let before = self.written.len();
         let refused = match &walked.state {
@@ -154,6 +148,20 @@ impl Pass<'_> {
             self.unproven = None;
         }
         Ok(sooner(left, sooner(refused?, reported?)))
+    }
+
+    /// Walks to `wanted` under this record, of which it must be certain in the end that nobody has removed it meanwhile.
+    async fn walk_under<P: Provider>(
+        &mut self,
+        provider: &P,
+        wanted: &LoadBalancer,
+        record: &mut Record,
+    ) -> Walked<P::State> {
+        let walked = walk(provider, Some(wanted), record, &self.reconciler.records, self.gate).await;
+        if walked.acted {
+            self.unproven = Some(record.clone());
+        }
+        walked
     }
 
     fn desire<P: Provider>(&self, provider: &P, class: &Class, candidates: &[Candidate<'_>]) -> Desired {
@@ -331,11 +339,7 @@ impl Pass<'_> {
         let held = members.iter().map(|member| member.uid.clone()).collect();
         let without = LoadBalancer { members, held, listeners: Vec::new(), requested: Vec::new(), ..wanted.clone() };
         let mut record = own.clone();
-        let Walked { end, acted, state: _ } =
-            walk(provider, Some(&without), &mut record, &self.reconciler.records, self.gate).await;
-        if acted {
-            self.unproven = Some(record.clone());
-        }
+        let end = self.walk_under(provider, &without, &mut record).await.end;
         let told = since(&record);
         let error = match end {
             End::Settled => {

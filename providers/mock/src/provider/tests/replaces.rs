@@ -60,8 +60,8 @@ fn a_replace_makes_the_new_before_it_breaks_the_old() {
     assert_eq!(pass.outcome.wait, None);
 }
 
-#[test]
-fn a_replace_taken_back_before_it_is_published_leaves_the_old_one_alone() {
+/// A load balancer of which somebody wanted another scheme, and has taken that back before the successor was ready.
+fn replace_taken_back() -> (Scene, LoadBalancer) {
     let scene = Scene::new(&json!({"readyAfter": "5s"}));
     let mut lb = desired("lb");
     scene.settle(&mut lb);
@@ -70,6 +70,12 @@ fn a_replace_taken_back_before_it_is_published_leaves_the_old_one_alone() {
     lb.scheme = Some(Scheme::Internal);
     scene.settle(&mut lb);
     lb.scheme = None;
+    (scene, lb)
+}
+
+#[test]
+fn a_replace_taken_back_before_it_is_published_leaves_the_old_one_alone() {
+    let (scene, lb) = replace_taken_back();
     assert_eq!(
         scene.pass("lb", Some(&lb)).steps,
         ["drain generation 2", "release address 10.255.0.1 of generation 2", "delete generation 2"]
@@ -106,14 +112,7 @@ fn another_requested_address_is_a_replace_and_one_that_cannot_be_had_changes_not
 
 #[test]
 fn a_successor_given_up_before_it_was_published_follows_no_endpoints() {
-    let scene = Scene::new(&json!({"readyAfter": "5s"}));
-    let mut lb = desired("lb");
-    scene.settle(&mut lb);
-    scene.clock.advance(Duration::from_secs(5));
-    scene.settle(&mut lb);
-    lb.scheme = Some(Scheme::Internal);
-    scene.settle(&mut lb);
-    lb.scheme = None;
+    let (scene, mut lb) = replace_taken_back();
     lb.listeners = vec![listener(80, &["b"])];
     assert_eq!(
         scene.pass("lb", Some(&lb)).steps,
