@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use kube::CustomResource;
 use kube::core::ObjectMeta;
-use portolan_core::balancer::Member;
+use ipnet::IpNet;
+use portolan_core::balancer::{Member, Scheme};
 use portolan_core::ids::{ClassName, Instance, LoadBalancerId, ProviderName, ResourceVersion, Uid};
 use portolan_core::record::{ClaimedBy, Joined, Record};
 use portolan_core::share::Share;
+use portolan_core::terms::{Settled, Terms};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,6 +48,9 @@ pub struct LoadBalancerRecordSpec {
     /// Their names, for people: `kubectl get` shows one value a column. Never read.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub services: String,
+    /// What Services have asked for that holds for all of them, and goes on when those have gone who asked.
+    #[serde(default, skip_serializing_if = "TermsSpec::is_none")]
+    pub terms: TermsSpec,
     /// External identifiers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub external: BTreeMap<String, String>,
@@ -69,6 +74,100 @@ pub struct ShareSpec {
     pub namespace: String,
     /// The name in their annotation `portolan.dev/share`.
     pub name: String,
+}
+
+/// What holds for the whole load balancer because Services have asked for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TermsSpec {
+    /// Internal or public.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<SchemeTerm>,
+    /// Who may connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_ranges: Option<SourceRangesTerm>,
+}
+
+impl TermsSpec {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether the load balancer is internal or public.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemeTerm {
+    /// `internal` or `public`.
+    pub value: SchemeText,
+    /// The UIDs of the Services that ask for it; nobody, if those who did have gone or asked no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked_by: Vec<String>,
+}
+
+/// A scheme, as the record has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SchemeText {
+    /// Only the private network.
+    Internal,
+    /// Everybody.
+    Public,
+}
+
+/// Who may connect to the load balancer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceRangesTerm {
+    /// Networks in CIDR notation (RFC 4632).
+    pub value: Vec<String>,
+    /// The UIDs of the Services that ask for it; nobody, if those who did have gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked_by: Vec<String>,
+}
+
+impl From<&Terms> for TermsSpec {
+    fn from(terms: &Terms) -> Self {
+        let texts = |uids: &[Uid]| uids.iter().map(ToString::to_string).collect();
+        Self {
+            scheme: terms.scheme.as_ref().map(|Settled { value, asked_by }| SchemeTerm {
+                value: match value {
+                    Scheme::Internal => SchemeText::Internal,
+                    Scheme::Public => SchemeText::Public,
+                },
+                asked_by: texts(asked_by),
+            }),
+            source_ranges: terms.source_ranges.as_ref().map(|Settled { value, asked_by }| SourceRangesTerm {
+                value: value.iter().map(ToString::to_string).collect(),
+                asked_by: texts(asked_by),
+            }),
+        }
+    }
+}
+
+impl TryFrom<TermsSpec> for Terms {
+    type Error = String;
+
+    fn try_from(stored: TermsSpec) -> Result<Self, String> {
+        let uids = |texts: Vec<String>| texts.into_iter().map(Uid::new).collect();
+        let network = |text: &String| {
+            text.parse::<IpNet>().map_err(|error| format!("spec.terms.sourceRanges.value: {text:?}: {error}"))
+        };
+        let source_ranges = stored.source_ranges.map(|SourceRangesTerm { value, asked_by }| {
+            let value = value.iter().map(network).collect::<Result<Vec<_>, String>>()?;
+            Ok::<_, String>(Settled { value, asked_by: uids(asked_by) })
+        });
+        Ok(Self {
+            scheme: stored.scheme.map(|SchemeTerm { value, asked_by }| Settled {
+                value: match value {
+                    SchemeText::Internal => Scheme::Internal,
+                    SchemeText::Public => Scheme::Public,
+                },
+                asked_by: uids(asked_by),
+            }),
+            source_ranges: source_ranges.transpose()?,
+        })
+    }
 }
 
 /// A Service behind a load balancer.
@@ -124,6 +223,7 @@ impl From<&Record> for LoadBalancerRecord {
                 })
                 .collect(),
             services: record.members.iter().map(|joined| joined.member.key().to_string()).collect::<Vec<_>>().join(","),
+            terms: TermsSpec::from(&record.terms),
             external: record.external.clone(),
         };
         Self { metadata, spec }
@@ -164,6 +264,7 @@ impl TryFrom<LoadBalancerRecord> for Record {
                     },
                 })
                 .collect(),
+            terms: spec.terms.try_into().map_err(wrong)?,
             external: spec.external,
         })
     }
@@ -194,6 +295,10 @@ mod tests {
                 member: Member { uid: Uid::new("0f4c"), namespace: "shop".into(), name: "web".into() },
                 claimed_by: ClaimedBy::TypeAnnotation,
             }],
+            terms: Terms {
+                scheme: Some(Settled { value: Scheme::Internal, asked_by: vec![Uid::new("0f4c")] }),
+                source_ranges: Some(Settled { value: vec!["10.0.0.0/8".parse().unwrap()], asked_by: vec![] }),
+            },
             external: BTreeMap::from([("arn".to_owned(), "arn:aws:x".to_owned())]),
         }
     }
@@ -224,6 +329,8 @@ mod tests {
             ("/spec/parameters", json!("text"), "spec.parameters"),
             ("/spec/members/0/claimedBy", json!("Force"), "Force"),
             ("/spec/members/0/uid", json!(3), "invalid type"),
+            ("/spec/terms/scheme/value", json!("Internal"), "Internal"),
+            ("/spec/terms/sourceRanges/value/0", json!("10.0.0.0/33"), "spec.terms.sourceRanges"),
         ] {
             let error = broken(pointer, value).unwrap_err();
             assert!(error.contains(says), "{pointer}: {error}");

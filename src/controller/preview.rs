@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use portolan_core::balancer::LoadBalancer;
 use portolan_core::claim::{ClaimWarning, NotOurs, WasOurs};
 use portolan_core::class::{Class, Classes};
-use portolan_core::desire::{self, Desired, Settings, Warning, desire};
+use portolan_core::desire::{Desired, Settings, Warning};
 use portolan_core::ids::{LoadBalancerId, ServiceKey};
 use portolan_core::provider::{Provider, Step};
 use portolan_core::record::Record;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::cluster::finalizers::{self, Standard};
 use crate::controller::decision::{Decision, Fate, Role, decide};
-use crate::controller::reconcile::candidates;
+use crate::controller::reconcile::{candidates, desired};
 use crate::controller::walk::observe;
 use crate::providers::{Providers, with_provider};
 
@@ -98,15 +98,7 @@ pub(crate) async fn preview(
         Fate::Served(class) => match providers.of_class(class) {
             Ok(provider) => with_provider!(provider, provider => {
                 let candidates = candidates(snapshot, &decision, &BTreeSet::new());
-                let desired = desire(&desire::Input {
-                    id: &snapshot.id,
-                    class,
-                    capabilities: provider.capabilities(),
-                    candidates: &candidates,
-                    nodes: &snapshot.nodes,
-                    settings,
-                    consents: &snapshot.consents,
-                });
+                let desired = desired(snapshot, &decision, settings, class, provider.capabilities(), &candidates);
                 served(&mut previews, snapshot, &decision, classes, class, &desired);
                 let LoadBalancer { members, held, .. } = &desired.load_balancer;
                 let leaves = decision.leaving().any(|(service, _)| decision.has_joined(&service.object));

@@ -7,7 +7,7 @@ mod removal;
 mod report;
 mod serving;
 
-pub(crate) use serving::candidates;
+pub(crate) use serving::{candidates, desired};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -32,7 +32,7 @@ pub struct LoadBalancer {
     pub families: Vec<Family>,
     /// Addresses asked for by name, at most one a family. A provider gives these or none.
     pub requested: Vec<IpAddr>,
-    /// Internal, public, or nobody said.
+    /// Internal, public, or nobody said: what exists keeps its own then, and a new one is public, unless a requested address says it.
     pub scheme: Option<Scheme>,
     /// One a served port, by port and protocol.
     pub listeners: Vec<Listener>,

@@ -26,6 +26,7 @@ use crate::reason::Reason;
 use crate::refusal::{Refusal, Refused};
 use crate::share::{self, Consents};
 use crate::snapshot::{Node, Service, Slice};
+use crate::terms::Terms;
 
 use whole::Whole;
 
@@ -51,6 +52,8 @@ pub struct Input<'a> {
     pub candidates: &'a [Candidate<'a>],
     /// All nodes, by name.
     pub nodes: &'a [Arc<Node>],
+    /// What the record remembers to be settled; none before there is one.
+    pub terms: Option<&'a Terms>,
     /// The configuration's settings.
     pub settings: &'a Settings,
     /// What the Namespaces say.
@@ -87,6 +90,9 @@ pub enum Hold {
 pub struct Desired {
     /// What is to be built. Without members: nothing.
     pub load_balancer: LoadBalancer,
+    /// What its record has to remember.
+    #[serde(skip)]
+    pub terms: Terms,
     /// Services of which nothing can be served, and nothing is changed.
     pub refused: BTreeMap<Uid, Refusal>,
     /// Ports that are not built, by Service, in the order of the spec.
@@ -154,7 +160,9 @@ pub fn desire(input: &Input<'_>) -> Desired {
             warnings.insert(service.uid.clone(), own);
         }
     }
-    Desired { load_balancer: whole.load_balancer(input, listeners, following, nodes), refused, refused_ports, warnings }
+    let terms = whole.terms(input.terms);
+    let load_balancer = whole.load_balancer(input, &terms, listeners, following, nodes);
+    Desired { load_balancer, terms, refused, refused_ports, warnings }
 }
 
 /// Where the ports of a Service that is refused would go, if nothing else of it mattered.

@@ -14,6 +14,7 @@ use crate::record::{ClaimedBy, Joined, Record};
 use crate::snapshot::{
     Endpoint, FamilyPolicy, Node, Service, ServicePort, ServiceType, Slice, SliceName, SlicePort, TrafficPolicy,
 };
+use crate::terms::Terms;
 use crate::time::Timestamp;
 
 /// A Service of type LoadBalancer without class: 80/TCP behind node port 30080, IPv4, UID `uid-NAME`, in namespace `default`.
@@ -88,6 +89,7 @@ pub fn record(service: &Service, class: &str) -> Record {
         provider: ProviderName::new("mock"),
         parameters: Value::Null,
         members: vec![Joined { member: crate::desire::member(service), claimed_by: ClaimedBy::Class }],
+        terms: Terms::default(),
         external: BTreeMap::new(),
     }
 }

@@ -18,7 +18,7 @@
 //! | addresses and families | [`desire::addresses`] |
 //! | source ranges | [`desire::ranges`] |
 //! | internal or public | [`desire::scheme`] |
-//! | which Services share a load balancer | [`share`]; on what terms: [`desire::whole`] |
+//! | which Services share a load balancer | [`share`]; on what terms: [`desire::whole`]; what stays of them when members go: [`terms`] |
 //! | status, conditions | [`status`]; their reasons: [`reason`] |
 //! | what a provider is, and the laws it keeps | [`provider`], `conformance` (feature `testing`) |
 
@@ -44,4 +44,5 @@ pub mod events;
 pub mod examples;
 pub mod share;
 pub mod status;
+pub mod terms;
 pub mod time;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::balancer::Member;
 use crate::ids::{ClassName, Instance, LoadBalancerId, ProviderName, ResourceVersion, Uid};
 use crate::share::Share;
+use crate::terms::Terms;
 
 /// The record of one load balancer.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,8 @@ pub struct Record {
     pub parameters: Value,
     /// The Services it serves, in the order of joining.
     pub members: Vec<Joined>,
+    /// What members have asked for that holds for all of them.
+    pub terms: Terms,
     /// External identifiers that steps have taught us.
     pub external: BTreeMap<String, String>,
 }

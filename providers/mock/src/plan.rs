@@ -108,10 +108,16 @@ pub(crate) fn with_held(mut desired: LoadBalancer, balancer: &Balancer) -> LoadB
     desired
 }
 
-/// The scheme that a generation must have. Where nobody said, a requested address says it, and else it is public.
-pub(crate) fn scheme(parameters: &Parameters, desired: &LoadBalancer) -> Scheme {
+/// The scheme that is asked for: by name, or by the address that is asked for.
+fn asked_scheme(parameters: &Parameters, desired: &LoadBalancer) -> Option<Scheme> {
     let requested = || desired.requested.iter().find_map(|address| parameters.ranges.scheme_of(*address));
-    desired.scheme.or_else(requested).unwrap_or(Scheme::Public)
+    desired.scheme.or_else(requested)
+}
+
+/// The scheme of the generation that is to serve. Where nobody asks, it is that of the one which is there, and else public.
+pub(crate) fn scheme(parameters: &Parameters, desired: &LoadBalancer, target: Option<&Generation>) -> Scheme {
+    let own = || target.map(|target| target.scheme);
+    asked_scheme(parameters, desired).or_else(own).unwrap_or(Scheme::Public)
 }
 
 /// The generation that is to serve: of those that can follow `desired` the one that clients know already, else the oldest.
@@ -120,11 +126,11 @@ pub(crate) fn target<'a>(
     desired: &LoadBalancer,
     balancer: &'a Balancer,
 ) -> Option<&'a Generation> {
-    let scheme = scheme(parameters, desired);
+    let scheme = asked_scheme(parameters, desired);
     let follows = |generation: &&Generation| {
         let elsewhere =
             |requested: &IpAddr| generation.addresses.get(&Family::of(*requested)).is_some_and(|own| own != requested);
-        !generation.is_leaving() && generation.scheme == scheme && !desired.requested.iter().any(elsewhere)
+        !generation.is_leaving() && scheme.is_none_or(|scheme| generation.scheme == scheme) && !desired.requested.iter().any(elsewhere)
     };
     let known = |generation: &&Generation| {
         let entries = desired.published.iter().filter(|entry| generation.answers_to(entry)).count();
@@ -186,12 +192,13 @@ fn towards(
     let last = generations.iter().map(|generation| generation.number).max().unwrap_or(0);
     let number = target.map_or_else(|| last.saturating_add(1), |target| target.number);
 
-    let preferred = |family| preferred(parameters, desired, claims, family);
+    let scheme = scheme(parameters, desired, target);
+    let preferred = |family| preferred(parameters, desired, scheme, claims, family);
     let given_up =
         |address: &&IpAddr| !is_told_address(desired, **address) && preferred(Family::of(**address)) != Some(**address);
     let mut steps: Vec<_> = claims.iter().filter(given_up).copied().map(stray).collect();
     if target.is_none() {
-        steps.push(Step::CreateBalancer { generation: number, scheme: scheme(parameters, desired) });
+        steps.push(Step::CreateBalancer { generation: number, scheme });
     }
     // Before the first listener is there to be reached, so that nobody is let in whom the ranges keep out.
     settings(desired, balancer, &mut steps);
@@ -199,7 +206,7 @@ fn towards(
     // for the sake of what is to be internal.
     for generation in generations.iter().filter(|other| follows_endpoints(desired, number, other)) {
         let mut followed = desired.clone();
-        if generation.scheme == Scheme::Public && scheme(parameters, desired) == Scheme::Internal {
+        if generation.scheme == Scheme::Public && scheme == Scheme::Internal {
             let is_open = |listener: &Listener| {
                 let same = |open: &Listener| (open.key, &open.service) == (listener.key, &listener.service);
                 generation.listeners.iter().any(same)
@@ -208,14 +215,7 @@ fn towards(
         }
         listeners(parameters, &followed, generation.number, Some(generation), &mut steps);
     }
-    addresses(
-        desired,
-        number,
-        target,
-        predecessor(desired, generations, number, scheme(parameters, desired)),
-        preferred,
-        &mut steps,
-    );
+    addresses(desired, number, target, predecessor(desired, generations, number, scheme), preferred, &mut steps);
     listeners(parameters, desired, number, target, &mut steps);
     if let Some(target) = target {
         surplus_addresses(desired, target, &mut steps);
@@ -280,7 +280,13 @@ fn addresses(
 
 /// The address that clients know, or that a lost load balancer has left claimed: a load balancer that has to be made again gets it back,
 /// if it is still to be had. A status alone is no more than such a wish, or a status written by hand could steal.
-fn preferred(parameters: &Parameters, desired: &LoadBalancer, claims: &[IpAddr], family: Family) -> Option<IpAddr> {
+fn preferred(
+    parameters: &Parameters,
+    desired: &LoadBalancer,
+    scheme: Scheme,
+    claims: &[IpAddr],
+    family: Family,
+) -> Option<IpAddr> {
     if !desired.families.contains(&family) || desired.requested.iter().any(|asked| Family::of(*asked) == family) {
         return None;
     }
@@ -288,7 +294,6 @@ fn preferred(parameters: &Parameters, desired: &LoadBalancer, claims: &[IpAddr],
         Published::Ip { ip, mode: _ } => Some(*ip),
         Published::Hostname { .. } => None,
     });
-    let scheme = scheme(parameters, desired);
     told.chain(claims.iter().copied())
         .find(|address| Family::of(*address) == family && parameters.ranges.gives(scheme, *address))
 }

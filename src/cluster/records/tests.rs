@@ -6,6 +6,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use portolan_core::ids::{ClassName, Instance, ProviderName, ResourceVersion};
+use portolan_core::terms::Terms;
 use serde_json::{Value, json};
 
 use super::*;
@@ -47,6 +48,7 @@ fn record(version: Option<&str>) -> Record {
         provider: ProviderName::new("mock"),
         parameters: json!({}),
         members: vec![],
+        terms: Terms::default(),
         external: BTreeMap::new(),
     }
 }

@@ -8,6 +8,7 @@ use portolan_core::ids::{
 };
 use portolan_core::record::{ClaimedBy, Joined, Record};
 use portolan_core::snapshot::{FamilyPolicy, Node, Service, ServiceType, TrafficPolicy};
+use portolan_core::terms::Terms;
 use portolan_core::time::Timestamp;
 use serde_json::Value;
 
@@ -60,6 +61,7 @@ pub(super) fn record(id: LoadBalancerId, instance: Instance, members: Vec<Member
         provider: ProviderName::new("mock"),
         parameters: Value::Null,
         members: members.into_iter().map(|member| Joined { member, claimed_by: ClaimedBy::Class }).collect(),
+        terms: Terms::default(),
         external: BTreeMap::new(),
     }
 }

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portolan_core::balancer::{Family, LoadBalancer, Published};
+use portolan_core::capabilities::Capabilities;
 use portolan_core::claim::{Claimed, NotOurs};
 use portolan_core::class::Class;
-use portolan_core::desire::{self, Candidate, Desired, Hold, addresses, desire};
+use portolan_core::desire::{self, Candidate, Desired, Hold, Settings, addresses, desire};
 use portolan_core::ids::{LoadBalancerId, Uid};
 use portolan_core::provider::{Error, Outcome, Provider};
 use portolan_core::record::{Joined, Record, Records, RecordsError};
@@ -46,7 +47,7 @@ impl Pass<'_> {
         let mut seats: Vec<Seat<'_>> = Vec::new();
         let mut unmarked = None;
         let desired = 'marked: loop {
-            let desired = self.desire(provider, class, &candidates);
+            let desired = self.desire(provider, decision, class, &candidates);
             for (service, claimed) in decision.served() {
                 let uid = &service.object.uid;
                 if !is_served(&desired, uid) || seats.iter().any(|seat| &seat.service.object.uid == uid) {
@@ -91,7 +92,7 @@ impl Pass<'_> {
             && own.members.iter().any(|joined| !wanted.members.contains(&joined.member))
         {
             // By itself, so that nobody's leaving waits for the trouble of those who stay.
-            let (after, verdict) = self.let_go(provider, decision, own, wanted).await?;
+            let (after, verdict) = self.let_go(provider, decision, own, desired).await?;
             (record, left) = (Some(Arc::new(after)), verdict);
         }
         if seats.is_empty() {
@@ -164,16 +165,15 @@ impl Pass<'_> {
         walked
     }
 
-    fn desire<P: Provider>(&self, provider: &P, class: &Class, candidates: &[Candidate<'_>]) -> Desired {
-        let mut desired = desire(&desire::Input {
-            id: &self.snapshot.id,
-            class,
-            capabilities: provider.capabilities(),
-            candidates,
-            nodes: &self.snapshot.nodes,
-            settings: &self.reconciler.settings,
-            consents: &self.snapshot.consents,
-        });
+    fn desire<P: Provider>(
+        &self,
+        provider: &P,
+        decision: &Decision,
+        class: &Class,
+        candidates: &[Candidate<'_>],
+    ) -> Desired {
+        let settings = &self.reconciler.settings;
+        let mut desired = desired(self.snapshot, decision, settings, class, provider.capabilities(), candidates);
         if provider.capabilities().requested_addresses && desired.load_balancer.requested.is_empty() {
             desired.load_balancer.requested = self.inherited(&desired.load_balancer);
         }
@@ -233,13 +233,16 @@ impl Pass<'_> {
         }
         let state =
             observe(provider, &self.snapshot.id).await.map_err(|error| Interrupted::Failed(error.to_string(), None))?;
-        let all = self.desire(provider, class, &candidates(self.snapshot, decision, &BTreeSet::new()));
+        let all = self.desire(provider, decision, class, &candidates(self.snapshot, decision, &BTreeSet::new()));
         let Outcome { published, .. } = provider.outcome(Some(&all.load_balancer), &state);
         let all_arrived = arrived.iter().map(|service| service.uid.clone()).collect();
-        let rest = self.desire(provider, class, &candidates(self.snapshot, decision, &all_arrived)).load_balancer;
+        let rest = candidates(self.snapshot, decision, &all_arrived);
+        let rest = self.desire(provider, decision, class, &rest).load_balancer;
         let is_here =
             |ip: &IpAddr| published.iter().any(|own| matches!(own, Published::Ip { ip: own, .. } if own == ip));
-        let stays = !rest.members.is_empty() && rest.scheme.is_none() && rest.requested.iter().all(is_here);
+        let settled = decision.record.as_ref().and_then(|record| record.terms.scheme.as_ref());
+        let same_scheme = rest.scheme.is_none_or(|scheme| settled.is_some_and(|settled| settled.value == scheme));
+        let stays = !rest.members.is_empty() && same_scheme && rest.requested.iter().all(is_here);
         let only = |record: &Record| record.members.len() == 1;
         let gives = provider.capabilities().requested_addresses && decision.record.as_deref().is_some_and(only);
         let needs_it = |service: &Arc<Service>| {
@@ -282,6 +285,7 @@ impl Pass<'_> {
             provider: class.provider.clone(),
             parameters: class.parameters.clone(),
             members,
+            terms: desired.terms.clone(),
             external: own.map(|record| record.external.clone()).unwrap_or_default(),
         };
         let records = &self.reconciler.records;
@@ -332,7 +336,7 @@ impl Pass<'_> {
         provider: &P,
         decision: &Decision,
         own: &Record,
-        wanted: &LoadBalancer,
+        Desired { load_balancer: wanted, terms, .. }: &Desired,
     ) -> Result<(Record, Verdict), Interrupted> {
         let leaving: Vec<_> = decision.leaving().filter(|(service, _)| own.names(&service.object.uid)).collect();
         let members: Vec<_> = wanted.members.iter().filter(|member| own.names(&member.uid)).cloned().collect();
@@ -345,6 +349,7 @@ impl Pass<'_> {
             End::Settled => {
                 self.gate.check()?;
                 record.members.retain(|joined| wanted.members.contains(&joined.member));
+                record.terms.clone_from(terms);
                 let stored = self.reconciler.records.replace(&record).await?;
                 self.unproven = None;
                 self.written.push(Written::Record(Arc::new(stored.clone())));
@@ -397,6 +402,27 @@ fn founded(id: &LoadBalancerId, seats: &[Seat<'_>]) -> Option<Share> {
     let service = &seats.first()?.service.object;
     let name = share::asked(service)?.ok()?;
     share::of_id(id, name)
+}
+
+/// What these candidates come to.
+pub(crate) fn desired(
+    snapshot: &Snapshot,
+    decision: &Decision,
+    settings: &Settings,
+    class: &Class,
+    capabilities: &Capabilities,
+    candidates: &[Candidate<'_>],
+) -> Desired {
+    desire(&desire::Input {
+        id: &snapshot.id,
+        class,
+        capabilities,
+        candidates,
+        nodes: &snapshot.nodes,
+        terms: decision.record.as_ref().map(|record| &record.terms),
+        settings,
+        consents: &snapshot.consents,
+    })
 }
 
 /// Who may be behind the load balancer, in the order of joining.

@@ -41,6 +41,7 @@ impl World {
             capabilities: &self.capabilities,
             candidates: &[alone],
             nodes: &self.nodes,
+            terms: None,
             settings: &self.settings,
             consents: &Consents::new(),
         });

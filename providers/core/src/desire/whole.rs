@@ -9,6 +9,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use crate::balancer::{
     Family, Listener, LoadBalancer, Member, NodeTarget, PortKey, Protocol, Published, Scheme, SourceRanges,
 };
@@ -19,6 +21,7 @@ use crate::reason::Reason;
 use crate::refusal::Refused;
 use crate::share::{Consents, SHARE_ANNOTATION, SHARE_WITH_ANNOTATION, agree};
 use crate::snapshot::Service;
+use crate::terms::{Now, Settled, Terms, settle};
 
 /// The whole, as far as those who have come so far have settled it.
 #[derive(Debug, Default)]
@@ -33,13 +36,32 @@ pub(super) struct Whole {
     held_families: Option<(Vec<Family>, ServiceKey)>,
     /// At most one a family, and who asks for it.
     requested: BTreeMap<Family, (IpAddr, ServiceKey)>,
-    scheme: Option<(Scheme, ServiceKey)>,
-    source_ranges: Option<(SourceRanges, ServiceKey)>,
+    scheme: Option<Asked<Scheme>>,
+    source_ranges: Option<Asked<Vec<IpNet>>>,
     /// Who has which port.
     taken: BTreeMap<PortKey, ServiceKey>,
     /// The protocol of the first port.
     first: Option<Protocol>,
     published: Vec<Published>,
+}
+
+/// What one Service asks for the whole, and others after it.
+#[derive(Debug)]
+struct Asked<T> {
+    value: T,
+    first: ServiceKey,
+    by: Vec<Uid>,
+}
+
+impl<T: Clone> Asked<T> {
+    fn ask(asked: &mut Option<Self>, value: T, service: &Service) {
+        let asked = asked.get_or_insert_with(|| Self { value, first: service.key.clone(), by: Vec::new() });
+        asked.by.push(service.uid.clone());
+    }
+
+    fn settled(asked: Option<&Self>) -> Option<Settled<T>> {
+        asked.map(|asked| Settled { value: asked.value.clone(), asked_by: asked.by.clone() })
+    }
 }
 
 impl Whole {
@@ -70,11 +92,11 @@ impl Whole {
         for address in &want.requested {
             self.requested.entry(Family::of(*address)).or_insert_with(|| (*address, key.clone()));
         }
-        if let (None, Some(scheme)) = (&self.scheme, want.scheme) {
-            self.scheme = Some((scheme, key.clone()));
+        if let Some(scheme) = want.scheme {
+            Asked::ask(&mut self.scheme, scheme, want.service);
         }
-        if let (None, SourceRanges::Only(_)) = (&self.source_ranges, &want.source_ranges) {
-            self.source_ranges = Some((want.source_ranges.clone(), key.clone()));
+        if let SourceRanges::Only(ranges) = &want.source_ranges {
+            Asked::ask(&mut self.source_ranges, ranges.clone(), want.service);
         }
         for served in &want.served {
             self.taken.entry(served.port.key).or_insert_with(|| key.clone());
@@ -139,7 +161,7 @@ impl Whole {
                 conflict(format!("{place}: {address}, but Service {other} asks for {asked} for share {share:?}"));
             }
         }
-        if let (Some(wanted), Some((set, other))) = (want.scheme, &self.scheme)
+        if let (Some(wanted), Some(Asked { value: set, first: other, .. })) = (want.scheme, &self.scheme)
             && wanted != *set
         {
             let place = scheme::place(service, &input.settings.internal_annotations);
@@ -147,9 +169,10 @@ impl Whole {
                 "{place}: share {share:?} is {set}, as Service {other} asks; ask for the same or for nothing"
             ));
         }
-        if let (SourceRanges::Only(_), Some((set, other))) = (&want.source_ranges, &self.source_ranges)
-            && want.source_ranges != *set
+        if let (SourceRanges::Only(ranges), Some(asked)) = (&want.source_ranges, &self.source_ranges)
+            && *ranges != asked.value
         {
+            let other = &asked.first;
             let place = ranges::place(service);
             conflict(format!(
                 "{place}: Service {other} lets others connect to share {share:?}; give the same ranges or none"
@@ -217,10 +240,37 @@ impl Whole {
         warnings
     }
 
+    /// What holds for all from now on; `before` is what held.
+    ///
+    /// Whoever takes back what only it has asked for gets what it would get today. An address asked for by name says its scheme itself.
+    pub(super) fn terms(&self, before: Option<&Terms>) -> Terms {
+        let members: Vec<Uid> = self.members.iter().map(|member| member.uid.clone()).collect();
+        let Terms { scheme, source_ranges } = before.cloned().unwrap_or_default();
+        let public = || Settled { value: Scheme::Public, asked_by: Vec::new() };
+        let by_address = self.scheme.is_none() && !self.requested.is_empty();
+        Terms {
+            scheme: match settle(scheme.as_ref(), Asked::settled(self.scheme.as_ref()), &members, &self.held) {
+                Now::Holds(settled) => Some(settled).filter(|settled| !by_address || !settled.asked_by.is_empty()),
+                Now::TakenBack => Some(public()).filter(|_| !by_address),
+                Now::Open => None,
+            },
+            source_ranges: match settle(
+                source_ranges.as_ref(),
+                Asked::settled(self.source_ranges.as_ref()),
+                &members,
+                &self.held,
+            ) {
+                Now::Holds(settled) => Some(settled),
+                Now::TakenBack | Now::Open => None,
+            },
+        }
+    }
+
     /// The load balancer that has come of it.
     pub(super) fn load_balancer(
         self,
         input: &Input<'_>,
+        terms: &Terms,
         listeners: Vec<Listener>,
         following: Vec<Listener>,
         nodes: Vec<NodeTarget>,
@@ -238,9 +288,12 @@ impl Whole {
             held: self.held,
             following,
             families,
-            scheme: self.scheme.map(|(scheme, _)| scheme),
+            scheme: terms.scheme.as_ref().map(|settled| settled.value),
             listeners,
-            source_ranges: self.source_ranges.map_or(SourceRanges::All, |(ranges, _)| ranges),
+            source_ranges: terms
+                .source_ranges
+                .as_ref()
+                .map_or(SourceRanges::All, |settled| SourceRanges::Only(settled.value.clone())),
             nodes,
             published,
         }

@@ -3,8 +3,11 @@
 //! - **Times.** When a condition changed is history; what it says is not.
 //! - **Which address.** One that was given survives every edit that does not ask for another, so it may not be the first free one. It must
 //!   come from the same network, and be the same everywhere. One that the spec asks for by name is compared to the letter.
+//! - **Which scheme, where nobody asks.** A load balancer keeps the one that it has when its members have only gone, or do not ask for an
+//!   address by name any more. Where one has taken back its word, the record says that it is public, and so it must be.
 //! - **The order of an ingress's ports.** It means nothing, so a Service whose ports change places is not written.
 //! - **Which generation.** A load balancer that has replaced another has a higher number, which shows in its DNS name.
+//! - **Who has asked for what holds.** It is history: what holds now shows in the load balancer.
 //! - **Identifiers in a record that somebody edited.** What steps have taught is not in the manifests: nobody can tell a forged one, and a lost
 //!   one is taught again by the next step.
 //! - **Conditions of others.** They are nobody's manifests: that they are kept is asked beside.
@@ -30,6 +33,12 @@ pub(super) fn look(history: &History<'_>) -> Look {
         lab.server.list("Service").into_iter().map(|(name, service)| (name.name, service)).collect();
     let wish = |(_, service): &(String, Value)| (service["spec"]["type"] == "LoadBalancer").then(|| wishes(service));
     let specs: Vec<String> = services.iter().filter_map(wish).collect();
+    let mut records: BTreeMap<String, Value> = lab
+        .server
+        .list("LoadBalancerRecord")
+        .into_iter()
+        .map(|(name, record)| (name.name, record["spec"].clone()))
+        .collect();
     let mut aliases = Aliases::default();
     for (id, balancer) in worlds.values().flat_map(|world| &world.balancers) {
         for generation in &balancer.generations {
@@ -38,7 +47,8 @@ pub(super) fn look(history: &History<'_>) -> Look {
                 .iter()
                 .filter(|address| !specs.iter().any(|spec| spec.contains(&address.to_string())))
             {
-                aliases.add(address.to_string(), format!("<{} of {id}>", network(*address)));
+                let from = if is_open(&records, id.as_str()) { "address".to_owned() } else { network(*address) };
+                aliases.add(address.to_string(), format!("<{from} of {id}>"));
             }
             aliases.add(generation.hostname.clone(), format!("<name of {id}>"));
         }
@@ -46,7 +56,8 @@ pub(super) fn look(history: &History<'_>) -> Look {
     let balancers: BTreeMap<_, _> = worlds
         .iter()
         .flat_map(|(world, picture)| {
-            picture.balancers.iter().map(move |(id, one)| (format!("{world} {id}"), balancer(one)))
+            let records = &records;
+            picture.balancers.iter().map(move |(id, one)| (format!("{world} {id}"), balancer(records, id.as_str(), one)))
         })
         .collect();
     let mut addresses: Vec<String> = worlds
@@ -55,12 +66,7 @@ pub(super) fn look(history: &History<'_>) -> Look {
         .map(|(world, address, id)| format!("{world} {id} {}", aliases.of(&address.to_string())))
         .collect();
     addresses.sort();
-    let mut records: BTreeMap<String, Value> = lab
-        .server
-        .list("LoadBalancerRecord")
-        .into_iter()
-        .map(|(name, record)| (name.name, record["spec"].clone()))
-        .collect();
+    records.values_mut().filter_map(Value::as_object_mut).for_each(|record| drop(record.remove("terms")));
     for id in &history.records_by_hand {
         records.get_mut(id).and_then(Value::as_object_mut).map(|record| record.remove("external"));
     }
@@ -182,10 +188,21 @@ fn service(object: &Value) -> Value {
     })
 }
 
-fn balancer(picture: &BalancerPicture) -> Value {
+/// Nobody asks for its scheme.
+fn is_open(records: &BTreeMap<String, Value>, id: &str) -> bool {
+    let asked_by = |record: &Value| record["terms"]["scheme"]["askedBy"].as_array().is_some_and(|uids| !uids.is_empty());
+    !records.get(id).is_some_and(asked_by)
+}
+
+fn balancer(records: &BTreeMap<String, Value>, id: &str, picture: &BalancerPicture) -> Value {
+    let settled = records.get(id).map(|record| &record["terms"]["scheme"]["value"]).filter(|value| !value.is_null());
+    let scheme = |generation: &GenerationPicture| {
+        let scheme = json!(generation.scheme);
+        if is_open(records, id) && settled.is_none_or(|settled| *settled == scheme) { json!("its own") } else { scheme }
+    };
     let generation = |generation: &GenerationPicture| {
         json!({
-            "scheme": generation.scheme, "state": generation.state, "draining": generation.draining,
+            "scheme": scheme(generation), "state": generation.state, "draining": generation.draining,
             "addresses": generation.addresses, "hostname": generation.hostname, "listeners": generation.listeners,
         })
     };

@@ -16,6 +16,7 @@ struct Shared {
     held: Vec<Option<Hold>>,
     capabilities: Capabilities,
     consents: Consents,
+    terms: Option<Terms>,
 }
 
 /// Services with one TCP port each, in the order of joining.
@@ -32,6 +33,7 @@ fn shared(ports: &[u16]) -> Shared {
         held: vec![None; ports.len()],
         capabilities: capabilities(),
         consents: Consents::new(),
+        terms: None,
     }
 }
 
@@ -62,6 +64,7 @@ impl Shared {
             capabilities: &self.capabilities,
             candidates: &candidates,
             nodes: &[Arc::new(node("n1", &["192.0.2.1".parse().unwrap()]))],
+            terms: self.terms.as_ref(),
             settings: &Settings::default(),
             consents: &self.consents,
         })
@@ -300,8 +303,81 @@ fn a_member_that_nobody_can_read_refuses_no_other() {
         capabilities: &shared.capabilities,
         candidates: &[unreadable, candidate(member(service), Some(service))],
         nodes: &[],
+        terms: None,
         settings: &Settings::default(),
         consents: &shared.consents,
     });
     assert!(desired.refused.is_empty(), "{:?}", desired.refused);
+}
+
+/// Terms as the record of these Services would have them, all of which have joined.
+fn settled(shared: &mut Shared) -> LoadBalancer {
+    shared.joined = vec![true; shared.services.len()];
+    let desired = shared.desire();
+    shared.terms = Some(desired.terms);
+    desired.load_balancer
+}
+
+fn leaves(shared: &mut Shared, place: usize) {
+    shared.services.remove(place);
+    shared.joined.remove(place);
+    shared.held.remove(place);
+}
+
+#[test]
+fn whoever_goes_takes_neither_scheme_nor_ranges_from_those_who_stay() {
+    let mut shared = shared(&[443, 53]);
+    shared.annotate(0, SCHEME_ANNOTATION, "internal");
+    shared.services[0].source_ranges = vec!["10.0.0.0/8".to_owned()];
+    let before = settled(&mut shared);
+    leaves(&mut shared, 0);
+    for _ in 0..2 {
+        let after = settled(&mut shared);
+        assert_eq!((after.scheme, &after.source_ranges), (Some(Scheme::Internal), &before.source_ranges));
+    }
+    // Until one of those who are there asks for something else.
+    shared.annotate(0, SCHEME_ANNOTATION, "public");
+    shared.services[0].source_ranges = vec!["0.0.0.0/0".to_owned()];
+    let asked = settled(&mut shared);
+    assert_eq!((asked.scheme, asked.source_ranges == before.source_ranges), (Some(Scheme::Public), false));
+}
+
+#[test]
+fn a_member_that_takes_back_what_only_it_has_asked_for_gets_the_default() {
+    let mut shared = shared(&[443, 53]);
+    shared.annotate(0, SCHEME_ANNOTATION, "internal");
+    shared.services[0].source_ranges = vec!["10.0.0.0/8".to_owned()];
+    settled(&mut shared);
+    shared.services[0].annotations.remove(SCHEME_ANNOTATION);
+    shared.services[0].source_ranges.clear();
+    for _ in 0..2 {
+        let after = settled(&mut shared);
+        assert_eq!((after.scheme, after.source_ranges), (Some(Scheme::Public), SourceRanges::All));
+    }
+}
+
+#[test]
+fn an_address_asked_for_by_name_says_its_scheme_itself() {
+    let mut shared = shared(&[443]);
+    shared.annotate(0, SCHEME_ANNOTATION, "internal");
+    settled(&mut shared);
+    shared.services[0].annotations.remove(SCHEME_ANNOTATION);
+    shared.annotate(0, addresses::ADDRESSES_ANNOTATION, "10.255.0.9");
+    assert_eq!(settled(&mut shared).scheme, None);
+    // And nobody has asked for another scheme when nobody asks for the address any more.
+    shared.services[0].annotations.remove(addresses::ADDRESSES_ANNOTATION);
+    assert_eq!(settled(&mut shared).scheme, None);
+}
+
+#[test]
+fn what_a_held_member_has_asked_for_holds() {
+    let mut shared = shared(&[443, 53]);
+    shared.annotate(0, SCHEME_ANNOTATION, "internal");
+    settled(&mut shared);
+    shared.services[0].annotations.remove(SCHEME_ANNOTATION);
+    shared.held[0] = Some(Hold::Kept);
+    assert_eq!(settled(&mut shared).scheme, Some(Scheme::Internal));
+    // It is asked again once it can be, and does not ask.
+    shared.held[0] = None;
+    assert_eq!(settled(&mut shared).scheme, Some(Scheme::Public));
 }
