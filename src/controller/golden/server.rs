@@ -549,13 +549,13 @@ fn describe_record(record: &Value) -> String {
     let members: Vec<String> = list.iter().map(|one| text(&one["name"])).collect();
     let mut claimed: Vec<String> = list.iter().map(|one| text(&one["claimedBy"])).collect();
     claimed.dedup();
-    let external =
-        spec["external"].as_object().map(|external| format!(", external {}", Value::Object(external.clone())));
+    let object = |field: &str| spec[field].as_object().map(|it| format!(", {field} {}", Value::Object(it.clone())));
     format!(
-        "{} by {}, serves {}{}",
+        "{} by {}, serves {}{}{}",
         text(&spec["class"]),
         claimed.join(", "),
         members.join(", "),
-        external.unwrap_or_default()
+        object("terms").unwrap_or_default(),
+        object("external").unwrap_or_default()
     )
 }
