@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
 use kube::CustomResource;
 use kube::core::ObjectMeta;
-use ipnet::IpNet;
 use portolan_core::balancer::{Member, Scheme};
 use portolan_core::ids::{ClassName, Instance, LoadBalancerId, ProviderName, ResourceVersion, Uid};
 use portolan_core::record::{ClaimedBy, Joined, Record};

@@ -165,6 +165,7 @@ impl Index {
     /// load balancer: the end tells what the pass has missed, and what was merely the echo of its own writes.
     pub fn begin(&mut self, id: &LoadBalancerId) -> Snapshot {
         let snapshot = self.snapshot(id);
+        self.sets_out(&snapshot);
         self.passes.insert(id.clone(), Pass::new(snapshot.clone(), self.records.lists()));
         snapshot
     }
@@ -178,6 +179,7 @@ impl Index {
             pass.learn(&write);
             self.take_in(write, pass.lists, &mut concerned);
         }
+        self.arrives(id, &mut concerned);
         if pass.missed_nothing(&self.snapshot(id)) {
             concerned.remove(id);
         } else {

@@ -204,11 +204,6 @@ fn namespaces_that_agree_from_the_start_share_however_quickly_their_services_com
                 let port = 80 + u16::try_from(number).unwrap();
                 let service = crate::harness::merged(crate::harness::service("web"), asks("front", port));
                 world.api.create(&path(namespace), &service);
-                // The second comes when the first has founded the share.
-                eventually("it has an address", SOON, || {
-                    let service = world.api.get(&format!("{}/web", path(namespace))).ok_or("gone")?;
-                    if addresses(&service).is_empty() { Err(service.to_string()) } else { Ok(()) }
-                });
             }
         }
         for pair in &pairs {

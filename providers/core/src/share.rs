@@ -138,7 +138,8 @@ struct Place<'a> {
 /// The load balancer to which each of these Services belongs, all of which ask for the share `name` of `class`. `records` are those of
 /// such shares.
 ///
-/// Whom a record names stays there. The others come in the order of their age: to the share in which their own namespace is; else to the
+/// Whom a record names stays there, and whoever is `on_the_way`, for whom a pass is just about to write one: else two that come one after the
+/// other could found two shares. The others come in the order of their age: to the share in which their own namespace is; else to the
 /// oldest of which all namespaces agree with theirs; else to one of their own. What theirs has founded is not their own any more while
 /// Services of other namespaces go on with it.
 pub fn place(
@@ -147,6 +148,7 @@ pub fn place(
     name: &str,
     services: &[&Service],
     records: &[&Record],
+    on_the_way: &BTreeMap<Uid, LoadBalancerId>,
     consents: &Consents,
 ) -> BTreeMap<Uid, LoadBalancerId> {
     let mut services = services.to_vec();
@@ -154,9 +156,10 @@ pub fn place(
     let mut placed = BTreeMap::new();
     let mut places: Vec<Place<'_>> = Vec::new();
     for service in &services {
-        if let Some(record) = records.iter().find(|record| record.names(&service.uid)) {
-            placed.insert(service.uid.clone(), record.id.clone());
-            join(&mut places, &record.id, &service.key.namespace);
+        let named = records.iter().find(|record| record.names(&service.uid)).map(|record| &record.id);
+        if let Some(id) = named.or_else(|| on_the_way.get(&service.uid)) {
+            placed.insert(service.uid.clone(), id.clone());
+            join(&mut places, id, &service.key.namespace);
         }
     }
     for service in services {

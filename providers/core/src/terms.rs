@@ -79,13 +79,31 @@ mod tests {
     fn what_somebody_asks_for_holds_and_only_a_member_takes_it_back() {
         let before = settled(1, &["a"]);
         for (what, asks, members, held, now) in [
-            ("it is asked for again", Some(settled(1, &["a", "b"])), &["a", "b"][..], &[][..], Now::Holds(settled(1, &["a", "b"]))),
+            (
+                "it is asked for again",
+                Some(settled(1, &["a", "b"])),
+                &["a", "b"][..],
+                &[][..],
+                Now::Holds(settled(1, &["a", "b"])),
+            ),
             ("another is asked for", Some(settled(2, &["b"])), &["a", "b"], &[], Now::Holds(settled(2, &["b"]))),
             ("who asked has gone", None, &["b"], &[], Now::Holds(settled(1, &[]))),
             ("who asked takes it back", None, &["a", "b"], &[], Now::TakenBack),
             ("who asked cannot be asked", None, &["a", "b"], &["a"], Now::Holds(settled(1, &["a"]))),
-            ("the same beside one who cannot be asked", Some(settled(1, &["b"])), &["a", "b"], &["a"], Now::Holds(settled(1, &["b", "a"]))),
-            ("another beside one who cannot be asked", Some(settled(2, &["b"])), &["a", "b"], &["a"], Now::Holds(settled(2, &["b"]))),
+            (
+                "the same beside one who cannot be asked",
+                Some(settled(1, &["b"])),
+                &["a", "b"],
+                &["a"],
+                Now::Holds(settled(1, &["b", "a"])),
+            ),
+            (
+                "another beside one who cannot be asked",
+                Some(settled(2, &["b"])),
+                &["a", "b"],
+                &["a"],
+                Now::Holds(settled(2, &["b"])),
+            ),
         ] {
             assert_eq!(settle(Some(&before), asks, &uids(members), &uids(held)), now, "{what}");
         }

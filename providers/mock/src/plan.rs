@@ -130,7 +130,9 @@ pub(crate) fn target<'a>(
     let follows = |generation: &&Generation| {
         let elsewhere =
             |requested: &IpAddr| generation.addresses.get(&Family::of(*requested)).is_some_and(|own| own != requested);
-        !generation.is_leaving() && scheme.is_none_or(|scheme| generation.scheme == scheme) && !desired.requested.iter().any(elsewhere)
+        !generation.is_leaving()
+            && scheme.is_none_or(|scheme| generation.scheme == scheme)
+            && !desired.requested.iter().any(elsewhere)
     };
     let known = |generation: &&Generation| {
         let entries = desired.published.iter().filter(|entry| generation.answers_to(entry)).count();

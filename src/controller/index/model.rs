@@ -246,7 +246,19 @@ impl World {
             .collect();
         let consents = self.namespaces.objects().map(|one| (one.name.clone(), one.share_with.clone())).collect();
         let class = ClassName::new(CLASS);
-        let placed = portolan_core::share::place(&Instance::default(), &class, "x", &services, &records, &consents);
+        let on_the_way = self.passes.values().flat_map(|pass| {
+            let here = |(key, place): &(&ServiceKey, &LoadBalancerId)| {
+                **place == pass.snapshot.id
+                    && portolan_core::share::asked(&pass.snapshot.services[*key].object).is_some()
+            };
+            let uid = |(key, place): (&ServiceKey, &LoadBalancerId)| {
+                (pass.snapshot.services[key].object.uid.clone(), place.clone())
+            };
+            pass.snapshot.placed.iter().filter(here).map(uid)
+        });
+        let on_the_way = on_the_way.collect();
+        let placed =
+            portolan_core::share::place(&Instance::default(), &class, "x", &services, &records, &on_the_way, &consents);
         for service in self.services.objects().map(|service| &service.object) {
             let alone = Instance::default().load_balancer_of(&service.uid);
             assert_eq!(self.index.place_of(service), placed.get(&service.uid).cloned().unwrap_or(alone));

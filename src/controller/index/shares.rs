@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use portolan_core::claim::{class_of, current_class};
-use portolan_core::ids::{ClassName, LoadBalancerId, ServiceKey};
+use portolan_core::ids::{ClassName, LoadBalancerId, ServiceKey, Uid};
 use portolan_core::record::Record;
 use portolan_core::share::{Consents, asked, place};
-use portolan_core::snapshot::{Namespace, Service};
+use portolan_core::snapshot::{Namespace, Service, Snapshot};
 
 use super::store::Change;
 use super::{Dirty, Index};
@@ -24,6 +24,8 @@ pub(super) struct Shares {
     placed_at: BTreeMap<LoadBalancerId, BTreeSet<ServiceKey>>,
     /// The records of shares, of any class and instance, by the share's name.
     records: BTreeMap<String, BTreeSet<LoadBalancerId>>,
+    /// Those whom passes under way are about to join to their share, if a record does not name them already.
+    on_the_way: BTreeMap<LoadBalancerId, BTreeMap<Uid, Asked>>,
 }
 
 impl Shares {
@@ -118,11 +120,35 @@ impl Index {
             .filter_map(|service| self.namespaces.get(&service.key.namespace))
             .map(|namespace| (namespace.name.clone(), namespace.share_with.clone()))
             .collect();
-        let mut placed = place(&self.classes.instance, class, name, &services, &records, &consents);
+        let on_the_way = self.shares.on_the_way.iter().flat_map(|(id, services)| {
+            services.iter().filter(|(_, for_what)| *for_what == asked).map(|(uid, _)| (uid.clone(), id.clone()))
+        });
+        let on_the_way = on_the_way.collect();
+        let mut placed = place(&self.classes.instance, class, name, &services, &records, &on_the_way, &consents);
         let placed: Vec<_> =
             services.iter().map(|service| (service.key.clone(), placed.remove(&service.uid))).collect();
         for (key, id) in placed {
             self.shares.put(&key, id, dirty);
+        }
+    }
+
+    /// A pass begins, and may join those whom it knows.
+    pub(super) fn sets_out(&mut self, snapshot: &Snapshot) {
+        let here = snapshot.services.values().filter(|one| snapshot.placed.get(&one.object.key) == Some(&snapshot.id));
+        let here =
+            here.filter_map(|one| Some((one.object.uid.clone(), self.shares.asked.get(&one.object.key)?.clone())));
+        let here: BTreeMap<Uid, Asked> = here.collect();
+        if !here.is_empty() {
+            self.shares.on_the_way.insert(snapshot.id.clone(), here);
+        }
+    }
+
+    /// It has ended, and joined them or not.
+    pub(super) fn arrives(&mut self, id: &LoadBalancerId, dirty: &mut Dirty) {
+        let asked: BTreeSet<Asked> =
+            self.shares.on_the_way.remove(id).into_iter().flatten().map(|(_, asked)| asked).collect();
+        for asked in &asked {
+            self.place_all(asked, dirty);
         }
     }
 

@@ -34,7 +34,8 @@ fn record_of(members: &[&Service], namespace: &str) -> Record {
 
 /// The namespace of whose founder each Service's load balancer is, in the order given.
 fn homes(services: &[&Service], records: &[&Record], said: &[(&str, &str)]) -> Vec<String> {
-    let placed = place(&Instance::default(), &ClassName::new(CLASS), "x", services, records, &consents(said));
+    let placed =
+        place(&Instance::default(), &ClassName::new(CLASS), "x", services, records, &BTreeMap::new(), &consents(said));
     let home = |service: &&Service| placed[&service.uid].as_str().split('.').nth(1).unwrap().to_owned();
     services.iter().map(home).collect()
 }
@@ -84,6 +85,21 @@ fn the_oldest_founds_and_a_tie_is_broken_by_the_uid() {
 }
 
 #[test]
+fn whoever_is_on_the_way_to_a_share_founds_it_although_an_older_one_comes() {
+    let (late, early) = (sharing("blue", "a", 1), sharing("red", "b", 1));
+    let both = &[&late, &early][..];
+    let agreed = consents(&[("blue", "red"), ("red", "blue")]);
+    let class = ClassName::new(CLASS);
+    let founded =
+        Instance::default().load_balancer_of_share(&class, &Share { namespace: "red".into(), name: "x".into() });
+    let on_the_way = [(early.uid.clone(), founded.clone())].into();
+    let placed = place(&Instance::default(), &class, "x", both, &[], &on_the_way, &agreed);
+    assert_eq!([&placed[&late.uid], &placed[&early.uid]], [&founded, &founded]);
+    let placed = place(&Instance::default(), &class, "x", both, &[], &BTreeMap::new(), &agreed);
+    assert!(placed.values().all(|id| *id != founded), "else the oldest founds");
+}
+
+#[test]
 fn whom_a_record_names_stays_whatever_becomes_of_the_consent() {
     let (old, young) = (sharing("blue", "old", 1), sharing("red", "young", 2));
     let record = record_of(&[&young, &old], "red");
@@ -106,7 +122,15 @@ fn a_share_that_has_gone_to_others_leaves_its_founder_the_name() {
     let (b, a, c) = (sharing("red", "b", 1), sharing("blue", "a", 2), sharing("green", "c", 3));
     let record = record_of(&[&b], "blue");
     let place = |services: &[&Service], records: &[&Record], said: &[(&str, &str)]| {
-        let placed = place(&Instance::default(), &ClassName::new(CLASS), "x", services, records, &consents(said));
+        let placed = place(
+            &Instance::default(),
+            &ClassName::new(CLASS),
+            "x",
+            services,
+            records,
+            &BTreeMap::new(),
+            &consents(said),
+        );
         services.iter().map(|service| placed[&service.uid].clone()).collect::<Vec<_>>()
     };
     let placed = place(&[&b, &a, &c], &[&record], &[("red", "green"), ("green", "red")]);

@@ -57,7 +57,10 @@ pub(super) fn look(history: &History<'_>) -> Look {
         .iter()
         .flat_map(|(world, picture)| {
             let records = &records;
-            picture.balancers.iter().map(move |(id, one)| (format!("{world} {id}"), balancer(records, id.as_str(), one)))
+            picture
+                .balancers
+                .iter()
+                .map(move |(id, one)| (format!("{world} {id}"), balancer(records, id.as_str(), one)))
         })
         .collect();
     let mut addresses: Vec<String> = worlds
@@ -190,7 +193,8 @@ fn service(object: &Value) -> Value {
 
 /// Nobody asks for its scheme.
 fn is_open(records: &BTreeMap<String, Value>, id: &str) -> bool {
-    let asked_by = |record: &Value| record["terms"]["scheme"]["askedBy"].as_array().is_some_and(|uids| !uids.is_empty());
+    let asked_by =
+        |record: &Value| record["terms"]["scheme"]["askedBy"].as_array().is_some_and(|uids| !uids.is_empty());
     !records.get(id).is_some_and(asked_by)
 }
 
