@@ -89,7 +89,7 @@ pub(crate) async fn ensure(
 ) -> Result<Option<Versioned<Service>>, CallError> {
     let Some(finalizers) = wanted(&service.object, instance, standard) else { return Ok(None) };
     let patch = json!({"metadata": {"resourceVersion": service.version, "finalizers": finalizers}});
-    let written = patch_status(client, &service.object, patch).await?;
+    let written = patch_status(client, instance, &service.object, patch).await?;
     Ok(Some(project::service(written)))
 }
 
@@ -127,21 +127,22 @@ pub(crate) async fn release(
     }
     let metadata = json!({"resourceVersion": service.version, "finalizers": finalizers});
     let patch = json!({"metadata": metadata, "status": status});
-    match patch_status(client, &service.object, patch).await {
+    match patch_status(client, instance, &service.object, patch).await {
         Err(error) if error.failure == Failure::Gone => Ok(None),
         result => result.map(|written| Some(project::service(written))),
     }
 }
 
-/// One merge patch (RFC 7386) of `services/status`.
+/// One merge patch (RFC 7386) of `services/status`. The server remembers by the field manager what is of this instance.
 pub(super) async fn patch_status(
     client: &Client,
+    instance: &Instance,
     service: &Service,
     patch: serde_json::Value,
 ) -> Result<StoredService, CallError> {
     let services: Api<StoredService> = Api::namespaced(client.clone(), &service.key.namespace);
     let patch = Patch::Merge(patch);
-    let parameters = PatchParams::default();
+    let parameters = PatchParams { field_manager: Some(instance.field_manager()), ..PatchParams::default() };
     let request = services.patch_status(&service.key.name, &parameters, &patch);
     call(format!("patch the status of Service {}", service.key), request).await
 }

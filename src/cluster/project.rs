@@ -10,8 +10,10 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::core::ObjectMeta;
 use portolan_core::balancer::{Family, PortKey, Protocol};
+use portolan_core::claim::is_own_condition;
 use portolan_core::desire::nodes::{EXCLUDE_LABEL, LEAVING_TAINT};
 use portolan_core::ids::{NodeName, ResourceVersion, ServiceKey, Uid};
 use portolan_core::share::{SHARE_WITH_ANNOTATION, ShareWith};
@@ -72,6 +74,8 @@ pub fn service(object: StoredService) -> Versioned<Service> {
     if service_type == ServiceType::LoadBalancer && spec.cluster_ip.as_deref() == Some("None") {
         defects.add("spec.clusterIP is None, which type LoadBalancer cannot have".to_owned());
     }
+    let conditions_by = metadata.managed_fields.iter().flatten().filter(|entry| owns_conditions(entry));
+    let conditions_by = conditions_by.filter_map(|entry| entry.manager.clone()).collect();
     let mut annotations = metadata.annotations.unwrap_or_default();
     annotations.remove(LAST_APPLIED);
     let object = Service {
@@ -103,10 +107,22 @@ pub fn service(object: StoredService) -> Versioned<Service> {
             .map(ingress)
             .collect(),
         conditions: status.conditions.unwrap_or_default(),
+        conditions_by,
         defects: defects.0,
         key,
     };
     Versioned { version, object: object.into() }
+}
+
+/// This manager has written a condition that only a Portolan writes (FieldsV1, `k:{"type":"..."}`).
+fn owns_conditions(entry: &ManagedFieldsEntry) -> bool {
+    let conditions =
+        entry.fields_v1.as_ref().and_then(|fields| fields.0.pointer("/f:status/f:conditions")?.as_object());
+    let is_ours = |key: &String| {
+        let key = key.strip_prefix("k:").and_then(|key| serde_json::from_str::<serde_json::Value>(key).ok());
+        key.as_ref().and_then(|key| key.get("type")?.as_str()).is_some_and(is_own_condition)
+    };
+    conditions.is_some_and(|conditions| conditions.keys().any(is_ours))
 }
 
 /// The canonical text of an address that Kubernetes can read; any other text as it is, for its reader to refuse.

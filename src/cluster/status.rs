@@ -1,6 +1,7 @@
 //! The status writer: the only place that writes `status.loadBalancer` and our conditions.
 
 use kube::Client;
+use portolan_core::ids::Instance;
 use portolan_core::snapshot::{Service, Versioned};
 use portolan_core::status::Status;
 use serde_json::json;
@@ -12,6 +13,7 @@ use crate::cluster::{finalizers, project};
 /// when the Service has changed in the meantime (its type, say: the server refuses a status on any other type).
 pub(crate) async fn write(
     client: &Client,
+    instance: &Instance,
     service: &Versioned<Service>,
     status: &Status,
 ) -> Result<Versioned<Service>, CallError> {
@@ -19,6 +21,6 @@ pub(crate) async fn write(
         "metadata": {"resourceVersion": service.version, "uid": service.object.uid},
         "status": {"loadBalancer": {"ingress": status.ingress}, "conditions": status.conditions},
     });
-    let written = finalizers::patch_status(client, &service.object, patch).await?;
+    let written = finalizers::patch_status(client, instance, &service.object, patch).await?;
     Ok(project::service(written))
 }

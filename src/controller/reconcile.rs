@@ -289,7 +289,8 @@ impl Pass<'_> {
         self.gate.check()?;
         // Told first: after a crash in between, the same news has the same name and is found.
         self.tell(service, news).await;
-        let written = status_writer::write(&self.reconciler.client, service, status).await?;
+        let written =
+            status_writer::write(&self.reconciler.client, &self.reconciler.classes.instance, service, status).await?;
         self.written.push(Written::Service(written));
         Ok(())
     }

@@ -138,6 +138,27 @@ fn a_service_handed_to_another_class_through_another_type_is_let_go() {
 }
 
 #[test]
+fn of_a_service_that_was_only_refused_the_conditions_go_when_it_is_handed_to_another_class() {
+    real(|world| {
+        let setup = world.setup();
+        let controller = setup.start();
+        world.create("web", json!({"metadata": {"annotations": {"portolan.dev/load-balancer-ips": "banana"}}}));
+        world.condition("web", "portolan.dev/Accepted", "False", "InvalidRequestedAddress");
+        controller.kill();
+        world.edit("web", json!({"spec": {"type": "ClusterIP", "loadBalancerClass": null}}));
+        let service =
+            world.edit("web", json!({"spec": {"type": "LoadBalancer", "loadBalancerClass": "example.com/lb"}}));
+        let is_ours = |condition: &serde_json::Value| condition["type"].as_str().unwrap().starts_with("portolan.dev/");
+        let count = |service: &serde_json::Value| {
+            service["status"]["conditions"].as_array().into_iter().flatten().filter(|one| is_ours(one)).count()
+        };
+        assert!(count(&service) > 0, "the server keeps them: {service}");
+        let _controller = setup.start();
+        world.becomes("web", "our conditions are gone", |service| count(service) == 0);
+    });
+}
+
+#[test]
 fn a_lost_record_is_written_again_and_the_address_stays() {
     real(|world| {
         let setup = served_then_alone(world);

@@ -151,6 +151,11 @@ pub fn claim(service: &Service, records: &[&Record], classes: &Classes) -> Claim
         return Claim::NotOurs(NotOurs::NamespaceNotWatched);
     }
     let Some((home, by, warnings)) = home(service, &own, classes) else {
+        // Of one that is somebody else's now the conditions may be another Portolan's, of which we know nothing: unless the server
+        // remembers that nobody but we have written them.
+        if left_over && service.conditions_by.iter().eq([&classes.instance.field_manager()]) {
+            return Claim::WasOurs(WasOurs::HandedOver);
+        }
         return unless_ours(
             WasOurs::HandedOver,
             match &service.class {
@@ -294,8 +299,12 @@ pub fn has_own_finalizer(service: &Service, instance: &Instance) -> bool {
 
 /// The Service carries a condition that only a Portolan writes.
 pub fn has_own_conditions(service: &Service) -> bool {
-    let is_ours = |name: &str| ConditionType::ALL.iter().any(|condition| condition.name() == name);
-    service.conditions.iter().any(|condition| is_ours(&condition.condition_type))
+    service.conditions.iter().any(|condition| is_own_condition(&condition.condition_type))
+}
+
+/// Only a Portolan writes a condition of this type.
+pub fn is_own_condition(name: &str) -> bool {
+    ConditionType::ALL.iter().any(|condition| condition.name() == name)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Objects to start a test from: each is the plainest of its kind, and a test changes what it is about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -38,6 +38,7 @@ pub fn service(name: &str) -> Service {
         session_affinity: None,
         ingress: Vec::new(),
         conditions: Vec::new(),
+        conditions_by: BTreeSet::new(),
         defects: Vec::new(),
     }
 }

@@ -106,6 +106,11 @@ impl Instance {
         if self.0.is_empty() { FINALIZER.to_owned() } else { format!("{FINALIZER}.{}", self.0) }
     }
 
+    /// The name under which the server remembers which fields we have written (`metadata.managedFields`).
+    pub fn field_manager(&self) -> String {
+        if self.0.is_empty() { "portolan".to_owned() } else { format!("portolan.{}", self.0) }
+    }
+
     /// The id of the load balancer that serves one Service alone: its UID, or `NAME.UID`.
     pub fn load_balancer_of(&self, uid: &Uid) -> LoadBalancerId {
         if self.0.is_empty() {

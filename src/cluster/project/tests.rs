@@ -30,6 +30,15 @@ fn a_full_service_is_read_field_by_field() {
             "namespace": "shop", "name": "web", "uid": "u1", "resourceVersion": "7", "creationTimestamp": "1970-01-01T00:01:00Z",
             "deletionTimestamp": "1970-01-01T00:02:00Z", "finalizers": ["b", "a"],
             "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "portolan.dev/scheme": "internal"},
+            "managedFields": [
+                {"manager": "portolan", "fieldsV1": {"f:status": {"f:conditions": {
+                    "k:{\"type\":\"portolan.dev/Accepted\"}": {".": {}, "f:type": {}},
+                }}}},
+                {"manager": "kubectl", "fieldsV1": {"f:status": {"f:conditions": {
+                    "k:{\"type\":\"example.com/Ready\"}": {".": {}}, ".": {}, "k:nonsense": {},
+                }}}},
+                {"manager": "nobody"},
+            ],
         },
         "spec": {
             "type": "LoadBalancer", "loadBalancerClass": "portolan.dev/mock", "loadBalancerIP": "banana",
@@ -104,6 +113,7 @@ fn a_full_service_is_read_field_by_field() {
                 observed_generation: Some(3),
                 verbatim: Some(object["status"]["conditions"][0].clone()),
             }],
+            conditions_by: ["portolan".to_owned()].into(),
             defects: vec![],
         }
     );

@@ -1,6 +1,6 @@
 //! Small objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_core::balancer::Member;
 use portolan_core::ids::{
@@ -42,6 +42,7 @@ pub(super) fn service(key: ServiceKey, uid: Uid, ours: bool) -> Service {
         session_affinity: None,
         ingress: vec![],
         conditions: vec![],
+        conditions_by: BTreeSet::new(),
         defects: vec![],
     }
 }

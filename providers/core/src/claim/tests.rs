@@ -239,4 +239,17 @@ fn a_service_that_was_only_refused_is_tidied_up_when_it_leaves() {
     assert_eq!(claim(&left, &[], &elsewhere), Claim::NotOurs(NotOurs::NotLoadBalancer));
     left.finalizers = vec!["portolan.dev/load-balancer.green".to_owned()];
     assert_eq!(claim(&left, &[], &mock_only()), Claim::NotOurs(NotOurs::NotLoadBalancer), "green still works on it");
+
+    // Under a class of somebody else's only the server can tell.
+    let mut foreign = Service { class: Some("example.com/lb".to_owned()), ..service("a") };
+    foreign.conditions = vec![condition("portolan.dev/Accepted")];
+    for (by, end) in [
+        (&[][..], Claim::NotOurs(NotOurs::ForeignClass)),
+        (&["portolan"], Claim::WasOurs(WasOurs::HandedOver)),
+        (&["portolan.green"], Claim::NotOurs(NotOurs::ForeignClass)),
+        (&["portolan", "portolan.green"], Claim::NotOurs(NotOurs::ForeignClass)),
+    ] {
+        foreign.conditions_by = by.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(claim(&foreign, &[], &mock_only()), end, "{by:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! A Service as the decisions see it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,9 @@ pub struct Service {
     pub ingress: Vec<Ingress>,
     /// `status.conditions`.
     pub conditions: Vec<Condition>,
+    /// Who has written those of them that only a Portolan writes, by [`Instance::field_manager`](crate::ids::Instance::field_manager);
+    /// empty if the server does not say.
+    pub conditions_by: BTreeSet<String>,
     /// What the server should never have stored (a port of 70000, an unknown protocol). A Service with a defect is refused as
     /// a whole with `InvalidSpec` and all of these texts.
     pub defects: Vec<String>,

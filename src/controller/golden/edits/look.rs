@@ -13,7 +13,7 @@
 //! - **Conditions of others.** They are nobody's manifests: that they are kept is asked beside.
 //! - **What is not ours.** The status of a Service that another controller serves is that controller's: where somebody has written it
 //!   by hand, it says what they wrote. A Service that was refused carries nothing of ours but conditions; once it names a class of
-//!   somebody else's, they may be those of another Portolan, and stay.
+//!   somebody else's, they may be those of another Portolan, and stay: this stand-in of the server does not remember who wrote them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
