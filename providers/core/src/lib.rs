@@ -17,9 +17,9 @@
 //! | which nodes may receive traffic | [`desire::nodes`] |
 //! | addresses and families | [`desire::addresses`] |
 //! | source ranges | [`desire::ranges`] |
-//! | internal or public | [`desire::scheme`] |
+//! | internal or public, the clouds' annotations | [`desire::scheme`], as data in `desire/scheme/table.rs` |
 //! | which Services share a load balancer | [`share`]; on what terms: [`desire::whole`]; what stays of them when members go: [`terms`] |
-//! | status, conditions | [`status`]; their reasons: [`reason`] |
+//! | status, conditions | [`status`]; their reasons: [`reason`]; which Event is news: [`events`] |
 //! | what a provider is, and the laws it keeps | [`provider`], `conformance` (feature `testing`) |
 
 pub mod balancer;
