@@ -8,23 +8,25 @@
 //! | [`discovery`], [`openapi`] | what clients are told about the kinds |
 //! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
 //! | [`read`], [`watch`], [`selector`] | get, list and watch |
+//! | [`form`], [`columns`] | in which form they are answered: as objects, as rows of a Table, as metadata |
 //! | [`mod@write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
 //! | [`admission`], [`service`] | what a kind makes of what is written |
 //! | [`refused`] | the server's words when it says no |
 //! | [`cluster`] | the manifests that it begins with |
 //! | [`expect`], [`table`], [`view`] | what is expected of its Services, and what became of them |
 //!
-//! Not emulated, and refused by name where somebody asks for it: server-side apply (so there are no managed fields), Table answers,
-//! protobuf, watches that begin at an exact list, garbage collection (`propagationPolicy` other than Background), graceful
+//! Not emulated, and refused by name where somebody asks for it: server-side apply (so there are no managed fields), protobuf, watches that begin at an exact list, garbage collection (`propagationPolicy` other than Background), graceful
 //! deletion of anything but Pods, CEL and other validation of custom resources beyond their identity. Silently absent, because nobody
 //! can ask for it by name: authentication, RBAC, admission webhooks, the endpoint, namespace and node controllers (so a deleted
 //! Namespace stays Terminating, as on a server without them), and the defaults of Pods.
 
 mod admission;
 pub(crate) mod cluster;
+mod columns;
 mod discovery;
 mod event;
 pub(crate) mod expect;
+mod form;
 mod kinds;
 mod metadata;
 mod openapi;

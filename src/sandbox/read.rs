@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::{Request, header};
 use serde_json::{Value, json};
 
 use super::kinds::Kind;
@@ -11,23 +10,6 @@ use super::route::{Parameters, Target};
 use super::selector::Selector;
 use super::store::{Key, OutOfHistory, State};
 use super::{Storage, event};
-
-/// The only form of answers is JSON. A client that takes nothing else is refused; one that would rather have a Table gets the objects.
-pub(super) fn accepts<B>(request: &Request<B>) -> Result<(), Refused> {
-    let Some(accept) = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()) else {
-        return Ok(());
-    };
-    let plain = |range: &str| {
-        let (media, parameters) = range.split_once(';').unwrap_or((range, ""));
-        matches!(media.trim(), "application/json" | "*/*" | "application/*") && !parameters.contains("as=")
-    };
-    if accept.trim().is_empty() || accept.split(',').any(plain) {
-        return Ok(());
-    }
-    let message =
-        "only the following media types are accepted: application/json; the sandbox has neither Tables nor protobuf";
-    Err(Refused::not_acceptable(message))
-}
 
 pub(super) fn get(storage: &Storage, target: &Target) -> Result<Value, Refused> {
     let state = storage.lock();

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use serde_json::Value;
 
+use super::form::Form;
 use super::kinds::Kind;
 use super::refused::Refused;
 use super::{Body, Storage, discovery, json_answer, patch, read, watch, write};
@@ -79,36 +80,23 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Result<Resp
         return discovery::answer(storage, request, &parts);
     };
     let named = !target.name.is_empty();
-    match request.method().as_str() {
-        "GET" | "HEAD" if named && !parameters.flag("watch") => {
-            read::accepts(request)?;
-            read::get(storage, &target).map(|object| json_answer(200, &object))
-        }
-        "GET" => {
-            read::accepts(request)?;
-            if parameters.flag("watch") {
-                watch::begin(storage, target, &parameters)
-            } else {
-                read::list(storage, &target, &parameters).map(|list| json_answer(200, &list))
-            }
-        }
-        "POST" if !named => {
-            write::create(storage, &target, &parameters, &json(request)?).map(|new| json_answer(201, &new))
-        }
-        "PUT" if named => {
-            write::replace(storage, &target, &parameters, &json(request)?).map(|(code, new)| json_answer(code, &new))
-        }
+    let form = Form::of(request, &parameters)?;
+    let (code, answer) = match request.method().as_str() {
+        "GET" if parameters.flag("watch") => return watch::begin(storage, target, &parameters, form),
+        "GET" | "HEAD" if named => (200, read::get(storage, &target)?),
+        "GET" => (200, read::list(storage, &target, &parameters)?),
+        "POST" if !named => (201, write::create(storage, &target, &parameters, &json(request)?)?),
+        "PUT" if named => write::replace(storage, &target, &parameters, &json(request)?)?,
         "PATCH" if named => {
             let patch = patch::Patch::read(content_type(request), request.body(), &target)?;
-            write::patch(storage, &target, &parameters, &patch).map(|new| json_answer(200, &new))
+            (200, write::patch(storage, &target, &parameters, &patch)?)
         }
-        "DELETE" if named && !target.status => write::delete(storage, &target, &parameters, &options(request)?)
-            .map(|(code, last)| json_answer(code, &last)),
-        "DELETE" if !named => {
-            write::delete_all(storage, &target, &parameters, &options(request)?).map(|list| json_answer(200, &list))
-        }
-        _ => Err(Refused::method_not_allowed()),
-    }
+        "DELETE" if named && !target.status => write::delete(storage, &target, &parameters, &options(request)?)?,
+        "DELETE" if !named => (200, write::delete_all(storage, &target, &parameters, &options(request)?)?),
+        _ => return Err(Refused::method_not_allowed()),
+    };
+    let answer = form.answer(&storage.lock(), &target.kind, answer)?;
+    Ok(json_answer(code, &answer))
 }
 
 /// What a path names; nothing where it is no path of a resource, a refusal where it is one of a resource that there is not.

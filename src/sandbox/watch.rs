@@ -15,6 +15,7 @@ use portolan_core::time::Time;
 use serde_json::{Value, json};
 use tokio::sync::watch as signal;
 
+use super::form::{Form, Rows};
 use super::kinds::Kind;
 use super::read::{self, shown};
 use super::refused::{FieldError, Refused};
@@ -31,7 +32,12 @@ const BOOKMARKS: Duration = Duration::from_secs(60);
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 
 /// A watch that begins.
-pub(super) fn begin(storage: &Storage, target: Target, parameters: &Parameters) -> Result<Response<Body>, Refused> {
+pub(super) fn begin(
+    storage: &Storage,
+    target: Target,
+    parameters: &Parameters,
+    form: Form,
+) -> Result<Response<Body>, Refused> {
     let selector = Selector::read(&target.kind, parameters)?;
     let bookmarks = parameters.flag("allowWatchBookmarks");
     let initial = initial_events(parameters)?;
@@ -42,6 +48,7 @@ pub(super) fn begin(storage: &Storage, target: Target, parameters: &Parameters) 
     let mut watch = Watch {
         written: storage.written.subscribe(),
         storage: storage.clone(),
+        rows: Rows::new(form, &storage.lock(), &target.kind),
         target,
         selector,
         position: asked.unwrap_or(0),
@@ -91,6 +98,8 @@ struct Watch {
     written: signal::Receiver<u64>,
     target: Target,
     selector: Selector,
+    /// In which form.
+    rows: Rows,
     /// Told up to this revision.
     position: u64,
     ready: VecDeque<Bytes>,
@@ -138,7 +147,8 @@ impl Watch {
         let place = self.target.kind.place();
         let all = state.list(&place, &self.target.namespace);
         let chosen = all.filter(|(key, object)| named(&key.name) && self.selector.selects(object));
-        self.ready.extend(chosen.map(|(_, object)| line("ADDED", &shown(&self.target.kind, object))));
+        let rows = &mut self.rows;
+        self.ready.extend(chosen.map(|(_, object)| line("ADDED", rows.object(shown(&self.target.kind, object)))));
         self.position = state.revision();
     }
 
@@ -148,11 +158,14 @@ impl Watch {
         let state = storage.lock();
         match state.since(self.position) {
             Ok(changes) => {
-                self.ready.extend(changes.filter_map(|change| told(change, &self.target, &self.selector)));
+                let told = changes.filter_map(|change| told(change, &self.target, &self.selector));
+                let rows = &mut self.rows;
+                self.ready
+                    .extend(told.map(|(kind, object)| line(kind, rows.object(shown(&self.target.kind, &object)))));
                 self.position = state.revision();
             }
             Err(OutOfHistory::Forgotten(compacted)) => {
-                self.ready.push_back(line("ERROR", &Refused::too_old(self.position, compacted).status()));
+                self.ready.push_back(line("ERROR", Refused::too_old(self.position, compacted).status()));
                 self.over = true;
             }
             Err(OutOfHistory::NotYet(_)) => {} // judged before the watch began
@@ -168,12 +181,12 @@ impl Watch {
         if !annotations.is_null() {
             bookmark["metadata"]["annotations"] = annotations;
         }
-        self.ready.push_back(line("BOOKMARK", &bookmark));
+        self.ready.push_back(line("BOOKMARK", self.rows.object(bookmark)));
     }
 }
 
 /// What a watch is told of a change: an object that comes to be selected is new to it, one that ceases to be is gone.
-fn told(change: &Change, target: &Target, selector: &Selector) -> Option<Bytes> {
+fn told(change: &Change, target: &Target, selector: &Selector) -> Option<(&'static str, Arc<Value>)> {
     let Change { key, before, after, gone, .. } = change;
     let meant = key.place == target.kind.place()
         && (target.namespace.is_empty() || target.namespace == key.namespace)
@@ -185,18 +198,19 @@ fn told(change: &Change, target: &Target, selector: &Selector) -> Option<Bytes> 
     let is = !gone && selector.selects(after);
     match (was, is) {
         (None, false) => None,
-        (None, true) => Some(line("ADDED", &shown(&target.kind, after))),
-        (Some(_), true) => Some(line("MODIFIED", &shown(&target.kind, after))),
-        (Some(_), false) if *gone => Some(line("DELETED", &shown(&target.kind, after))),
+        (None, true) => Some(("ADDED", after.clone())),
+        (Some(_), true) => Some(("MODIFIED", after.clone())),
+        (Some(_), false) if *gone => Some(("DELETED", after.clone())),
         (Some(was), false) => {
             // As it was selected at last, under the version that took it away.
-            let mut last = Value::clone(&Arc::clone(was));
+            let mut last = Value::clone(was);
             last["metadata"]["resourceVersion"] = after["metadata"]["resourceVersion"].clone();
-            Some(line("DELETED", &shown(&target.kind, &last)))
+            Some(("DELETED", Arc::new(last)))
         }
     }
 }
 
-fn line(kind: &str, object: &Value) -> Bytes {
+#[expect(clippy::needless_pass_by_value, reason = "events are made where they are told")]
+fn line(kind: &str, object: Value) -> Bytes {
     Bytes::from(format!("{}\n", json!({"type": kind, "object": object})))
 }
