@@ -10,15 +10,17 @@
 //! | [`read`], [`watch`], [`selector`] | get, list and watch |
 //! | [`form`], [`columns`] | in which form they are answered: as objects, as rows of a Table, as metadata |
 //! | [`mod@write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
+//! | [`propagation`] | what holds an object back until its dependents are seen to |
 //! | [`admission`], [`service`] | what a kind makes of what is written |
 //! | [`refused`] | the server's words when it says no |
 //! | [`cluster`] | the manifests that it begins with |
 //! | [`expect`], [`table`], [`view`] | what is expected of its Services, and what became of them |
 //!
-//! Not emulated, and refused by name where somebody asks for it: server-side apply (so there are no managed fields), protobuf, watches that begin at an exact list, garbage collection (`propagationPolicy` other than Background), graceful
-//! deletion of anything but Pods, CEL and other validation of custom resources beyond their identity. Silently absent, because nobody
-//! can ask for it by name: authentication, RBAC, admission webhooks, the endpoint, namespace and node controllers (so a deleted
-//! Namespace stays Terminating, as on a server without them), and the defaults of Pods.
+//! Not emulated, and refused by name where somebody asks for it: server-side apply (so there are no managed fields), protobuf,
+//! watches that begin at an exact list, graceful deletion of anything but Pods, CEL and other validation of custom resources beyond
+//! their identity. Silently absent, because nobody can ask for it by name: authentication, RBAC, admission webhooks, the garbage
+//! collector and the endpoint, namespace and node controllers (so a deleted Namespace stays Terminating, and what is deleted with
+//! `--cascade=foreground` or `orphan` keeps its finalizer, as on a server without them), and the defaults of Pods.
 
 mod admission;
 pub(crate) mod cluster;
@@ -31,6 +33,7 @@ mod kinds;
 mod metadata;
 mod openapi;
 mod patch;
+mod propagation;
 mod read;
 mod refused;
 mod route;
@@ -100,10 +103,7 @@ impl Storage {
 
     /// The answer to a request.
     pub(crate) fn answer(&self, request: &Request<Bytes>) -> Response<Body> {
-        match route::answer(self, request) {
-            Ok(answer) => answer,
-            Err(refused) => refused.answer(),
-        }
+        route::answer(self, request)
     }
 
     /// From now on nobody can list or watch from a version before the present one: what etcd's compaction does every five minutes.

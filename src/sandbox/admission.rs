@@ -106,6 +106,11 @@ pub(super) fn update_status(kind: &Kind, object: &mut Value, old: &Value) -> Res
     Ok(())
 }
 
+/// What a writer is told of an object that is stored all the same.
+pub(super) fn warnings(kind: &Kind, object: &Value) -> Vec<String> {
+    if kind.is("Service") { service::warnings(object) } else { Vec::new() }
+}
+
 /// Whether an object that is to be deleted may go, as far as its spec is concerned.
 pub(super) fn may_go(kind: &Kind, object: &Value) -> bool {
     !kind.is("Namespace") || object["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty)

@@ -1,6 +1,8 @@
 //! What holds for the metadata of every kind. From `k8s.io/apiserver/pkg/registry/rest/{create,update}.go` and
 //! `k8s.io/apimachinery/pkg/api/validation/objectmeta.go`.
 
+mod labels;
+
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -33,6 +35,7 @@ pub(super) fn born(target: &Target, object: &mut Value, random: &mut Random, clo
     let mut errors = Vec::new();
     check_name(kind, &name, &mut errors);
     check_finalizers(object, &mut errors);
+    labels::check(object, &mut errors);
     if !errors.is_empty() {
         return Err(wrong(&errors, &name));
     }
@@ -80,6 +83,7 @@ pub(super) fn kept(target: &Target, object: &mut Value, old: &Value, patched: bo
     }
     let mut errors = Vec::new();
     check_finalizers(object, &mut errors);
+    labels::check(object, &mut errors);
     let finalizers = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
     let before = finalizers(old);
     let new: Vec<String> =

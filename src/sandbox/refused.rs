@@ -118,6 +118,14 @@ impl Refused {
         refused
     }
 
+    /// What a delete asks for and cannot have.
+    pub(super) fn invalid_delete_options(error: &FieldError) -> Self {
+        let mut refused = Self::invalid_options(error);
+        refused.message = refused.message.replacen("ListOptions", "DeleteOptions", 1);
+        refused.details["kind"] = "DeleteOptions".into();
+        refused
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
     }
@@ -228,6 +236,10 @@ impl FieldError {
     pub(crate) fn required(field: impl Into<String>, why: &str) -> Self {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
         Self::new(field, "FieldValueRequired", format!("Required value{why}"))
+    }
+
+    pub(crate) fn too_long(field: impl Into<String>, limit: usize) -> Self {
+        Self::new(field, "FieldValueTooLong", format!("Too long: may not be more than {limit} bytes"))
     }
 
     pub(crate) fn forbidden(field: impl Into<String>, why: impl std::fmt::Display) -> Self {

@@ -1,15 +1,16 @@
 //! What a request means: its path, verb and parameters. From `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use serde_json::Value;
 
 use super::form::Form;
 use super::kinds::Kind;
 use super::refused::Refused;
-use super::{Body, Storage, discovery, json_answer, patch, read, watch, write};
+use super::{Body, Storage, admission, discovery, json_answer, patch, read, watch, write};
 use crate::yaml;
 
 /// What a request is about.
@@ -26,22 +27,22 @@ pub(super) struct Target {
 
 /// The query's parameters, percent-decoded. Of one that stands twice the first counts, as in Go.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Parameters(Vec<(String, String)>);
+pub(super) struct Parameters {
+    pairs: Vec<(String, String)>,
+    /// What the client is to be told beside the answer, whatever that is.
+    warnings: RefCell<Vec<String>>,
+}
 
 impl Parameters {
     fn of(query: &str) -> Self {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        Self(
-            pairs
-                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-                .map(|(k, v)| (decoded(k), decoded(v)))
-                .collect(),
-        )
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        Self { pairs: pairs.map(|(k, v)| (decoded(k), decoded(v))).collect(), warnings: RefCell::default() }
     }
 
     /// The value, or an empty text.
     pub(super) fn text(&self, name: &str) -> &str {
-        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+        self.pairs.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -59,6 +60,14 @@ impl Parameters {
         }
     }
 
+    /// Tells the client something; the same thing once.
+    pub(super) fn warn(&self, warning: String) {
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+
     /// Whether the write is to be judged but not done.
     pub(super) fn dry_run(&self) -> Result<bool, Refused> {
         match self.text("dryRun") {
@@ -72,29 +81,44 @@ impl Parameters {
 }
 
 /// Routes a request to whoever answers it.
-pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Result<Response<Body>, Refused> {
+pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Response<Body> {
+    let parameters = Parameters::of(request.uri().query().unwrap_or_default());
+    let mut answer = answered(storage, request, &parameters).unwrap_or_else(|refused| refused.answer());
+    for warning in parameters.warnings.into_inner() {
+        // RFC 7234, 5.5: a code, no agent, a quoted text.
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::try_from(format!("299 - \"{text}\"")) {
+            answer.headers_mut().append(header::WARNING, value);
+        }
+    }
+    answer
+}
+
+fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters) -> Result<Response<Body>, Refused> {
     let path: Vec<String> = request.uri().path().split('/').filter(|part| !part.is_empty()).map(decoded_path).collect();
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
-    let parameters = Parameters::of(request.uri().query().unwrap_or_default());
     let Some(target) = target(storage, &parts)? else {
         return discovery::answer(storage, request, &parts);
     };
     let named = !target.name.is_empty();
-    let form = Form::of(request, &parameters)?;
+    let form = Form::of(request, parameters)?;
     let (code, answer) = match request.method().as_str() {
-        "GET" if parameters.flag("watch") => return watch::begin(storage, target, &parameters, form),
+        "GET" if parameters.flag("watch") => return watch::begin(storage, target, parameters, form),
         "GET" | "HEAD" if named => (200, read::get(storage, &target)?),
-        "GET" => (200, read::list(storage, &target, &parameters)?),
-        "POST" if !named => (201, write::create(storage, &target, &parameters, &json(request)?)?),
-        "PUT" if named => write::replace(storage, &target, &parameters, &json(request)?)?,
+        "GET" => (200, read::list(storage, &target, parameters)?),
+        "POST" if !named => (201, write::create(storage, &target, parameters, &json(request)?)?),
+        "PUT" if named => write::replace(storage, &target, parameters, &json(request)?)?,
         "PATCH" if named => {
             let patch = patch::Patch::read(content_type(request), request.body(), &target)?;
-            (200, write::patch(storage, &target, &parameters, &patch)?)
+            (200, write::patch(storage, &target, parameters, &patch)?)
         }
-        "DELETE" if named && !target.status => write::delete(storage, &target, &parameters, &options(request)?)?,
-        "DELETE" if !named => (200, write::delete_all(storage, &target, &parameters, &options(request)?)?),
+        "DELETE" if named && !target.status => write::delete(storage, &target, parameters, &options(request)?)?,
+        "DELETE" if !named => (200, write::delete_all(storage, &target, parameters, &options(request)?)?),
         _ => return Err(Refused::method_not_allowed()),
     };
+    if matches!(request.method().as_str(), "POST" | "PUT" | "PATCH") && !target.status {
+        admission::warnings(&target.kind, &answer).into_iter().for_each(|warning| parameters.warn(warning));
+    }
     let answer = form.answer(&storage.lock(), &target.kind, answer)?;
     Ok(json_answer(code, &answer))
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::kinds::Kind;
 use super::metadata::{self, text};
 use super::patch::Patch;
+use super::propagation::Propagation;
 use super::read::shown;
 use super::refused::Refused;
 use super::route::{Parameters, Target};
@@ -120,10 +121,13 @@ pub(super) fn delete_all(
 /// A body as its kind's type, stored form.
 fn read(kind: &Kind, parameters: &Parameters, body: &Value) -> Result<Value, Refused> {
     let mut object = typed::read(kind, body.clone())?;
-    if parameters.text("fieldValidation") == "Strict" {
+    let rule = parameters.text("fieldValidation");
+    if rule != "Ignore" {
         let unknown: Vec<String> =
             typed::unknown(body, &object).iter().map(|path| format!("unknown field {path:?}")).collect();
-        if !unknown.is_empty() {
+        if rule != "Strict" {
+            unknown.into_iter().for_each(|unknown| parameters.warn(unknown));
+        } else if !unknown.is_empty() {
             let message = format!(
                 "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
                 kind.kind,
@@ -146,10 +150,10 @@ fn create_in(state: &mut State, target: &Target, mut object: Value, dry_run: boo
     let name = text(&object["metadata"]["name"]);
     let key = Key { name: name.clone(), ..target.key() };
     namespace_takes(state, target, &name)?;
+    admission::create(kind, &mut object, state)?;
     if state.get(&key).is_some() {
         return Err(Refused::already_exists(kind, &name));
     }
-    admission::create(kind, &mut object, state)?;
     if dry_run {
         return Ok(shown(kind, &object));
     }
@@ -205,8 +209,15 @@ fn delete_in(state: &mut State, target: &Target, options: &DeleteOptions) -> Res
     }
     let grace = grace(kind, &old, options);
     let mut object = Value::clone(&old);
+    let pending = is_leaving(&old) && old["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0;
+    if !pending || grace == 0 {
+        options.hold_back(kind, &mut object);
+    }
     // What nothing holds goes as it is: no deletionTimestamp was ever on it.
-    let goes = grace == 0 && !is_held(kind, &old);
+    let goes = grace == 0 && !is_held(kind, &object);
+    if goes {
+        object = Value::clone(&old);
+    }
     if !goes && !is_leaving(&old) {
         let metadata = &mut object["metadata"];
         metadata["deletionTimestamp"] = metadata::later(state.clock, grace).into();
@@ -300,6 +311,7 @@ fn commit(state: &mut State, kind: &Kind, key: Key, object: Value, goes: bool) -
 /// What a delete asks for besides.
 struct DeleteOptions {
     dry_run: bool,
+    propagation: Option<Propagation>,
     grace: Option<i64>,
     uid: String,
     version: String,
@@ -307,17 +319,24 @@ struct DeleteOptions {
 
 impl DeleteOptions {
     fn read(parameters: &Parameters, body: &Value) -> Result<Self, Refused> {
-        let policy = body["propagationPolicy"].as_str().unwrap_or(parameters.text("propagationPolicy"));
-        if !matches!(policy, "" | "Background") {
-            return Err(Refused::not_emulated(format!("propagationPolicy {policy}: it has no garbage collector")));
-        }
         let grace = parameters.number("gracePeriodSeconds")?.and_then(|seconds| i64::try_from(seconds).ok());
         Ok(Self {
             dry_run: parameters.dry_run()? || body["dryRun"].as_array().is_some_and(|all| !all.is_empty()),
+            propagation: Propagation::read(parameters, body)?,
             grace: body["gracePeriodSeconds"].as_i64().or(grace),
             uid: text(&body["preconditions"]["uid"]),
             version: text(&body["preconditions"]["resourceVersion"]),
         })
+    }
+
+    /// Gives an object the finalizer that its deletion asks for, or takes the one that it does not.
+    fn hold_back(&self, kind: &Kind, object: &mut Value) {
+        let finalizers = Propagation::finalizers(self.propagation, kind, object);
+        if finalizers.is_empty() {
+            metadata::remove(&mut object["metadata"], "finalizers");
+        } else {
+            object["metadata"]["finalizers"] = finalizers.into();
+        }
     }
 
     /// Whether the preconditions are met.

@@ -40,6 +40,7 @@ mod edits;
 mod facts;
 mod harness_cases;
 mod hostile;
+mod kubectl;
 mod lifecycle;
 mod neighbours;
 mod privilege;

@@ -36,7 +36,7 @@ pub(crate) struct Server {
     /// Everything it writes.
     pub(crate) folder: PathBuf,
     /// Where the binaries are.
-    assets: PathBuf,
+    pub(crate) assets: PathBuf,
     /// `https://127.0.0.1:PORT`.
     url: String,
     /// `http://127.0.0.1:PORT` of its etcd, for objects that no API server would store.
