@@ -4,6 +4,7 @@
 //! | Module | Decides |
 //! |---|---|
 //! | [`route`] | what a request means: path, verb, parameters |
+//! | [`protobuf`] | bodies that typed clients send |
 //! | [`kinds`] | which kinds there are; a CustomResourceDefinition brings its own |
 //! | [`discovery`], [`openapi`] | what clients are told about the kinds |
 //! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
@@ -16,8 +17,8 @@
 //! | [`cluster`] | the manifests that it begins with |
 //! | [`expect`], [`table`], [`view`] | what is expected of its Services, and what became of them |
 //!
-//! Not emulated, and refused by name where somebody asks for it: server-side apply (so there are no managed fields), protobuf,
-//! watches that begin at an exact list, graceful deletion of anything but Pods, CEL and other validation of custom resources beyond
+//! Not emulated, and refused by name where somebody asks for it: server-side apply (so there are no managed fields), answers
+//! in protobuf or YAML, watches that begin at an exact list, graceful deletion of anything but Pods, CEL and other validation of custom resources beyond
 //! their identity. Silently absent, because nobody can ask for it by name: authentication, RBAC, admission webhooks, the garbage
 //! collector and the endpoint, namespace and node controllers (so a deleted Namespace stays Terminating, and what is deleted with
 //! `--cascade=foreground` or `orphan` keeps its finalizer, as on a server without them), and the defaults of Pods.
@@ -34,6 +35,7 @@ mod metadata;
 mod openapi;
 mod patch;
 mod propagation;
+mod protobuf;
 mod read;
 mod refused;
 mod route;

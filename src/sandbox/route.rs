@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::form::Form;
 use super::kinds::Kind;
 use super::refused::Refused;
-use super::{Body, Storage, admission, discovery, json_answer, patch, read, watch, write};
+use super::{Body, Storage, admission, discovery, json_answer, patch, protobuf, read, watch, write};
 use crate::yaml;
 
 /// What a request is about.
@@ -175,6 +175,12 @@ fn json(request: &Request<Bytes>) -> Result<Value, Refused> {
             .and_then(|text| yaml::documents(text).map_err(|error| error.to_string()))
             .and_then(|documents| documents.into_iter().next().ok_or_else(|| "there is no document".to_owned()))
             .map_err(|error| Refused::bad_request(format!("couldn't get version/kind; yaml: {error}"))),
+        "application/vnd.kubernetes.protobuf" => protobuf::read(request.body()).map_err(|error| match error {
+            protobuf::Unreadable::Kind(_) => Refused::unsupported_media_type(error.to_string()),
+            protobuf::Unreadable::Prefix | protobuf::Unreadable::Cut | protobuf::Unreadable::Type(_) => {
+                Refused::bad_request(error.to_string())
+            }
+        }),
         other => Err(Refused::unsupported_media_type(format!(
             "the body of the request was in an unknown format ({other}) - accepted media types include: application/json, \
              application/yaml"
