@@ -12,7 +12,7 @@
 //! | [`form`], [`columns`] | in which form they are answered: as objects, as rows of a Table, as metadata |
 //! | [`mod@write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
 //! | [`propagation`] | what holds an object back until its dependents are seen to |
-//! | [`admission`], [`service`] | what a kind makes of what is written |
+//! | [`admission`], [`service`], [`pod`] | what a kind makes of what is written |
 //! | [`refused`] | the server's words when it says no |
 //! | [`cluster`] | the manifests that it begins with |
 //! | [`expect`], [`table`], [`view`] | what is expected of its Services, and what became of them |
@@ -21,7 +21,7 @@
 //! in protobuf or YAML, watches that begin at an exact list, graceful deletion of anything but Pods, CEL and other validation of custom resources beyond
 //! their identity. Silently absent, because nobody can ask for it by name: authentication, RBAC, admission webhooks, the garbage
 //! collector and the endpoint, namespace and node controllers (so a deleted Namespace stays Terminating, and what is deleted with
-//! `--cascade=foreground` or `orphan` keeps its finalizer, as on a server without them), and the defaults of Pods.
+//! `--cascade=foreground` or `orphan` keeps its finalizer, as on a server without them), and the validation of Pods.
 
 mod admission;
 pub(crate) mod cluster;
@@ -34,6 +34,7 @@ mod kinds;
 mod metadata;
 mod openapi;
 mod patch;
+mod pod;
 mod propagation;
 mod protobuf;
 mod read;

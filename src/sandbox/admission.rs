@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::kinds::Kind;
 use super::metadata::{self, remove, text, timestamp};
+use super::pod;
 use super::refused::{FieldError, Refused};
 use super::service::{self, Unfit};
 use super::store::State;
@@ -32,7 +33,7 @@ pub(super) fn create(kind: &Kind, object: &mut Value, state: &State) -> Result<(
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
         }
         "Pod" => {
-            object["status"] = json!({"phase": "Pending"});
+            pod::admit(object, state);
             object["metadata"]["generation"] = 1.into();
         }
         "Secret" => secret(object),
@@ -149,6 +150,13 @@ fn secret(object: &mut Value) {
 
 /// The admission plugin TaintNodesByCondition, and fields that Go's type always shows.
 fn node(object: &mut Value) {
+    // Who knows of one network only means the first of them (`pkg/apis/core/v1/conversion.go`).
+    if object["spec"]["podCIDR"].is_string() && object["spec"]["podCIDRs"].is_null() {
+        object["spec"]["podCIDRs"] = json!([object["spec"]["podCIDR"]]);
+    }
+    if object["spec"]["podCIDRs"].is_null() {
+        remove(&mut object["spec"], "podCIDRs");
+    }
     let taint = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
     match object["spec"]["taints"].as_array_mut() {
         Some(taints) => taints.push(taint),

@@ -1,7 +1,7 @@
 //! What holds for the metadata of every kind. From `k8s.io/apiserver/pkg/registry/rest/{create,update}.go` and
 //! `k8s.io/apimachinery/pkg/api/validation/objectmeta.go`.
 
-mod labels;
+pub(super) mod labels;
 
 use std::fmt::Write as _;
 

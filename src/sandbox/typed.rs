@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::kinds::Kind;
+use super::pod;
 use super::refused::Refused;
 
 /// The object as its type has it.
@@ -50,6 +51,9 @@ pub(super) fn read(kind: &Kind, mut object: Value) -> Result<Value, Refused> {
         // The fields of these two say more: an empty list of endpoints, or of a schema, is not the same as none.
         if !(kind.custom || kind.is("EndpointSlice") || kind.is("CustomResourceDefinition")) {
             without_empty_lists(&mut object);
+        }
+        if kind.is("Pod") {
+            pod::defaults(&mut object);
         }
         object
     })

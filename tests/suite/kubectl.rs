@@ -146,7 +146,9 @@ static DIFFERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r#"("continue":\s*)"[^"]*""#, "${1}TOKEN"),
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| \+0000)", "TIME"),
         (r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000", "TIME"),
-        (r"(?m)^([EIW])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ", "${1} "), // klog
+        // What klog prints for information depends on how fast things go.
+        (r"(?m)^I\d{4} \d\d:\d\d:\d\d\.\d+ .*\n", ""),
+        (r"(?m)^([EW])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ", "${1} "),
         (r"https?://127\.0\.0\.1:\d+", "SERVER"),
         (r"127\.0\.0\.1:\d+", "SERVER"),
         // The ranges are those of each server; which of them is taken, it draws.

@@ -13,12 +13,7 @@ const ANNOTATIONS: usize = 256 * 1024;
 const LETTERS: &str = "alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 
 pub(super) fn check(object: &Value, errors: &mut Vec<FieldError>) {
-    for (name, value) in fields(object, "labels") {
-        errors.extend(
-            name_is(name).into_iter().map(|why| FieldError::invalid("metadata.labels", &name.as_str().into(), why)),
-        );
-        errors.extend(value_is(&text(value)).into_iter().map(|why| FieldError::invalid("metadata.labels", value, why)));
-    }
+    check_labels(&object["metadata"]["labels"], "metadata.labels", errors);
     for (name, _) in fields(object, "annotations") {
         // Here capitals make no difference, not even before the slash.
         let why = name_is(&name.to_lowercase()).into_iter();
@@ -27,6 +22,14 @@ pub(super) fn check(object: &Value, errors: &mut Vec<FieldError>) {
     let size: usize = fields(object, "annotations").map(|(name, value)| name.len() + text(value).len()).sum();
     if size > ANNOTATIONS {
         errors.push(FieldError::too_long("metadata.annotations", ANNOTATIONS));
+    }
+}
+
+/// Labels, wherever they stand.
+pub(in crate::sandbox) fn check_labels(labels: &Value, at: &str, errors: &mut Vec<FieldError>) {
+    for (name, value) in labels.as_object().into_iter().flatten() {
+        errors.extend(name_is(name).into_iter().map(|why| FieldError::invalid(at, &name.as_str().into(), why)));
+        errors.extend(value_is(&text(value)).into_iter().map(|why| FieldError::invalid(at, value, why)));
     }
 }
 
