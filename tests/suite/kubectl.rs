@@ -19,7 +19,7 @@ use crate::server::Server;
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/kubectl");
 
 /// A server that kubectl is sent to.
-struct Place {
+pub(crate) struct Place {
     /// The folder in which its commands run.
     folder: PathBuf,
     assets: PathBuf,
@@ -27,8 +27,8 @@ struct Place {
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq)]
-struct Came {
-    code: Option<i32>,
+pub(crate) struct Came {
+    pub(crate) code: Option<i32>,
     out: String,
     error: String,
 }
@@ -62,7 +62,7 @@ fn a_script_of_kubectl_commands_prints_the_same_on_both_servers() {
 }
 
 /// A sandbox without a controller and without Services, and its kubeconfig.
-fn sandbox(folder: &Path) -> (Process, PathBuf) {
+pub(crate) fn sandbox(folder: &Path) -> (Process, PathBuf) {
     let (cluster, kubeconfig) = (folder.join("sandbox.yaml"), folder.join("sandbox.kubeconfig"));
     fs::write(&cluster, "{apiVersion: v1, kind: Namespace, metadata: {name: default}}").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
@@ -78,7 +78,7 @@ fn sandbox(folder: &Path) -> (Process, PathBuf) {
 }
 
 impl Place {
-    fn new(server: &Server, name: &str, kubeconfig: &str) -> Self {
+    pub(crate) fn new(server: &Server, name: &str, kubeconfig: &str) -> Self {
         let folder = server.folder.join(name);
         fs::create_dir_all(&folder).unwrap();
         for file in fs::read_dir(FILES).unwrap() {
@@ -89,7 +89,7 @@ impl Place {
         Self { folder, assets: server.assets.clone() }
     }
 
-    fn run(&self, commands: &[&str]) -> Vec<Came> {
+    pub(crate) fn run(&self, commands: &[&str]) -> Vec<Came> {
         commands.iter().map(|command| self.run_one(command)).collect()
     }
 
@@ -161,14 +161,14 @@ static DIFFERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"/tmp/(LIVE|MERGED)-\d+", "${1}"),
         (r"kubectl-edit-\w+", "EDITED"),
         // An age, in a table or after a word; years and days of a time that never changes stay.
-        (r"(?m)(^|\s)(\d+m)?\d+s(\s|$)", "${1}AGE${3}"),
+        (r#"(?m)(^|\s|")(\d+m)?\d+s(\s|"|$)"#, "${1}AGE${3}"),
     ]
     .map(|(pattern, word)| (Regex::new(pattern).expect("a pattern"), word))
     .into()
 });
 
 /// The same text on every server. Columns are as wide as what stands in them, so blanks are counted at the beginning of a line alone.
-fn normal(text: &str) -> String {
+pub(crate) fn normal(text: &str) -> String {
     let text =
         DIFFERS.iter().fold(text.to_owned(), |text, (pattern, word)| pattern.replace_all(&text, *word).into_owned());
     let blanks = Regex::new(r"(\S) {2,}").expect("a pattern");

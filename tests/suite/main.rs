@@ -49,3 +49,4 @@ mod rivals;
 mod scale;
 mod sharing;
 mod storm;
+mod tables;

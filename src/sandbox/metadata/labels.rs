@@ -38,7 +38,7 @@ fn fields<'a>(object: &'a Value, field: &str) -> impl Iterator<Item = (&'a Strin
 }
 
 /// What is wrong with the name of a label: an optional DNS subdomain and a slash, then a name.
-fn name_is(name: &str) -> Vec<String> {
+pub(in crate::sandbox) fn name_is(name: &str) -> Vec<String> {
     let words = format!(
         "must consist of {LETTERS} (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
          '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
@@ -77,7 +77,8 @@ fn name_is(name: &str) -> Vec<String> {
     wrong
 }
 
-fn value_is(value: &str) -> Vec<String> {
+/// What is wrong with the value of a label.
+pub(in crate::sandbox) fn value_is(value: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if value.len() > LONGEST {
         wrong.push(format!("must be no more than {LONGEST} bytes"));
