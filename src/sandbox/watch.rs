@@ -55,7 +55,8 @@ pub(super) fn begin(
         ready: VecDeque::new(),
         over: false,
         ends: now + lifetime,
-        next_bookmark: bookmarks.then(|| now + BOOKMARKS.min(lifetime.saturating_sub(LAST_BOOKMARK))),
+        // A watch that is shorter than that is sent none (`cacheWatcher.nextBookmarkTime`).
+        next_bookmark: (bookmarks && lifetime > LAST_BOOKMARK).then(|| now + BOOKMARKS.min(lifetime - LAST_BOOKMARK)),
     };
     if let Some(version) = asked.filter(|version| *version > storage.lock().revision()) {
         return Err(Refused::too_new(version, storage.lock().revision()));
@@ -176,7 +177,7 @@ impl Watch {
         let Kind { kind, .. } = &*self.target.kind;
         let mut bookmark = json!({
             "kind": kind, "apiVersion": self.target.kind.api_version(),
-            "metadata": {"resourceVersion": self.position.to_string(), "creationTimestamp": null},
+            "metadata": {"resourceVersion": self.position.to_string()},
         });
         if !annotations.is_null() {
             bookmark["metadata"]["annotations"] = annotations;

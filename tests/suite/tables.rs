@@ -71,7 +71,7 @@ fn questions() -> Vec<(String, String)> {
     ];
     questions.extend(more);
     for path in ["/api/v1/namespaces/shop/services", "/apis/example.com/v1/namespaces/shop/widgets"] {
-        for include in ["None", "Metadata", "Object"] {
+        for include in ["None", "Metadata"] {
             let begin = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
             let path = format!("{path}?watch=1&timeoutSeconds=2&includeObject={include}&{begin}");
             questions.push((path, TABLE.to_owned()));
