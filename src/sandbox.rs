@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`route`] | what a request means: path, verb, parameters |
 //! | [`kinds`] | which kinds there are; a CustomResourceDefinition brings its own |
+//! | [`schema`] | what a kind's objects look like |
 //! | [`discovery`], [`openapi`] | what clients are told about the kinds |
 //! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
 //! | [`read`], [`watch`], [`selector`] | get, list and watch |
@@ -32,6 +33,7 @@ mod patch;
 mod read;
 mod refused;
 mod route;
+mod schema;
 mod selector;
 mod serve;
 pub(crate) mod service;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::schema::published::published;
+
 /// A kind in one version.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Kind {
@@ -21,6 +23,8 @@ pub(crate) struct Kind {
     pub(super) status: bool,
     /// Brought by a CustomResourceDefinition.
     pub(super) custom: bool,
+    /// What its definition says that its objects are, as it is published; built-in kinds have the server's (`schema::components`).
+    pub(super) schema: Option<Value>,
     /// Whether a PUT of something that is not there creates it (`AllowCreateOnUpdate`).
     pub(super) put_creates: bool,
     /// Whether a PUT needs no resourceVersion (`AllowUnconditionalUpdate`).
@@ -45,6 +49,7 @@ impl Kind {
             categories: Vec::new(),
             status: false,
             custom: false,
+            schema: None,
             put_creates: false,
             put_unconditionally: true,
         }
@@ -153,6 +158,7 @@ impl Kinds {
         self.0.extend(versions.filter(|version| version["served"] == true).map(|version| {
             let kind = text(&names["kind"]);
             let or = |value: &Value, default: String| value.as_str().map_or(default, str::to_owned);
+            let identity = json!({"group": spec["group"], "version": version["name"], "kind": kind});
             Arc::new(Kind {
                 group: text(&spec["group"]),
                 version: text(&version["name"]),
@@ -165,6 +171,7 @@ impl Kinds {
                 categories: texts(&names["categories"]),
                 status: !version["subresources"]["status"].is_null(),
                 custom: true,
+                schema: Some(published(&version["schema"]["openAPIV3Schema"], &identity)),
                 put_creates: false,
                 put_unconditionally: false,
             })
