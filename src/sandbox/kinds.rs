@@ -1,9 +1,12 @@
 //! The kinds that there are. What is not here is a 404, as a kind that a real server does not have.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde_json::{Value, json};
 
+use super::managed::shape::Shapes;
+use super::schema::Schema;
+use super::schema::components::components;
 use super::schema::published::published;
 
 /// A kind in one version.
@@ -25,10 +28,22 @@ pub(crate) struct Kind {
     pub(super) custom: bool,
     /// What its definition says that its objects are, as it is published; built-in kinds have the server's (`schema::components`).
     pub(super) schema: Option<Value>,
+    /// What the merging of its objects needs to know, once somebody needs it.
+    shapes: Merged,
     /// Whether a PUT of something that is not there creates it (`AllowCreateOnUpdate`).
     pub(super) put_creates: bool,
     /// Whether a PUT needs no resourceVersion (`AllowUnconditionalUpdate`).
     pub(super) put_unconditionally: bool,
+}
+
+/// Made of a kind's schema, so that kinds do not differ by it.
+#[derive(Clone, Debug, Default)]
+struct Merged(OnceLock<Arc<Shapes>>);
+
+impl PartialEq for Merged {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// All kinds.
@@ -50,6 +65,7 @@ impl Kind {
             status: false,
             custom: false,
             schema: None,
+            shapes: Merged::default(),
             put_creates: false,
             put_unconditionally: true,
         }
@@ -100,42 +116,53 @@ impl Kind {
         !self.custom && self.kind == kind
     }
 
+    /// What the merging of its objects needs to know.
+    pub(super) fn shapes(&self) -> &Shapes {
+        self.shapes.0.get_or_init(|| {
+            let schema = Schema::published(self).map(|(_, schema)| schema);
+            Arc::new(schema.map_or_else(Shapes::deduced, |schema| Shapes::of(schema, components())))
+        })
+    }
+
     pub(super) fn verbs(&self) -> Value {
         json!(["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"])
     }
 }
 
+/// Those that every server has. One set for all, because of what is made of their schemas.
+static BUILT_IN: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| {
+    let events = || Kind::new("", "Event", "events").short("ev").created_by_put();
+    let crds = "apiextensions.k8s.io";
+    [
+        Kind::new("", "ConfigMap", "configmaps").short("cm"),
+        events(),
+        Kind::new("", "Namespace", "namespaces").short("ns").cluster_wide().with_status(),
+        Kind::new("", "Node", "nodes").short("no").cluster_wide().with_status(),
+        Kind { categories: vec!["all".to_owned()], ..Kind::new("", "Pod", "pods").short("po").with_status() },
+        Kind::new("", "Secret", "secrets"),
+        Kind {
+            categories: vec!["all".to_owned()],
+            ..Kind::new("", "Service", "services").short("svc").with_status().created_by_put()
+        },
+        Kind {
+            categories: vec!["api-extensions".to_owned()],
+            short_names: vec!["crd".to_owned(), "crds".to_owned()],
+            ..Kind::new(crds, "CustomResourceDefinition", "customresourcedefinitions")
+                .cluster_wide()
+                .with_status()
+                .put_with_version()
+        },
+        Kind::new("coordination.k8s.io", "Lease", "leases").created_by_put().put_with_version(),
+        Kind::new("discovery.k8s.io", "EndpointSlice", "endpointslices"),
+        Kind { group: "events.k8s.io".to_owned(), ..events() },
+    ]
+    .map(Arc::new)
+    .into()
+});
+
 impl Default for Kinds {
     fn default() -> Self {
-        let events = || Kind::new("", "Event", "events").short("ev").created_by_put();
-        let crds = "apiextensions.k8s.io";
-        Self(
-            [
-                Kind::new("", "ConfigMap", "configmaps").short("cm"),
-                events(),
-                Kind::new("", "Namespace", "namespaces").short("ns").cluster_wide().with_status(),
-                Kind::new("", "Node", "nodes").short("no").cluster_wide().with_status(),
-                Kind { categories: vec!["all".to_owned()], ..Kind::new("", "Pod", "pods").short("po").with_status() },
-                Kind::new("", "Secret", "secrets"),
-                Kind {
-                    categories: vec!["all".to_owned()],
-                    ..Kind::new("", "Service", "services").short("svc").with_status().created_by_put()
-                },
-                Kind {
-                    categories: vec!["api-extensions".to_owned()],
-                    short_names: vec!["crd".to_owned(), "crds".to_owned()],
-                    ..Kind::new(crds, "CustomResourceDefinition", "customresourcedefinitions")
-                        .cluster_wide()
-                        .with_status()
-                        .put_with_version()
-                },
-                Kind::new("coordination.k8s.io", "Lease", "leases").created_by_put().put_with_version(),
-                Kind::new("discovery.k8s.io", "EndpointSlice", "endpointslices"),
-                Kind { group: "events.k8s.io".to_owned(), ..events() },
-            ]
-            .map(Arc::new)
-            .into(),
-        )
+        Self(BUILT_IN.clone())
     }
 }
 
@@ -172,6 +199,7 @@ impl Kinds {
                 status: !version["subresources"]["status"].is_null(),
                 custom: true,
                 schema: Some(published(&version["schema"]["openAPIV3Schema"], &identity)),
+                shapes: Merged::default(),
                 put_creates: false,
                 put_unconditionally: false,
             })

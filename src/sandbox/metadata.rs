@@ -104,8 +104,6 @@ fn place(target: &Target, object: &mut Value) -> Result<(), Refused> {
     if target.kind.namespaced {
         object["metadata"]["namespace"] = target.namespace.as_str().into();
     }
-    // Written by the server alone; it writes none, because there is no server-side apply.
-    remove(&mut object["metadata"], "managedFields");
     Ok(())
 }
 

@@ -21,10 +21,6 @@ impl Patch {
             "application/json-patch+json" => serde_json::from_slice(body).map(Self::Json).map_err(unreadable),
             "application/merge-patch+json" => object(body).map(Self::Merge),
             "application/strategic-merge-patch+json" if !target.kind.custom => object(body).map(Self::Strategic),
-            "application/apply-patch+yaml" => Err(Refused::unsupported_media_type(
-                "the sandbox does not emulate server-side apply (application/apply-patch+yaml); use `kubectl apply` without \
-                 --server-side, or another patch",
-            )),
             "application/strategic-merge-patch+json" => Err(Refused::unsupported_media_type(
                 "the body of the request was in an unknown format - accepted media types include: \
                  application/json-patch+json, application/merge-patch+json",

@@ -118,6 +118,31 @@ impl Refused {
         refused
     }
 
+    /// Parameters of a write that cannot be.
+    pub(super) fn invalid_parameters(options: &str, errors: &[FieldError]) -> Self {
+        let listed: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let listed = if let [one] = listed.as_slice() { one.clone() } else { format!("[{}]", listed.join(", ")) };
+        let mut refused = Self::new(422, "Invalid", format!("{options}.meta.k8s.io \"\" is invalid: {listed}"));
+        let causes: Vec<Value> = errors
+            .iter()
+            .map(|error| json!({"reason": error.reason, "message": error.message, "field": error.field}))
+            .collect();
+        refused.details = json!({"group": "meta.k8s.io", "kind": options, "causes": causes});
+        refused
+    }
+
+    /// Fields that others own: for each who, and which.
+    pub(super) fn apply_conflict(message: String, causes: impl Iterator<Item = (String, String)>) -> Self {
+        let cause = |(message, field)| json!({"reason": "FieldManagerConflict", "message": message, "field": field});
+        let causes: Vec<Value> = causes.map(cause).collect();
+        Self { details: json!({"causes": causes}), ..Self::new(409, "Conflict", message) }
+    }
+
+    /// An object to apply that does not fit its kind. The server takes that for its own fault.
+    pub(super) fn unfit_to_apply(message: String) -> Self {
+        Self::new(500, "", message)
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
     }
@@ -228,6 +253,10 @@ impl FieldError {
     pub(crate) fn required(field: impl Into<String>, why: &str) -> Self {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
         Self::new(field, "FieldValueRequired", format!("Required value{why}"))
+    }
+
+    pub(crate) fn too_long(field: impl Into<String>, limit: usize) -> Self {
+        Self::new(field, "FieldValueTooLong", format!("Too long: may not be more than {limit} bytes"))
     }
 
     pub(crate) fn forbidden(field: impl Into<String>, why: impl std::fmt::Display) -> Self {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use serde_json::Value;
 
+use super::apply::{self, Apply};
 use super::kinds::Kind;
 use super::refused::Refused;
 use super::{Body, Storage, discovery, json_answer, patch, read, watch, write};
@@ -93,14 +94,27 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Result<Resp
             }
         }
         "POST" if !named => {
-            write::create(storage, &target, &parameters, &json(request)?).map(|new| json_answer(201, &new))
+            apply::check(&parameters, "CreateOptions", false)?;
+            let manager = apply::manager(&parameters, agent(request));
+            write::create(storage, &target, &parameters, manager, &json(request)?).map(|new| json_answer(201, &new))
         }
         "PUT" if named => {
-            write::replace(storage, &target, &parameters, &json(request)?).map(|(code, new)| json_answer(code, &new))
+            apply::check(&parameters, "UpdateOptions", false)?;
+            let manager = apply::manager(&parameters, agent(request));
+            let body = json(request)?;
+            write::replace(storage, &target, &parameters, manager, &body).map(|(code, new)| json_answer(code, &new))
+        }
+        "PATCH" if named && content_type(request) == Apply::CONTENT_TYPE => {
+            apply::check(&parameters, "PatchOptions", true)?;
+            let manager = apply::manager(&parameters, agent(request));
+            let apply = Apply::read(request.body(), &parameters)?;
+            write::apply(storage, &target, &parameters, manager, &apply).map(|(code, new)| json_answer(code, &new))
         }
         "PATCH" if named => {
             let patch = patch::Patch::read(content_type(request), request.body(), &target)?;
-            write::patch(storage, &target, &parameters, &patch).map(|new| json_answer(200, &new))
+            apply::check(&parameters, "PatchOptions", false)?;
+            let manager = apply::manager(&parameters, agent(request));
+            write::patch(storage, &target, &parameters, manager, &patch).map(|new| json_answer(200, &new))
         }
         "DELETE" if named && !target.status => write::delete(storage, &target, &parameters, &options(request)?)
             .map(|(code, last)| json_answer(code, &last)),
@@ -146,6 +160,10 @@ fn target(storage: &Storage, path: &[&str]) -> Result<Option<Target>, Refused> {
         return Err(Refused::no_such_resource());
     }
     Ok(Some(Target { kind, namespace: namespace.to_owned(), name: name.to_owned(), status }))
+}
+
+fn agent<B>(request: &Request<B>) -> &str {
+    request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 fn content_type<B>(request: &Request<B>) -> &str {
