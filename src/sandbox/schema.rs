@@ -33,12 +33,18 @@ pub(super) enum List<'a> {
 impl<'a> Schema<'a> {
     /// The schema of a kind's objects. That of a custom resource whose definition says nothing has no fields.
     pub(super) fn of(kind: &'a Kind) -> Option<Self> {
-        match &kind.schema {
-            Some(published) => Some(Self::at(published)),
-            None => components::name_of(&kind.group, &kind.version, &kind.kind)
-                .and_then(|name| components().get(name))
-                .map(Self::at),
-        }
+        Self::published(kind).map(|(_, schema)| Self::at(schema))
+    }
+
+    /// The same as clients are served it, with its name.
+    pub(super) fn published(kind: &'a Kind) -> Option<(String, &'a Value)> {
+        let Some(published) = &kind.schema else {
+            return components::of(&kind.group, &kind.version, &kind.kind);
+        };
+        // Under the group's name read backwards.
+        let mut group: Vec<&str> = kind.group.split('.').collect();
+        group.reverse();
+        Some((format!("{}.{}.{}", group.join("."), kind.version, kind.kind), published))
     }
 
     /// A schema anywhere: references are followed, also those within an `allOf` of one (components.rs says why they stand there).

@@ -11,7 +11,7 @@ use super::upstream;
 const SERVER: &str = include_str!("server.json");
 
 /// How one schema names another.
-pub(super) const PREFIX: &str = "#/components/schemas/";
+pub(in crate::sandbox) const PREFIX: &str = "#/components/schemas/";
 
 /// All schemas by name.
 pub(in crate::sandbox) fn components() -> &'static Map<String, Value> {
@@ -28,13 +28,13 @@ pub(in crate::sandbox) fn components() -> &'static Map<String, Value> {
     &COMPONENTS
 }
 
-/// The name of a built-in kind's schema.
-pub(super) fn name_of(group: &str, version: &str, kind: &str) -> Option<&'static str> {
+/// A built-in kind's schema, with its name.
+pub(super) fn of(group: &str, version: &str, kind: &str) -> Option<(String, &'static Value)> {
     let identity = json!({"group": group, "version": version, "kind": kind});
     let is = |schema: &Value| {
         schema["x-kubernetes-group-version-kind"].as_array().is_some_and(|all| all.contains(&identity))
     };
-    components().iter().find(|(_, schema)| is(schema)).map(|(name, _)| name.as_str())
+    components().iter().find(|(_, schema)| is(schema)).map(|(name, schema)| (name.clone(), schema))
 }
 
 /// In OpenAPI 3.0 nothing may stand beside a reference, so that one with a description or a default stands within an `allOf`.
