@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::decoder::{Dialect, go_value};
 use super::kinds::Kind;
 use super::refused::Refused;
 use super::route::Target;
@@ -29,13 +30,29 @@ impl Patch {
         }
     }
 
+    /// Which of the server's decoders reads what the patch made.
+    pub(super) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Strategic(_) => Dialect::Map,
+            Self::Json(_) | Self::Merge(_) => Dialect::Json,
+        }
+    }
+
+    /// What a client is shown of a patch after which nobody can read the object.
+    pub(super) fn told(&self, patched: &Value) -> String {
+        match self {
+            Self::Strategic(patch) => go_value(patch),
+            Self::Json(_) | Self::Merge(_) => patched.to_string(),
+        }
+    }
+
     pub(super) fn apply(&self, kind: &Kind, mut object: Value) -> Result<Value, Refused> {
         match self {
             Self::Json(patch) => json_patch::patch(&mut object, patch).map_err(|_| {
                 Refused::unprocessable("the server rejected our request due to an error in our request")
             })?,
             Self::Merge(patch) => json_patch::merge(&mut object, patch),
-            Self::Strategic(patch) => strategic::merge(kind, &mut object, patch).map_err(Refused::bad_request)?,
+            Self::Strategic(patch) => strategic::merge(kind, &mut object, patch).map_err(Refused::unexpected)?,
         }
         Ok(object)
     }
