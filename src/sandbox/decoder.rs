@@ -192,15 +192,13 @@ impl<'de> Visitor<'de> for Scan<'_, '_> {
                 self.at.fields.push_str(&name);
             }
             let schema = self.schema.and_then(|schema| schema.field(&name));
-            if !seen.insert(name) {
-                let message = format!("duplicate field {:?}", self.at.path);
-                self.findings.strict.push(message);
+            let (known, again) = (object.is_none() || schema.is_some(), !seen.insert(name));
+            match (known, again) {
+                (true, true) => self.findings.strict.push(format!("duplicate field {:?}", self.at.path)),
+                (false, false) => self.findings.strict.push(format!("unknown field {:?}", self.at.path)),
+                (true, false) | (false, true) => {}
             }
-            if object.is_some() && schema.is_none() {
-                let message = format!("unknown field {:?}", self.at.path);
-                if !self.findings.strict.contains(&message) {
-                    self.findings.strict.push(message);
-                }
+            if !known {
                 fields.next_value::<IgnoredAny>()?;
             } else {
                 fields.next_value_seed(self.inner(schema))?;
@@ -336,12 +334,46 @@ fn go_type(schema: &Schema) -> String {
     }
 }
 
+/// Nulls in lists and maps of texts are texts, as Go reads them; elsewhere a null is nothing.
+pub(super) fn null_texts(value: &mut Value, schema: &Schema) {
+    let element = |item: &mut Value, schema: Option<Schema>| {
+        let Some(schema) = schema else { return };
+        if item.is_null() && Form::of(&schema) == Form::Text {
+            *item = "".into();
+        }
+        null_texts(item, &schema);
+    };
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| element(item, schema.items())),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match schema.property(name) {
+                    Some(schema) => null_texts(field, &schema),
+                    None => element(field, schema.additional()),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// The first byte that is not base64 (RFC 4648, 4).
 fn not_base64(text: &str) -> Option<usize> {
     let body = text.trim_end_matches('=');
     let wrong =
         body.bytes().position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'\n' | b'\r')));
     wrong.or_else(|| (text.len() % 4 != 0 || text.len() - body.len() > 2).then_some(text.len()))
+}
+
+/// What stands where a text should, as Go's messages name it.
+pub(super) fn not_text(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::Null | Value::String(_) => None,
+        Value::Bool(_) => Some("bool"),
+        Value::Number(_) => Some("number"),
+        Value::Array(_) => Some("array"),
+        Value::Object(_) => Some("object"),
+    }
 }
 
 /// As Go prints a value (`%v`).

@@ -177,7 +177,8 @@ impl Refused {
     }
 
     /// A patch that does not fit the object.
-    pub(super) fn unprocessable(message: &str) -> Self {
+    pub(super) fn unfit_patch() -> Self {
+        let message = "the server rejected our request due to an error in our request";
         Self { details: json!({}), ..Self::new(422, "Invalid", message) }
     }
 

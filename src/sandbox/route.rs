@@ -198,6 +198,13 @@ fn object(request: &Request<Bytes>, target: &Target, parameters: &Parameters) ->
         let why = if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() };
         Refused::unrecognized(kind, body, &format!("couldn't get version/kind; json parse error: {why}"))
     })?;
+    for field in ["apiVersion", "kind"] {
+        if let Some(wrong) = object.get(field).and_then(decoder::not_text) {
+            let why = format!("json: cannot unmarshal {wrong} into Go struct field .{field} of type string");
+            let why = format!("couldn't get version/kind; json parse error: {why}");
+            return Err(Refused::unrecognized(kind, body, &why));
+        }
+    }
     if kind.custom && object.get("kind").is_none() {
         let missing = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(body));
         return Err(Refused::unrecognized(kind, body, &missing));

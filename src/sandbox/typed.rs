@@ -44,6 +44,9 @@ pub(super) fn read(kind: &Kind, mut object: Value, dialect: Dialect) -> Result<R
     if let Some(wrong) = findings.wrong {
         return Err(Unread::Undecodable(wrong));
     }
+    if let Some(schema) = Schema::of(kind) {
+        decoder::null_texts(&mut object, &schema);
+    }
     let read = match kind.kind.as_str() {
         "ConfigMap" => through::<ConfigMap>(object),
         "CustomResourceDefinition" => through::<CustomResourceDefinition>(object),
