@@ -10,6 +10,7 @@
 //! | [`read`], [`watch`], [`selector`] | get, list and watch |
 //! | [`mod@write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
 //! | [`admission`], [`service`] | what a kind makes of what is written |
+//! | [`mod@audit`] | who wrote what |
 //! | [`refused`] | the server's words when it says no |
 //! | [`cluster`] | the manifests that it begins with |
 //! | [`expect`], [`table`], [`view`] | what is expected of its Services, and what became of them |
@@ -21,6 +22,7 @@
 //! Namespace stays Terminating, as on a server without them), and the defaults of Pods.
 
 mod admission;
+pub(crate) mod audit;
 pub(crate) mod cluster;
 mod discovery;
 mod event;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, Uri, header};
 use serde_json::Value;
 
 use super::kinds::Kind;
@@ -72,7 +72,7 @@ impl Parameters {
 
 /// Routes a request to whoever answers it.
 pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Result<Response<Body>, Refused> {
-    let path: Vec<String> = request.uri().path().split('/').filter(|part| !part.is_empty()).map(decoded_path).collect();
+    let path = path(request.uri());
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let parameters = Parameters::of(request.uri().query().unwrap_or_default());
     let Some(target) = target(storage, &parts)? else {
@@ -109,6 +109,17 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Result<Resp
         }
         _ => Err(Refused::method_not_allowed()),
     }
+}
+
+/// What a request is about, if it is about objects at all.
+pub(super) fn target_of(storage: &Storage, uri: &Uri) -> Option<Target> {
+    let path = path(uri);
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    target(storage, &parts).ok().flatten()
+}
+
+fn path(uri: &Uri) -> Vec<String> {
+    uri.path().split('/').filter(|part| !part.is_empty()).map(decoded_path).collect()
 }
 
 /// What a path names; nothing where it is no path of a resource, a refusal where it is one of a resource that there is not.
@@ -148,7 +159,7 @@ fn target(storage: &Storage, path: &[&str]) -> Result<Option<Target>, Refused> {
     Ok(Some(Target { kind, namespace: namespace.to_owned(), name: name.to_owned(), status }))
 }
 
-fn content_type<B>(request: &Request<B>) -> &str {
+pub(super) fn content_type<B>(request: &Request<B>) -> &str {
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
 }
