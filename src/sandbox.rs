@@ -10,8 +10,10 @@
 //! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
 //! | [`read`], [`watch`], [`selector`] | get, list and watch |
 //! | [`mod@write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
+//! | [`decoder`], [`typed`], [`structural`], [`fields`] | whether that fits its kind, and what is said of fields that nobody knows |
 //! | [`decoded`], [`admission`], [`service`] | what a kind makes of what is written |
 //! | [`managed`], [`apply`] | who owns which field; server-side apply |
+//! | [`mod@audit`] | who wrote what |
 //! | [`refused`] | the server's words when it says no |
 //! | [`cluster`] | the manifests that it begins with |
 //! | [`expect`], [`table`], [`view`] | what is expected of its Services, and what became of them |
@@ -24,6 +26,7 @@
 
 mod admission;
 mod apply;
+pub(crate) mod audit;
 pub(crate) mod cluster;
 mod decoded;
 mod decoder;

@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use crate::cluster::clock::Clock;
 use crate::cluster::watch;
 use crate::config;
+use crate::sandbox::audit::Audit;
 use crate::sandbox::cluster::{self, Cluster};
 use crate::sandbox::view::View;
 use crate::sandbox::{Storage, serve};
@@ -37,6 +38,9 @@ pub(super) struct SandboxArguments {
     /// program: a Service of every kind that the rules tell apart.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Begin with nothing but Portolan's CustomResourceDefinitions.
+    #[arg(long, conflicts_with = "paths")]
+    empty: bool,
     /// End when every Service is as expected: exit code 0. What is expected stands in its annotation sandbox.portolan.dev/expect, a
     /// fragment of its status; without one, a claimed Service must be Programmed.
     #[arg(long)]
@@ -60,6 +64,10 @@ pub(super) struct SandboxArguments {
     /// which Services are claimed.
     #[arg(long)]
     no_controller: bool,
+    /// Where to write down who wrote what, as the real server's audit log (audit.k8s.io/v1). Who acts as somebody else
+    /// (`kubectl --as NAME`) is believed.
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -97,7 +105,11 @@ pub(super) fn run(arguments: &SandboxArguments, out: &mut impl Write, terminal: 
 }
 
 async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: bool) -> anyhow::Result<Ended> {
-    let cluster = if arguments.paths.is_empty() { Cluster::standard() } else { Cluster::read(&arguments.paths) }?;
+    let cluster = match arguments.paths.as_slice() {
+        _ if arguments.empty => Cluster::empty(),
+        [] => Cluster::standard()?,
+        paths => Cluster::read(paths)?,
+    };
     let mut supervisor = Supervisor::listening()?;
     // Holds the mock's world and the kubeconfig, and goes with the process.
     let folder =
@@ -112,6 +124,11 @@ async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: b
     let client = storage.client();
     cluster::load(&cluster, &client).await?;
 
+    let audit = arguments
+        .audit_log
+        .as_deref()
+        .map(|file| Audit::open(file, clock).with_context(|| format!("cannot write the audit log {}", file.display())));
+    let audit = audit.transpose()?;
     let listener = TcpListener::bind(arguments.listen)
         .await
         .with_context(|| format!("cannot listen on {}; --listen 127.0.0.1:0 takes any free port", arguments.listen))?;
@@ -119,7 +136,7 @@ async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: b
     let kubeconfig = arguments.kubeconfig.clone().unwrap_or_else(|| folder.path().join("kubeconfig"));
     kubeconfig::write(&kubeconfig, &server)?;
 
-    supervisor.spawn("api", serve(storage, listener, supervisor.stop()));
+    supervisor.spawn("api", serve(storage, listener, supervisor.stop(), audit));
     if !arguments.no_controller {
         let reach = reach(&server)?;
         super::controller::start(&mut supervisor, &reach, configuration, None, WORKERS, clock, seed).await?;

@@ -1,8 +1,10 @@
 //! The sandbox answers as the real server does.
 
+mod asked;
 mod controller;
 mod facts;
 mod lists;
+mod schemas;
 mod watches;
 mod wire;
 mod writes;

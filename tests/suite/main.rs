@@ -46,5 +46,6 @@ mod privilege;
 mod providers;
 mod rivals;
 mod scale;
+mod schemas;
 mod sharing;
 mod storm;

@@ -15,7 +15,7 @@ async fn a_client_on_a_socket_creates_lists_and_watches_until_the_server_stops()
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let server = tokio::task::JoinSet::from_iter([serve(storage(), listener, stop.clone())]);
+    let server = tokio::task::JoinSet::from_iter([serve(storage(), listener, stop.clone(), None)]);
     let client = Client::try_from(Config::new(format!("http://{address}").parse().unwrap())).unwrap();
     assert_eq!(client.apiserver_version().await.unwrap().minor, "36");
     let maps: Api<ConfigMap> = Api::namespaced(client, "default");
