@@ -357,6 +357,23 @@ pub(super) fn null_texts(value: &mut Value, schema: &Schema) {
     }
 }
 
+/// Go's `omitempty`: a map without entries is none. (A struct without fields is one.)
+pub(super) fn without_empty_maps(value: &mut Value, schema: &Schema) {
+    match value {
+        Value::Array(items) => {
+            if let Some(schema) = schema.items() {
+                items.iter_mut().for_each(|item| without_empty_maps(item, &schema));
+            }
+        }
+        Value::Object(fields) => fields.retain(|name, field| {
+            let Some(schema) = schema.field(name) else { return true };
+            without_empty_maps(field, &schema);
+            Form::of(&schema) != Form::Map || field.as_object().is_none_or(|entries| !entries.is_empty())
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// The first byte that is not base64 (RFC 4648, 4).
 fn not_base64(text: &str) -> Option<usize> {
     let body = text.trim_end_matches('=');

@@ -54,7 +54,11 @@ impl Patch {
                 }
             }
             Self::Merge(patch) => json_patch::merge(&mut object, patch),
-            Self::Strategic(patch) => strategic::merge(kind, &mut object, patch).map_err(Refused::unexpected)?,
+            Self::Strategic(patch) => strategic::merge(kind, &mut object, patch).map_err(|why| {
+                // Go's errors of a form (`mergepatch.ErrBadPatchFormat...`) are the client's fault, all others the server's.
+                let of_form = why.starts_with("invalid patch format");
+                if of_form { Refused::bad_request(why) } else { Refused::unexpected(why) }
+            })?,
         }
         Ok(object)
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use http::Request;
+use http::{Method, Request};
 use serde_json::{Map, Value};
 
 use crate::case::without_neighbours;
@@ -83,15 +83,21 @@ fn define_things(world: &World) {
     let definition = portolan::yaml::documents(&text).unwrap().remove(0);
     world.api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition);
     let path = format!("/apis/schemas.example.com/v1/namespaces/{}/things", world.namespace);
-    eventually("things are served", SOON, || world.api.get(&path).map(drop).ok_or_else(|| "they are not".to_owned()));
-    eventually("things are published", SOON, || {
-        published(world, "apis/schemas.example.com/v1").map(drop).ok_or_else(|| "they are not".to_owned())
+    // A new kind's storage is a 404 first, then a 429.
+    eventually("things are served", SOON, || {
+        world.api.request(Method::GET, &path, None).map(drop).map_err(|refused| refused.to_string())
     });
 }
 
+/// The document of a group and version, once it is published.
+fn document(world: &World, path: &str) -> Value {
+    let path = format!("/openapi/v3/{path}");
+    eventually("the kinds are published", SOON, || world.api.get(&path).ok_or_else(|| format!("{path} is not")))
+}
+
 /// The schemas of a group and version.
-fn published(world: &World, path: &str) -> Option<Map<String, Value>> {
-    world.api.get(&format!("/openapi/v3/{path}"))?["components"]["schemas"].as_object().cloned()
+fn published(world: &World, path: &str) -> Map<String, Value> {
+    document(world, path)["components"]["schemas"].as_object().expect("schemas").clone()
 }
 
 #[test]
@@ -99,7 +105,7 @@ fn the_published_schemas_are_those_of_k8s_openapi_and_what_the_sandbox_adds() {
     without_neighbours(|world| {
         let mut all = BTreeMap::new();
         for path in DOCUMENTS {
-            all.extend(published(world, path).expect("a document"));
+            all.extend(published(world, path));
         }
         let mut lines = Vec::new();
         for (name, ours) in &upstream::schemas() {
@@ -125,7 +131,7 @@ fn the_published_schemas_are_those_of_k8s_openapi_and_what_the_sandbox_adds() {
 #[test]
 fn a_custom_resource_is_published_as_its_definition_says() {
     without_neighbours(|world| {
-        let kinds = published(world, "apis/portolan.dev/v1alpha1").expect("a document");
+        let kinds = published(world, "apis/portolan.dev/v1alpha1");
         let record = &kinds["dev.portolan.v1alpha1.LoadBalancerRecord"];
         let file = format!("{FOLDER}/record.json");
         let found = format!("{record:#}\n");
@@ -180,7 +186,7 @@ fn kubectl_explains_every_kind() {
 fn every_kind_says_how_it_can_be_patched() {
     without_neighbours(|world| {
         for path in DOCUMENTS.into_iter().chain(["apis/portolan.dev/v1alpha1"]) {
-            let document = world.api.get(&format!("/openapi/v3/{path}")).expect("a document");
+            let document = document(world, path);
             for kind in KINDS {
                 let paths = document["paths"].as_object().unwrap();
                 let of = |path: &&Value| path["patch"]["x-kubernetes-group-version-kind"]["kind"] == kind;
