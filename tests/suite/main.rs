@@ -41,6 +41,7 @@ mod facts;
 mod harness_cases;
 mod hostile;
 mod lifecycle;
+mod managed;
 mod neighbours;
 mod privilege;
 mod providers;

@@ -187,14 +187,6 @@ fn a_strategic_patch_merges_ports_by_number_and_obeys_directives() {
 }
 
 #[test]
-fn server_side_apply_is_refused_by_name() {
-    let storage = storage();
-    map(&storage, "one", &json!({}));
-    let answer = request(&storage, "PATCH", &format!("{MAPS}/one"), "application/apply-patch+yaml", &json!({}));
-    refused(answer, 415, "UnsupportedMediaType", "server-side apply");
-}
-
-#[test]
 fn a_value_of_a_wrong_type_is_refused_and_an_unknown_field_goes_unless_the_client_is_strict() {
     let storage = storage();
     let wrong = json!({"metadata": {"name": "one"}, "data": {"a": 1}});
