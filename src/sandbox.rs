@@ -26,9 +26,12 @@ mod admission;
 mod apply;
 pub(crate) mod cluster;
 mod decoded;
+mod decoder;
+mod definition;
 mod discovery;
 mod event;
 pub(crate) mod expect;
+mod fields;
 mod kinds;
 mod managed;
 mod metadata;
@@ -43,6 +46,7 @@ mod serve;
 pub(crate) mod service;
 mod store;
 mod strategic;
+mod structural;
 pub(crate) mod table;
 mod typed;
 pub(crate) mod view;
@@ -104,10 +108,7 @@ impl Storage {
 
     /// The answer to a request.
     pub(crate) fn answer(&self, request: &Request<Bytes>) -> Response<Body> {
-        match route::answer(self, request) {
-            Ok(answer) => answer,
-            Err(refused) => refused.answer(),
-        }
+        route::answer(self, request)
     }
 
     /// From now on nobody can list or watch from a version before the present one: what etcd's compaction does every five minutes.

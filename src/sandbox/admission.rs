@@ -8,6 +8,7 @@ use super::metadata::{self, remove, text, timestamp};
 use super::refused::{FieldError, Refused};
 use super::service::{self, Unfit};
 use super::store::State;
+use super::structural;
 
 /// An object that is about to be created.
 pub(super) fn create(kind: &Kind, object: &mut Value, state: &State) -> Result<(), Refused> {
@@ -17,7 +18,7 @@ pub(super) fn create(kind: &Kind, object: &mut Value, state: &State) -> Result<(
             remove(object, "status");
         }
         object["metadata"]["generation"] = 1.into();
-        return Ok(());
+        return custom(kind, &name, object, None);
     }
     match kind.kind.as_str() {
         "Service" => {
@@ -56,7 +57,9 @@ pub(super) fn update(kind: &Kind, object: &mut Value, old: &Value, state: &State
     if kind.status {
         keep(object, old, "status");
     }
-    if !kind.custom {
+    if kind.custom {
+        custom(kind, &name, object, Some(old))?;
+    } else {
         match kind.kind.as_str() {
             "Service" => service(kind, &name, object, Some(old), state)?,
             "Namespace" => keep_within(object, old, "spec", "finalizers"), // changed through `finalize` alone
@@ -91,7 +94,8 @@ pub(super) fn update_status(kind: &Kind, object: &mut Value, old: &Value) -> Res
         if object["status"].is_null() {
             remove(object, "status");
         }
-        return Ok(());
+        let name = text(&object["metadata"]["name"]);
+        return if kind.custom { custom_status(kind, &name, object, old) } else { Ok(()) };
     }
     keep(object, old, "spec");
     if kind.is("Service") {
@@ -99,6 +103,27 @@ pub(super) fn update_status(kind: &Kind, object: &mut Value, old: &Value) -> Res
         service::admit_status(object, true).map_err(|unfit| unfit_service(kind, &name, unfit))?;
     }
     Ok(())
+}
+
+/// A custom resource is held to its definition (`customresource/{validator,strategy}.go`).
+fn custom(kind: &Kind, name: &str, object: &Value, old: Option<&Value>) -> Result<(), Refused> {
+    let mut errors = structural::check(object, &kind.structure, old);
+    structural::check_embedded(object, &kind.structure, "", &mut errors);
+    structural::check_lists(object, &kind.structure, "", &mut errors);
+    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
+}
+
+/// The same of its status, which the server looks at as if it stood alone.
+fn custom_status(kind: &Kind, name: &str, object: &Value, old: &Value) -> Result<(), Refused> {
+    let (status, schema) = (&object["status"], &kind.structure["properties"]["status"]);
+    if status.is_null() || schema.is_null() {
+        return Ok(());
+    }
+    let mut errors: Vec<FieldError> =
+        structural::check(status, schema, old.get("status")).into_iter().map(|error| error.within("status")).collect();
+    structural::check_embedded(status, schema, "status", &mut errors);
+    structural::check_lists(status, schema, "status", &mut errors);
+    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
 }
 
 /// Whether an object that is to be deleted may go, as far as its spec is concerned.

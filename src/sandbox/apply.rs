@@ -119,5 +119,6 @@ pub(super) fn check(parameters: &Parameters, options: &str, applies: bool) -> Re
         let why = format!("invalid character U+{:04X} (at position {position})", u32::from(letter));
         errors.push(FieldError::invalid("fieldManager", &manager.into(), why));
     }
+    errors.extend(parameters.fields.check());
     if errors.is_empty() { Ok(()) } else { Err(Refused::invalid_parameters(options, &errors)) }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Kind {
     pub(super) custom: bool,
     /// What its definition says that its objects are, as it is published; built-in kinds have the server's (`schema::components`).
     pub(super) schema: Option<Value>,
+    /// The same as the definition has it, null for built-in kinds: what custom resources are held to.
+    pub(super) structure: Value,
     /// What the merging of its objects needs to know, once somebody needs it.
     shapes: Merged,
     /// Whether a PUT of something that is not there creates it (`AllowCreateOnUpdate`).
@@ -65,6 +67,7 @@ impl Kind {
             status: false,
             custom: false,
             schema: None,
+            structure: Value::Null,
             shapes: Merged::default(),
             put_creates: false,
             put_unconditionally: true,
@@ -198,6 +201,7 @@ impl Kinds {
                 categories: texts(&names["categories"]),
                 status: !version["subresources"]["status"].is_null(),
                 custom: true,
+                structure: version["schema"]["openAPIV3Schema"].clone(),
                 schema: Some(published(&version["schema"]["openAPIV3Schema"], &identity)),
                 shapes: Merged::default(),
                 put_creates: false,

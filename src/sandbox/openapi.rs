@@ -11,7 +11,8 @@ use super::schema::Schema;
 use super::schema::components::{PREFIX, components};
 
 /// The patches that every kind takes.
-const PATCHES: [&str; 2] = ["application/json-patch+json", "application/merge-patch+json"];
+const PATCHES: [&str; 3] =
+    ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
 
 /// The patch that built-in kinds take besides: custom resources have no merge keys.
 const STRATEGIC: &str = "application/strategic-merge-patch+json";

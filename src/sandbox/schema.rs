@@ -17,6 +17,8 @@ pub(super) struct Schema<'a> {
     here: &'a Value,
     /// What it refers to; the same where it refers to nothing.
     target: &'a Value,
+    /// The name of that, where it refers to something.
+    name: Option<&'a str>,
 }
 
 /// How a list is merged (`x-kubernetes-list-type`, `k8s.io/kube-openapi/pkg/schemaconv`).
@@ -31,6 +33,9 @@ pub(super) enum List<'a> {
 }
 
 impl<'a> Schema<'a> {
+    /// The reference to the schema of every object's metadata.
+    pub(super) const METADATA: &'static str = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+
     /// The schema of a kind's objects. That of a custom resource whose definition says nothing has no fields.
     pub(super) fn of(kind: &'a Kind) -> Option<Self> {
         Self::published(kind).map(|(_, schema)| Self::at(schema))
@@ -54,8 +59,14 @@ impl<'a> Schema<'a> {
             _ => None,
         });
         let reference = here["$ref"].as_str().or(alone.and_then(Value::as_str));
-        let target = reference.and_then(|name| name.strip_prefix(PREFIX)).and_then(|name| components().get(name));
-        Self { here, target: target.unwrap_or(here) }
+        let name = reference.and_then(|name| name.strip_prefix(PREFIX));
+        let target = name.and_then(|name| components().get(name)).unwrap_or(here);
+        Self { here, target, name }
+    }
+
+    /// The name of the schema that stands here by reference: `io.k8s.api.core.v1.ServicePort`.
+    pub(super) fn name(&self) -> Option<&'a str> {
+        self.name
     }
 
     /// The schema of a field: its own, or that of all fields that have none of their own.

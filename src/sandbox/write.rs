@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::apply::Apply;
+use super::decoder::Dialect;
 use super::kinds::Kind;
 use super::managed::{self, Versions, Writer};
 use super::metadata::{self, text};
@@ -14,7 +15,8 @@ use super::refused::Refused;
 use super::route::{Parameters, Target};
 use super::selector::Selector;
 use super::store::{Key, State};
-use super::{Storage, admission, decoded, event, typed};
+use super::typed::{self, Read, Unread};
+use super::{Storage, admission, decoded, definition, event};
 
 /// Namespaces that every cluster has (`pkg/controlplane/controller/systemnamespaces`).
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -98,7 +100,7 @@ pub(super) fn patch(
     let writer = writer(storage, target, manager);
     storage.write(|state| {
         update_in(state, target, dry_run, true, |state, old| {
-            let mut object = read(kind, parameters, &patch.apply(kind, shown(kind, old))?)?;
+            let mut object = read_patched(kind, parameters, patch, patch.apply(kind, shown(kind, old))?)?;
             managed::update(&Versions::of(&state.kinds, kind), &writer, Some(old), &mut object);
             Ok(object)
         })
@@ -169,31 +171,42 @@ pub(super) fn delete_all(
 
 /// A body as its kind's type, stored form.
 fn read(kind: &Kind, parameters: &Parameters, body: &Value) -> Result<Value, Refused> {
-    let mut object = typed::read(kind, body.clone())?;
-    if parameters.text("fieldValidation") == "Strict" {
-        let unknown: Vec<String> =
-            typed::unknown(body, &object).iter().map(|path| format!("unknown field {path:?}")).collect();
-        if !unknown.is_empty() {
-            let message = format!(
-                "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
-                kind.kind,
-                kind.version,
-                kind.kind,
-                unknown.join(", ")
-            );
-            return Err(Refused::bad_request(message));
-        }
+    decode(kind, parameters, body.clone(), Dialect::Json).map_err(|unread| match unread {
+        Unread::Refused(refused) => refused,
+        Unread::Undecodable(why) => Refused::undecodable(kind, &why),
+    })
+}
+
+/// What a patch made, the same way.
+fn read_patched(kind: &Kind, parameters: &Parameters, patch: &Patch, patched: Value) -> Result<Value, Refused> {
+    let told = patch.told(&patched);
+    decode(kind, parameters, patched, patch.dialect()).map_err(|unread| match unread {
+        Unread::Refused(refused) => refused,
+        Unread::Undecodable(why) => Refused::unreadable_patch(&told, &why),
+    })
+}
+
+fn decode(kind: &Kind, parameters: &Parameters, object: Value, dialect: Dialect) -> Result<Value, Unread> {
+    let forgets = object["metadata"]["managedFields"].as_array().is_some_and(Vec::is_empty);
+    let Read { mut object, strict } = typed::read(kind, object, dialect)?;
+    if forgets {
+        object["metadata"]["managedFields"] = json!([]); // says more than nothing: that there shall be none
     }
-    if body["metadata"]["managedFields"].as_array().is_some_and(Vec::is_empty) {
-        object["metadata"]["managedFields"] = json!([]); // says more than none: that there shall be none
-    }
+    parameters.fields.note(strict).map_err(Unread::Undecodable)?;
     complete(kind, &mut object);
+    if kind.is("CustomResourceDefinition") {
+        definition::not_emulated(&object).into_iter().for_each(|warning| parameters.fields.say(warning));
+    }
     Ok(object)
 }
 
 /// An object as its kind's type, stored form; of fields that it does not know nothing is said.
 fn stored_form(kind: &Kind, object: Value) -> Result<Value, Refused> {
-    let mut object = typed::read(kind, object)?;
+    let read = typed::read(kind, object, Dialect::Json).map_err(|unread| match unread {
+        Unread::Refused(refused) => refused,
+        Unread::Undecodable(why) => Refused::undecodable(kind, &why),
+    });
+    let mut object = read?.object;
     complete(kind, &mut object);
     Ok(object)
 }

@@ -266,7 +266,7 @@ fn a_definition_brings_its_kind_and_takes_it_away() {
     let stored = done(request(&storage, "POST", definitions, JSON, &definition));
     assert_eq!(stored["status"]["conditions"][1]["type"], "Established");
     assert_eq!(done(get(&storage, records))["kind"], "LoadBalancerRecordList");
-    let record = json!({"apiVersion": "portolan.dev/v1alpha1", "kind": "LoadBalancerRecord", "metadata": {"name": "r"}, "spec": {"class": "c"}});
+    let record = json!({"apiVersion": "portolan.dev/v1alpha1", "kind": "LoadBalancerRecord", "metadata": {"name": "r"}, "spec": {"class": "c", "provider": "mock"}});
     let made = done(request(&storage, "POST", records, JSON, &record));
     assert_eq!(made["metadata"]["generation"], 1);
     let edited = done(request(&storage, "PATCH", &format!("{records}/r"), MERGE, &json!({"spec": {"class": "d"}})));
