@@ -134,7 +134,7 @@ fn shown_though_empty(kind: &Kind, object: &mut Value) {
 /// Go's `omitempty`: of a map (which is no struct: nothing is declared in it) the empty one is none.
 fn without_empty_maps(form: Form<'_>, value: &mut Value) {
     match (form.map(), form.list(), value) {
-        (Some(map), _, Value::Object(fields)) => {
+        (Some(map), _, Value::Object(fields)) if !map.is_deduced() => {
             for (name, value) in fields.iter_mut() {
                 if let Some(form) = form.field(map, name) {
                     without_empty_maps(form, value);
@@ -142,7 +142,7 @@ fn without_empty_maps(form: Form<'_>, value: &mut Value) {
             }
             let is_map = |name: &str| {
                 let field = form.field(map, name).and_then(Form::map);
-                field.is_some_and(|field| !field.has_fields())
+                field.is_some_and(|field| !field.has_fields() && !field.is_deduced())
             };
             fields.retain(|name, value| !(value.as_object().is_some_and(Map::is_empty) && is_map(name)));
         }
