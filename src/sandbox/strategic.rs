@@ -1,6 +1,8 @@
 //! Strategic merge patches (`k8s.io/apimachinery/pkg/util/strategicpatch/patch.go`): lists of which the kind's schema says so are merged
 //! by a key instead of replaced, and directives say what else is meant.
 
+use std::collections::VecDeque;
+
 use serde_json::{Map, Value};
 
 use super::decoder::go_value;
@@ -52,6 +54,12 @@ fn merge_value(schema: Option<Schema>, target: &mut Value, patch: &Value) -> Res
     if let Some(kept) = changes.get("$retainKeys") {
         retain(fields, changes, kept)?;
     }
+    let ordered = |name: &str| name.strip_prefix("$setElementOrder/").map(str::to_owned);
+    let before: Map<String, Value> = changes
+        .keys()
+        .filter_map(|name| ordered(name))
+        .filter_map(|list| Some((list.clone(), fields.get(&list)?.clone())))
+        .collect();
     for (name, change) in changes {
         if let Some(list) = name.strip_prefix("$deleteFromPrimitiveList/") {
             let unwanted = change.as_array().cloned().unwrap_or_default();
@@ -66,7 +74,8 @@ fn merge_value(schema: Option<Schema>, target: &mut Value, patch: &Value) -> Res
         if let (Some(list), Some(order)) = (name.strip_prefix("$setElementOrder/"), order.as_array())
             && let Some(items) = fields.get_mut(list).and_then(Value::as_array_mut)
         {
-            sort(items, order, Merge::of(schema.and_then(|schema| schema.field(list))));
+            let before = before.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            sort(items, order, before, Merge::of(schema.and_then(|schema| schema.field(list))));
         }
     }
     Ok(())
@@ -89,10 +98,15 @@ fn merge_field(
             merge_value(schema, field, change)?;
         }
         (Some(Value::Array(items)), Value::Array(changes)) => match Merge::of(schema) {
-            Merge::By(key) => merge_list(schema.and_then(|schema| schema.items()), items, changes, key)?,
+            Merge::By(key) => {
+                let before = items.clone();
+                merge_list(schema.and_then(|schema| schema.items()), items, changes, key)?;
+                sort(items, changes, &before, Merge::By(key));
+            }
             Merge::Set => {
-                let new: Vec<Value> = changes.iter().filter(|item| !items.contains(item)).cloned().collect();
-                items.extend(new);
+                let before = items.clone();
+                items.extend(changes.iter().filter(|item| !before.contains(item)).cloned());
+                sort(items, changes, &before, Merge::Set);
             }
             Merge::Replace => items.clone_from(changes),
         },
@@ -157,22 +171,26 @@ fn retain(fields: &mut Map<String, Value>, changes: &Map<String, Value>, kept: &
     Ok(())
 }
 
-/// Items that the order names stand in that order; the others stay behind the one that they followed.
-fn sort(items: &mut Vec<Value>, order: &[Value], rule: Merge) {
-    let rank = |item: &Value| {
-        order.iter().position(|one| match rule {
+/// `normalizeElementOrder`: items that the order names stand in that order, the others as they stood before. Of both, one stands before
+/// the next of the order if it did so before; what the order brings stands before the rest.
+fn sort(items: &mut Vec<Value>, order: &[Value], before: &[Value], rule: Merge) {
+    let place = |list: &[Value], item: &Value| {
+        list.iter().position(|one| match rule {
             Merge::By(key) => one.get(key) == item.get(key),
             Merge::Set | Merge::Replace => one == item,
         })
     };
-    let mut last = None;
-    let mut ranked: Vec<(Option<usize>, Value)> = Vec::with_capacity(items.len());
-    for item in items.drain(..) {
-        last = rank(&item).or(last);
-        ranked.push((last, item));
+    let (mut named, mut others): (Vec<Value>, Vec<Value>) =
+        items.drain(..).partition(|item| place(order, item).is_some());
+    named.sort_by_key(|item| place(order, item));
+    others.sort_by_key(|item| place(before, item));
+    let (mut named, mut others) = (VecDeque::from(named), VecDeque::from(others));
+    while let (Some(one), Some(other)) = (named.front(), others.front()) {
+        let was_first = place(before, one).is_some_and(|one| place(before, other).is_some_and(|other| other < one));
+        items.extend(if was_first { others.pop_front() } else { named.pop_front() });
     }
-    ranked.sort_by_key(|(rank, _)| *rank);
-    items.extend(ranked.into_iter().map(|(_, item)| item));
+    items.extend(named);
+    items.extend(others);
 }
 
 /// A value that was not there before: without what is only a directive, and without nulls.
