@@ -82,6 +82,17 @@ impl Api {
         }
     }
 
+    /// One request and its answer, byte by byte.
+    #[allow(dead_code, reason = "not for the benches")]
+    pub(crate) fn raw(&self, request: Request<Vec<u8>>) -> http::Response<Vec<u8>> {
+        RUNTIME.block_on(async {
+            let answer = self.client.send(request.map(Body::from)).await.expect("an answer");
+            let (parts, body) = answer.into_parts();
+            let body = body.collect().await.expect("a whole answer").to_bytes();
+            http::Response::from_parts(parts, body.to_vec())
+        })
+    }
+
     /// One request, as it is.
     pub(crate) fn request(&self, method: Method, path: &str, body: Option<(&str, &Value)>) -> Result<Value, Refused> {
         let mut request = Request::builder().method(method).uri(path).header("Accept", "application/json");
