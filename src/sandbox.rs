@@ -5,40 +5,50 @@
 //! |---|---|
 //! | [`route`] | what a request means: path, verb, parameters |
 //! | [`kinds`] | which kinds there are; a CustomResourceDefinition brings its own |
+//! | [`schema`] | what a kind's objects look like |
 //! | [`discovery`], [`openapi`] | what clients are told about the kinds |
 //! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
 //! | [`read`], [`watch`], [`selector`] | get, list and watch |
 //! | [`mod@write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
-//! | [`admission`], [`service`] | what a kind makes of what is written |
+//! | [`decoded`], [`admission`], [`service`] | what a kind makes of what is written |
+//! | [`managed`], [`apply`] | who owns which field; server-side apply |
 //! | [`mod@audit`] | who wrote what |
 //! | [`refused`] | the server's words when it says no |
 //! | [`cluster`] | the manifests that it begins with |
 //! | [`expect`], [`table`], [`view`] | what is expected of its Services, and what became of them |
 //!
-//! Not emulated, and refused by name where somebody asks for it: server-side apply (so there are no managed fields), Table answers,
+//! Not emulated, and refused by name where somebody asks for it: Table answers,
 //! protobuf, watches that begin at an exact list, garbage collection (`propagationPolicy` other than Background), graceful
 //! deletion of anything but Pods, CEL and other validation of custom resources beyond their identity. Silently absent, because nobody
 //! can ask for it by name: authentication, RBAC, admission webhooks, the endpoint, namespace and node controllers (so a deleted
 //! Namespace stays Terminating, as on a server without them), and the defaults of Pods.
 
 mod admission;
+mod apply;
 pub(crate) mod audit;
 pub(crate) mod cluster;
+mod decoded;
+mod decoder;
+mod definition;
 mod discovery;
 mod event;
 pub(crate) mod expect;
+mod fields;
 mod kinds;
+mod managed;
 mod metadata;
 mod openapi;
 mod patch;
 mod read;
 mod refused;
 mod route;
+mod schema;
 mod selector;
 mod serve;
 pub(crate) mod service;
 mod store;
 mod strategic;
+mod structural;
 pub(crate) mod table;
 mod typed;
 pub(crate) mod view;
@@ -103,10 +113,7 @@ impl Storage {
 
     /// The answer to a request.
     pub(crate) fn answer(&self, request: &Request<Bytes>) -> Response<Body> {
-        match route::answer(self, request) {
-            Ok(answer) => answer,
-            Err(refused) => refused.answer(),
-        }
+        route::answer(self, request)
     }
 
     /// From now on nobody can list or watch from a version before the present one: what etcd's compaction does every five minutes.

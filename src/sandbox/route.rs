@@ -6,8 +6,12 @@ use bytes::Bytes;
 use http::{Method, Request, Response, Uri, header};
 use serde_json::Value;
 
+use super::apply::{self, Apply};
+use super::decoder::{self, Dialect};
+use super::fields::Fields;
 use super::kinds::Kind;
 use super::refused::Refused;
+use super::schema::Schema;
 use super::{Body, Storage, discovery, json_answer, patch, read, watch, write};
 use crate::yaml;
 
@@ -25,22 +29,26 @@ pub(super) struct Target {
 
 /// The query's parameters, percent-decoded. Of one that stands twice the first counts, as in Go.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Parameters(Vec<(String, String)>);
+pub(super) struct Parameters {
+    pairs: Vec<(String, String)>,
+    /// What was found in the body beside what it means.
+    pub(super) fields: Fields,
+}
 
 impl Parameters {
     fn of(query: &str) -> Self {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        Self(
-            pairs
-                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-                .map(|(k, v)| (decoded(k), decoded(v)))
-                .collect(),
-        )
+        let pairs = pairs
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(name, value)| (decoded(name), decoded(value)))
+            .collect();
+        let read = Self { pairs, fields: Fields::default() };
+        Self { fields: Fields::new(read.text("fieldValidation")), ..read }
     }
 
     /// The value, or an empty text.
     pub(super) fn text(&self, name: &str) -> &str {
-        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+        self.pairs.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -71,10 +79,18 @@ impl Parameters {
 }
 
 /// Routes a request to whoever answers it.
-pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Result<Response<Body>, Refused> {
+pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Response<Body> {
+    let parameters = Parameters::of(request.uri().query().unwrap_or_default());
+    let mut answer = answered(storage, request, &parameters).unwrap_or_else(|refused| refused.answer());
+    for warning in parameters.fields.warnings() {
+        answer.headers_mut().append(header::WARNING, warning);
+    }
+    answer
+}
+
+fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters) -> Result<Response<Body>, Refused> {
     let path = path(request.uri());
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
-    let parameters = Parameters::of(request.uri().query().unwrap_or_default());
     let Some(target) = target(storage, &parts)? else {
         return discovery::answer(storage, request, &parts);
     };
@@ -87,25 +103,40 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Result<Resp
         "GET" => {
             read::accepts(request)?;
             if parameters.flag("watch") {
-                watch::begin(storage, target, &parameters)
+                watch::begin(storage, target, parameters)
             } else {
-                read::list(storage, &target, &parameters).map(|list| json_answer(200, &list))
+                read::list(storage, &target, parameters).map(|list| json_answer(200, &list))
             }
         }
         "POST" if !named => {
-            write::create(storage, &target, &parameters, &json(request)?).map(|new| json_answer(201, &new))
+            apply::check(parameters, "CreateOptions", false)?;
+            let manager = apply::manager(parameters, agent(request));
+            write::create(storage, &target, parameters, manager, &object(request, &target, parameters)?)
+                .map(|new| json_answer(201, &new))
         }
         "PUT" if named => {
-            write::replace(storage, &target, &parameters, &json(request)?).map(|(code, new)| json_answer(code, &new))
+            apply::check(parameters, "UpdateOptions", false)?;
+            let manager = apply::manager(parameters, agent(request));
+            let body = object(request, &target, parameters)?;
+            write::replace(storage, &target, parameters, manager, &body).map(|(code, new)| json_answer(code, &new))
+        }
+        "PATCH" if named && content_type(request) == Apply::CONTENT_TYPE => {
+            apply::check(parameters, "PatchOptions", true)?;
+            let manager = apply::manager(parameters, agent(request));
+            let apply = Apply::read(request.body(), parameters)?;
+            write::apply(storage, &target, parameters, manager, &apply).map(|(code, new)| json_answer(code, &new))
         }
         "PATCH" if named => {
             let patch = patch::Patch::read(content_type(request), request.body(), &target)?;
-            write::patch(storage, &target, &parameters, &patch).map(|new| json_answer(200, &new))
+            apply::check(parameters, "PatchOptions", false)?;
+            let manager = apply::manager(parameters, agent(request));
+            write::patch(storage, &target, parameters, manager, &patch).map(|new| json_answer(200, &new))
         }
-        "DELETE" if named && !target.status => write::delete(storage, &target, &parameters, &options(request)?)
-            .map(|(code, last)| json_answer(code, &last)),
+        "DELETE" if named && !target.status => {
+            write::delete(storage, &target, parameters, &options(request)?).map(|(code, last)| json_answer(code, &last))
+        }
         "DELETE" if !named => {
-            write::delete_all(storage, &target, &parameters, &options(request)?).map(|list| json_answer(200, &list))
+            write::delete_all(storage, &target, parameters, &options(request)?).map(|list| json_answer(200, &list))
         }
         _ => Err(Refused::method_not_allowed()),
     }
@@ -159,9 +190,49 @@ fn target(storage: &Storage, path: &[&str]) -> Result<Option<Target>, Refused> {
     Ok(Some(Target { kind, namespace: namespace.to_owned(), name: name.to_owned(), status }))
 }
 
+fn agent<B>(request: &Request<B>) -> &str {
+    request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
 pub(super) fn content_type<B>(request: &Request<B>) -> &str {
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
+}
+
+/// An object that is written. What stands twice in it, or is not known, is taken down in the order of the document.
+fn object(request: &Request<Bytes>, target: &Target, parameters: &Parameters) -> Result<Value, Refused> {
+    let (kind, body) = (&target.kind, request.body());
+    if !matches!(content_type(request), "" | "application/json") {
+        return json(request);
+    }
+    let object: Value = serde_json::from_slice(body).map_err(|error| {
+        let why = if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() };
+        Refused::unrecognized(kind, body, &format!("couldn't get version/kind; json parse error: {why}"))
+    })?;
+    for field in ["apiVersion", "kind"] {
+        if let Some(wrong) = object.get(field).and_then(decoder::not_text) {
+            let why = format!("json: cannot unmarshal {wrong} into Go struct field .{field} of type string");
+            let why = format!("couldn't get version/kind; json parse error: {why}");
+            return Err(Refused::unrecognized(kind, body, &why));
+        }
+    }
+    if kind.custom && object.get("kind").is_none() {
+        let missing = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(body));
+        return Err(Refused::unrecognized(kind, body, &missing));
+    }
+    let schema = Schema::of(kind).filter(|_| !kind.custom);
+    let mut source = serde_json::Deserializer::from_slice(body);
+    let findings = decoder::scan(&mut source, schema, &kind.kind, Dialect::Json);
+    if let Some(wrong) = findings.wrong {
+        return Err(Refused::undecodable(kind, &wrong));
+    }
+    if kind.custom {
+        // Of a custom resource, what is unknown is found later, and told with it.
+        let _ = parameters.fields.note(findings.strict);
+        return Ok(object);
+    }
+    parameters.fields.note(findings.strict).map_err(|why| Refused::undecodable(kind, &why))?;
+    Ok(object)
 }
 
 /// The body, which has to be JSON. YAML is accepted where the client says so, as by the real server.

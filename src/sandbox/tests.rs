@@ -3,6 +3,8 @@
 mod controller;
 mod facts;
 mod lists;
+mod managed;
+mod steps;
 mod watches;
 mod wire;
 mod writes;

@@ -44,6 +44,7 @@ mod harness_cases;
 mod honest;
 mod hostile;
 mod lifecycle;
+mod managed;
 mod neighbours;
 mod privilege;
 mod providers;
