@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, Uri, header};
 use serde_json::Value;
 
 use super::apply::{self, Apply};
@@ -89,7 +89,7 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Response<Bo
 }
 
 fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters) -> Result<Response<Body>, Refused> {
-    let path: Vec<String> = request.uri().path().split('/').filter(|part| !part.is_empty()).map(decoded_path).collect();
+    let path = path(request.uri());
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let Some(target) = target(storage, &parts)? else {
         return discovery::answer(storage, request, &parts);
@@ -142,6 +142,17 @@ fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters
     }
 }
 
+/// What a request is about, if it is about objects at all.
+pub(super) fn target_of(storage: &Storage, uri: &Uri) -> Option<Target> {
+    let path = path(uri);
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    target(storage, &parts).ok().flatten()
+}
+
+fn path(uri: &Uri) -> Vec<String> {
+    uri.path().split('/').filter(|part| !part.is_empty()).map(decoded_path).collect()
+}
+
 /// What a path names; nothing where it is no path of a resource, a refusal where it is one of a resource that there is not.
 fn target(storage: &Storage, path: &[&str]) -> Result<Option<Target>, Refused> {
     let (group, version, rest) = match path {
@@ -183,7 +194,7 @@ fn agent<B>(request: &Request<B>) -> &str {
     request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn content_type<B>(request: &Request<B>) -> &str {
+pub(super) fn content_type<B>(request: &Request<B>) -> &str {
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
 }

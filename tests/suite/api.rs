@@ -82,6 +82,17 @@ impl Api {
         }
     }
 
+    /// One request and its answer, byte by byte.
+    #[allow(dead_code, reason = "not for the benches")]
+    pub(crate) fn raw(&self, request: Request<Vec<u8>>) -> http::Response<Vec<u8>> {
+        RUNTIME.block_on(async {
+            let answer = self.client.send(request.map(Body::from)).await.expect("an answer");
+            let (parts, body) = answer.into_parts();
+            let body = body.collect().await.expect("a whole answer").to_bytes();
+            http::Response::from_parts(parts, body.to_vec())
+        })
+    }
+
     /// One request, whatever it is answered: the code and the body.
     pub(crate) fn send(&self, method: &str, path: &str, media_type: &str, agent: &str, body: &Value) -> (u16, Value) {
         let request = Request::builder().method(method).uri(path).header("Accept", "application/json");
