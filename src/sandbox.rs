@@ -64,6 +64,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -71,6 +72,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
 use tokio::sync::watch as signal;
+use tokio_util::sync::CancellationToken;
 
 use crate::cluster::clock::Clock;
 use refused::Refused;
@@ -92,6 +94,7 @@ pub(crate) struct Storage {
 
 impl Storage {
     /// An empty cluster, with the namespaces that every cluster has.
+    #[allow(dead_code, reason = "for tests: the command says from which ranges")]
     pub(crate) fn new(clock: Clock) -> Self {
         Self::with_ranges(clock, Ranges::default())
     }
@@ -119,6 +122,21 @@ impl Storage {
     pub(crate) fn compact(&self) {
         self.lock().compact();
         self.written.send_modify(|_| {}); // watches that lag behind learn of it
+    }
+
+    /// Forgets, so often, what was written before the last time: how the real server compacts etcd
+    /// (`k8s.io/apiserver/pkg/storage/etcd3/compact.go`).
+    pub(crate) async fn forget_every(self, interval: Duration, stop: CancellationToken) -> std::io::Result<()> {
+        let mut until = self.lock().revision();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = self.clock.sleep_until(Some(self.clock.now() + interval)) => {}
+            }
+            self.lock().forget(until);
+            self.written.send_modify(|_| {}); // watches that lag behind learn of it
+            until = self.lock().revision();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::event;
 use super::kinds::Kind;
+use super::managed::shape::Form;
 use super::metadata::{remove, text};
 use super::service;
 
@@ -13,6 +14,10 @@ use super::service;
 pub(super) fn complete(kind: &Kind, object: &mut Value) {
     if kind.custom {
         return;
+    }
+    // A definition's schemas say something by an empty map.
+    if !kind.is("CustomResourceDefinition") {
+        without_empty_maps(kind.shapes().form(), object);
     }
     shown_though_empty(kind, object);
     match kind.kind.as_str() {
@@ -109,6 +114,43 @@ fn shown_though_empty(kind: &Kind, object: &mut Value) {
         _ => return,
     };
     fill(object, shown);
+    if matches!(kind.kind.as_str(), "Node" | "Pod") {
+        let times: &[&str] = if kind.is("Node") {
+            &["lastHeartbeatTime", "lastTransitionTime"]
+        } else {
+            &["lastProbeTime", "lastTransitionTime"]
+        };
+        for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
+            times
+                .iter()
+                .for_each(|time| drop(condition.as_object_mut().map(|all| all.entry(*time).or_insert(Value::Null))));
+        }
+        if object["status"]["conditions"].is_null() {
+            remove(&mut object["status"], "conditions");
+        }
+    }
+}
+
+/// Go's `omitempty`: of a map (which is no struct: nothing is declared in it) the empty one is none.
+fn without_empty_maps(form: Form<'_>, value: &mut Value) {
+    match (form.map(), form.list(), value) {
+        (Some(map), _, Value::Object(fields)) if !map.is_deduced() => {
+            for (name, value) in fields.iter_mut() {
+                if let Some(form) = form.field(map, name) {
+                    without_empty_maps(form, value);
+                }
+            }
+            let is_map = |name: &str| {
+                let field = form.field(map, name).and_then(Form::map);
+                field.is_some_and(|field| !field.has_fields() && !field.is_deduced())
+            };
+            fields.retain(|name, value| !(value.as_object().is_some_and(Map::is_empty) && is_map(name)));
+        }
+        (_, Some(list), Value::Array(items)) => {
+            items.iter_mut().for_each(|item| without_empty_maps(form.item(list), item));
+        }
+        _ => {}
+    }
 }
 
 fn fill(object: &mut Value, shown: Value) {

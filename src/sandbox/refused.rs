@@ -93,10 +93,14 @@ impl Refused {
     }
 
     pub(super) fn invalid(kind: &Kind, name: &str, errors: &[FieldError]) -> Self {
-        let listed = match errors {
-            [one] => one.to_string(),
-            many => format!("[{}]", many.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-        };
+        // What was found twice is a cause twice, and said once (`utilerrors.NewAggregate`).
+        let mut said: Vec<String> = Vec::new();
+        for error in errors.iter().map(ToString::to_string) {
+            if !said.contains(&error) {
+                said.push(error);
+            }
+        }
+        let listed = if let [one] = said.as_slice() { one.clone() } else { format!("[{}]", said.join(", ")) };
         let mut qualified = kind.kind.clone();
         if !kind.group.is_empty() {
             qualified = format!("{qualified}.{}", kind.group);

@@ -120,7 +120,8 @@ pub(super) fn apply(
     let writer = writer(storage, target, manager);
     storage.write(|state| {
         if state.get(&target.key()).is_none() && !target.status {
-            let object = stored_form(kind, apply.to(state, target, &writer, None)?)?;
+            let mut object = stored_form(kind, apply.to(state, target, &writer, None)?)?;
+            metadata::remove(&mut object["metadata"], "resourceVersion"); // nobody asks which version of nothing
             return create_in(state, target, object, dry_run).map(|new| (201, new));
         }
         let edit = |state: &State, old: &Value| stored_form(kind, apply.to(state, target, &writer, Some(old))?);
@@ -186,7 +187,11 @@ fn read_patched(kind: &Kind, parameters: &Parameters, patch: &Patch, patched: Va
 }
 
 fn decode(kind: &Kind, parameters: &Parameters, object: Value, dialect: Dialect) -> Result<Value, Unread> {
+    let forgets = object["metadata"]["managedFields"].as_array().is_some_and(Vec::is_empty);
     let Read { mut object, strict } = typed::read(kind, object, dialect)?;
+    if forgets {
+        object["metadata"]["managedFields"] = json!([]); // says more than nothing: that there shall be none
+    }
     parameters.fields.note(strict).map_err(Unread::Undecodable)?;
     complete(kind, &mut object);
     if kind.is("CustomResourceDefinition") {
@@ -269,8 +274,12 @@ fn update_in(
         return Ok(shown(kind, &object));
     }
     let goes = ends(kind, &object);
-    let stored = commit(state, kind, key, object, goes);
-    Ok(shown(kind, &stored))
+    let mut answer = shown(kind, &commit(state, kind, key, object, goes));
+    if goes {
+        // Who takes the last finalizer away is told of a deletion, which is no write.
+        answer["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+    }
+    Ok(answer)
 }
 
 fn delete_in(state: &mut State, target: &Target, options: &DeleteOptions) -> Result<Value, Refused> {

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
 use crate::harness::World;
-use crate::server::{Server, Which};
+use crate::server::{Missing, Server, Which};
 
 /// Runs the case on both servers, in a [`World`] of its own; on the real one beside Kubernetes' own controllers and a cloud's.
 pub(crate) fn both(case: impl FnOnce(&World)) {
@@ -45,20 +45,27 @@ fn name<C: FnOnce(&World)>(case: &C) -> String {
 
 fn run(name: &str, on: On, server: fn() -> Option<&'static Server>, case: impl FnOnce(&World)) {
     let started = Instant::now();
+    let skipped = |missing: &str| {
+        say(&format!("SKIPPED: needs {missing}: {name}"));
+        "skipped"
+    };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         agrees_with_the_file(name, on);
         if on == On::Real && Which::chosen() == Which::Sandbox {
             return "elsewhere";
         }
         let Some(server) = server() else {
-            say(&format!("SKIPPED: needs KUBEBUILDER_ASSETS (tests/run sets it): {name}"));
-            return "skipped";
+            return skipped("KUBEBUILDER_ASSETS (tests/run sets it)");
         };
         let world = World::new(server, name);
         case(&world);
         world.nobody_was_refused();
         "passed"
     }));
+    let outcome = outcome.or_else(|panic| match panic.downcast_ref() {
+        Some(Missing(program)) => Ok(skipped(program)),
+        None => Err(panic),
+    });
     record(outcome.as_ref().unwrap_or(&"failed"), name, started.elapsed().as_secs_f64());
     if let Err(panic) = outcome {
         resume_unwind(panic);

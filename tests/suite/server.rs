@@ -27,6 +27,10 @@ const USERS: usize = 2000;
 /// The group of all users `portolan-N`.
 const PORTOLANS: &str = "portolans";
 
+/// From what Services get their numbers, on both servers: more than usual, for all cases draw from one server.
+const CLUSTER_IPS: &str = "--service-cluster-ip-range=10.0.0.0/12,fd00:10::/108";
+const NODE_PORTS: &str = "--service-node-port-range=20000-60000";
+
 /// The path of the definitions of kinds.
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
@@ -64,11 +68,14 @@ fn assets() -> Option<PathBuf> {
     std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from)
 }
 
+/// The panic of a case that cannot go on for want of a program.
+pub(crate) struct Missing(pub(crate) &'static str);
+
 /// A running server.
 pub(crate) struct Server {
     /// Everything it writes.
     pub(crate) folder: PathBuf,
-    which: Which,
+    pub(crate) which: Which,
     /// `https://127.0.0.1:PORT`; of the sandbox without the s.
     url: String,
     /// `http://127.0.0.1:PORT` of its etcd, for objects that no API server would store. The sandbox has none.
@@ -123,11 +130,56 @@ impl Server {
         Self::start_as(self.which, name).expect("one runs already")
     }
 
+    /// Another server of the same sort, which has forgotten how it began: everything up to version 1 at least. A real one lost it with
+    /// etcd's compaction, which it does itself every five minutes, and its own memory with a restart.
+    pub(crate) fn forgetful(&self, name: &str) -> Self {
+        let server = match self.which {
+            Which::Sandbox => Self::start_sandbox(&own_folder().join(name), &["--compaction-interval=10ms"]),
+            Which::Real => {
+                let server = self.another(name);
+                server.compact();
+                server.restart_apiserver();
+                server
+            }
+        };
+        let old = "/api/v1/namespaces?resourceVersion=1&resourceVersionMatch=Exact";
+        eventually("version 1 is forgotten", READY_WITHIN, || {
+            match server.admin.request(http::Method::GET, old, None) {
+                Err(refused) if refused.status == 410 => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+        server
+    }
+
+    fn compact(&self) {
+        let etcd = Api::new(&json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "etcd",
+            "contexts": [{"name": "etcd", "context": {"cluster": "etcd", "user": "etcd"}}],
+            "clusters": [{"name": "etcd", "cluster": {"server": self.etcd()}}],
+            "users": [{"name": "etcd", "user": {}}],
+        }));
+        let revision = etcd.create("/v3/kv/range", &json!({"key": "AA=="}))["header"]["revision"].clone();
+        etcd.create("/v3/kv/compaction", &json!({"revision": revision, "physical": true}));
+    }
+
+    fn restart_apiserver(&self) {
+        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        let mut processes = self.processes.lock().unwrap();
+        processes[1].kill();
+        let assets = assets().expect("a real server runs");
+        processes[1] = spawn_apiserver(&assets, &self.folder, self.etcd(), port).expect("kube-apiserver starts");
+        drop(processes);
+        eventually("kube-apiserver is ready again", READY_WITHIN, || {
+            self.admin.request(http::Method::GET, "/readyz", None).map(drop).map_err(|refused| refused.to_string())
+        });
+    }
+
     fn start_as(which: Which, name: &str) -> Option<Self> {
         let folder = own_folder().join(name);
         let assets = match which {
             Which::Real => assets()?,
-            Which::Sandbox => return Some(Self::start_sandbox(&folder)),
+            Which::Sandbox => return Some(Self::start_sandbox(&folder, &[])),
         };
         // Somebody else may take a port between the moment we find it free and the moment the server binds it.
         for attempt in 0..3 {
@@ -141,9 +193,9 @@ impl Server {
         panic!("the control plane does not start; its logs are in {}", folder.display());
     }
 
-    fn start_sandbox(folder: &Path) -> Self {
+    fn start_sandbox(folder: &Path, arguments: &[&str]) -> Self {
         fs::create_dir_all(folder).expect("the target folder can be written");
-        let (process, url) = sandbox::start(folder).unwrap_or_else(|error| panic!("{error}"));
+        let (process, url) = sandbox::start(folder, arguments).unwrap_or_else(|error| panic!("{error}"));
         let admin = Api::new(&sandbox::kubeconfig(&url, "admin"));
         // It brings our CRDs, which an empty server has not.
         for crd in admin.list(CRDS) {
@@ -179,32 +231,7 @@ impl Server {
                 &format!("--initial-cluster=default={peer_url}"),
             ],
         )?;
-        let file = |name: &str| folder.join(name).display().to_string();
-        let apiserver = spawn(
-            folder,
-            &assets.join("kube-apiserver"),
-            &[
-                &format!("--etcd-servers={etcd_url}"),
-                "--bind-address=127.0.0.1",
-                &format!("--secure-port={port}"),
-                &format!("--cert-dir={}", file("certificates")),
-                "--service-cluster-ip-range=10.0.0.0/12,fd00:10::/108",
-                "--service-node-port-range=20000-60000",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                &format!("--service-account-key-file={}", file("service-accounts.pem")),
-                &format!("--service-account-signing-key-file={}", file("service-accounts.pem")),
-                &format!("--token-auth-file={}", file("tokens.csv")),
-                "--authorization-mode=RBAC",
-                &format!("--audit-policy-file={}", file("audit-policy.json")),
-                &format!("--audit-log-path={}", file("audit.log")),
-                // In MB: who counts requests does not look for them in older files.
-                "--audit-log-maxsize=4096",
-                "--disable-admission-plugins=ServiceAccount",
-                "--endpoint-reconciler-type=none",
-                // 200 controllers on two cores are not what fairness was made for: a 429 is a case's to provoke.
-                "--enable-priority-and-fairness=false",
-            ],
-        )?;
+        let apiserver = spawn_apiserver(assets, folder, &etcd_url, port)?;
         let url = format!("https://127.0.0.1:{port}");
         let certificate = folder.join("certificates/apiserver.crt");
         let deadline = Instant::now() + READY_WITHIN;
@@ -298,7 +325,7 @@ impl Server {
         }
     }
 
-    /// Its etcd.
+    /// Its etcd: of the real server alone.
     pub(crate) fn etcd(&self) -> &str {
         self.etcd.as_deref().expect("a case that needs etcd is one of the real server")
     }
@@ -325,7 +352,7 @@ impl Server {
             fs::write(&file, input).unwrap();
             command.arg("-f").arg(file);
         }
-        let output = command.output().expect("kubectl starts");
+        let output = command.output().unwrap_or_else(|_| std::panic::panic_any(Missing("kubectl")));
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {
@@ -489,6 +516,36 @@ fn spawn(folder: &Path, binary: &Path, arguments: &[&str]) -> Result<Process, St
     let mut command = Command::new(binary);
     command.args(arguments).stdout(log.try_clone().map_err(|error| error.to_string())?).stderr(log);
     Process::spawn(&mut command).map_err(|error| format!("{}: {error}", binary.display()))
+}
+
+/// Starts kube-apiserver; the port is its own.
+fn spawn_apiserver(assets: &Path, folder: &Path, etcd: &str, port: u16) -> Result<Process, String> {
+    let file = |name: &str| folder.join(name).display().to_string();
+    spawn(
+        folder,
+        &assets.join("kube-apiserver"),
+        &[
+            &format!("--etcd-servers={etcd}"),
+            "--bind-address=127.0.0.1",
+            &format!("--secure-port={port}"),
+            &format!("--cert-dir={}", file("certificates")),
+            CLUSTER_IPS,
+            NODE_PORTS,
+            "--service-account-issuer=https://kubernetes.default.svc",
+            &format!("--service-account-key-file={}", file("service-accounts.pem")),
+            &format!("--service-account-signing-key-file={}", file("service-accounts.pem")),
+            &format!("--token-auth-file={}", file("tokens.csv")),
+            "--authorization-mode=RBAC",
+            &format!("--audit-policy-file={}", file("audit-policy.json")),
+            &format!("--audit-log-path={}", file("audit.log")),
+            // In MB: who counts requests does not look for them in older files.
+            "--audit-log-maxsize=4096",
+            "--disable-admission-plugins=ServiceAccount",
+            "--endpoint-reconciler-type=none",
+            // 200 controllers on two cores are not what fairness was made for: a 429 is a case's to provoke.
+            "--enable-priority-and-fairness=false",
+        ],
+    )
 }
 
 /// Ports that are free now, all different.

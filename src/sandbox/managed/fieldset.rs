@@ -24,11 +24,6 @@ impl FieldSet {
         self.0.is_empty()
     }
 
-    /// The number of members.
-    pub(super) fn len(&self) -> usize {
-        self.0.values().map(|node| usize::from(node.member) + node.below.len()).sum()
-    }
-
     pub(super) fn insert(&mut self, path: &[Element]) {
         match path {
             [] => {}

@@ -16,7 +16,7 @@ pub(in crate::sandbox) struct Shapes {
 
 /// The forms that a value may take; of most shapes only one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shape {
+struct Shape {
     scalar: Option<Plain>,
     list: Option<ListShape>,
     map: Option<MapShape>,
@@ -32,14 +32,14 @@ pub(super) enum Plain {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct ListShape {
-    pub(super) items: Items,
+pub(in crate::sandbox) struct ListShape {
+    pub(in crate::sandbox) items: Items,
     of: usize,
 }
 
 /// What tells the items of a list apart.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Items {
+pub(in crate::sandbox) enum Items {
     /// Nothing: the list is one value.
     Atomic,
     /// Their values.
@@ -49,7 +49,7 @@ pub(super) enum Items {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct MapShape {
+pub(in crate::sandbox) struct MapShape {
     pub(super) atomic: bool,
     fields: BTreeMap<String, usize>,
     /// Of fields that are not declared; without it there may be none.
@@ -58,7 +58,7 @@ pub(super) struct MapShape {
 
 /// A value's place in the shapes of its kind.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Form<'a> {
+pub(in crate::sandbox) struct Form<'a> {
     shapes: &'a Shapes,
     shape: &'a Shape,
 }
@@ -93,7 +93,7 @@ impl Shapes {
         Self { root, ..making.shapes }
     }
 
-    pub(super) fn form(&self) -> Form<'_> {
+    pub(in crate::sandbox) fn form(&self) -> Form<'_> {
         self.at(self.root)
     }
 
@@ -257,19 +257,19 @@ impl<'a> Form<'a> {
     }
 
     /// The form of a map's field; nothing where the map may not have it.
-    pub(super) fn field(self, map: &MapShape, name: &str) -> Option<Form<'a>> {
+    pub(in crate::sandbox) fn field(self, map: &MapShape, name: &str) -> Option<Form<'a>> {
         map.fields.get(name).copied().or(map.others).map(|number| self.shapes.at(number))
     }
 
-    pub(super) fn item(self, list: &ListShape) -> Form<'a> {
+    pub(in crate::sandbox) fn item(self, list: &ListShape) -> Form<'a> {
         self.shapes.at(list.of)
     }
 
-    pub(super) fn map(self) -> Option<&'a MapShape> {
+    pub(in crate::sandbox) fn map(self) -> Option<&'a MapShape> {
         self.shape.map.as_ref()
     }
 
-    pub(super) fn list(self) -> Option<&'a ListShape> {
+    pub(in crate::sandbox) fn list(self) -> Option<&'a ListShape> {
         self.shape.list.as_ref()
     }
 }
@@ -279,8 +279,13 @@ impl MapShape {
         self.fields.contains_key(name)
     }
 
+    /// Whether it declares any: a struct does.
+    pub(in crate::sandbox) fn has_fields(&self) -> bool {
+        !self.fields.is_empty()
+    }
+
     /// Whether nothing describes its fields.
-    pub(super) fn is_deduced(&self) -> bool {
+    pub(in crate::sandbox) fn is_deduced(&self) -> bool {
         self.fields.is_empty() && self.others == Some(DEDUCED)
     }
 }

@@ -9,20 +9,14 @@ use serde_json::{Value, json};
 use super::{READY_WITHIN, spawn, tail};
 use crate::process::Process;
 
-/// Starts an empty one; the process, and `http://127.0.0.1:PORT`.
-pub(super) fn start(folder: &Path) -> Result<(Process, String), String> {
+/// Starts an empty one, also with these arguments; the process, and `http://127.0.0.1:PORT`.
+pub(super) fn start(folder: &Path, arguments: &[&str]) -> Result<(Process, String), String> {
     let file = |name: &str| folder.join(name).display().to_string();
-    let process = spawn(
-        folder,
-        Path::new(env!("CARGO_BIN_EXE_portolan")),
-        &[
-            "sandbox",
-            "--empty",
-            "--no-controller",
-            &format!("--kubeconfig={}", file("sandbox.kubeconfig")),
-            &format!("--audit-log={}", file("audit.log")),
-        ],
-    )?;
+    let (kubeconfig, log) = (file("sandbox.kubeconfig"), file("audit.log"));
+    let mut all = vec!["sandbox", "--empty", "--no-controller", super::CLUSTER_IPS, super::NODE_PORTS];
+    all.extend(["--kubeconfig", &kubeconfig, "--audit-log", &log]);
+    all.extend(arguments);
+    let process = spawn(folder, Path::new(env!("CARGO_BIN_EXE_portolan")), &all)?;
     let deadline = Instant::now() + READY_WITHIN;
     loop {
         // It listens before it writes the file.
