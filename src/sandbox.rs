@@ -20,7 +20,8 @@
 //!
 //! Not emulated, and refused by name where somebody asks for it: Table answers,
 //! protobuf, watches that begin at an exact list, garbage collection (`propagationPolicy` other than Background), graceful
-//! deletion of anything but Pods, CEL and other validation of custom resources beyond their identity. Silently absent, because nobody
+//! deletion of anything but Pods, conversion of custom resources by webhooks. Not emulated, and told in a warning to whoever defines a
+//! kind with it: CEL rules (`x-kubernetes-validations`), and the formats of `structural::UNCHECKED`. Silently absent, because nobody
 //! can ask for it by name: authentication, RBAC, admission webhooks, the endpoint, namespace and node controllers (so a deleted
 //! Namespace stays Terminating, as on a server without them), and the defaults of Pods.
 
