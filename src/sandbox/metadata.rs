@@ -59,7 +59,7 @@ pub(super) fn kept(target: &Target, object: &mut Value, old: &Value, patched: bo
     let (asked, uid) = (text(&object["metadata"]["uid"]), text(&old["metadata"]["uid"]));
     if !asked.is_empty() && asked != uid && patched {
         let error = FieldError::invalid("metadata.uid", &asked.into(), "field is immutable");
-        return Err(Refused::invalid(kind, &name, &[error]));
+        return Err(Refused::invalid(kind, &name, &[error.clone(), error]));
     }
     if !asked.is_empty() && asked != uid {
         let at = format!("/registry/{}/{}/{name}", kind.plural, target.namespace).replace("//", "/");
@@ -95,6 +95,8 @@ pub(super) fn kept(target: &Target, object: &mut Value, old: &Value, patched: bo
         );
         errors.push(FieldError::forbidden("metadata.finalizers", why));
     }
+    // Whoever updates asks twice: for all kinds (`BeforeUpdate`), and for this one (its strategy).
+    errors.extend(errors.clone());
     if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, &name, &errors)) }
 }
 
@@ -108,8 +110,6 @@ fn place(target: &Target, object: &mut Value) -> Result<(), Refused> {
     if target.kind.namespaced {
         object["metadata"]["namespace"] = target.namespace.as_str().into();
     }
-    // Written by the server alone; it writes none, because there is no server-side apply.
-    remove(&mut object["metadata"], "managedFields");
     Ok(())
 }
 

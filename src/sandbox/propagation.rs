@@ -28,7 +28,7 @@ impl Propagation {
         let policy = options["propagationPolicy"].as_str().unwrap_or(parameters.text("propagationPolicy"));
         // The older form, which says half of it.
         let orphan = options["orphanDependents"].as_bool().or_else(|| parameters.text("orphanDependents").parse().ok());
-        let wrong = |error: FieldError| Err(Refused::invalid_delete_options(&error));
+        let wrong = |error: FieldError| Err(Refused::invalid_parameters("DeleteOptions", &[error]));
         match (policy, orphan) {
             ("", None) => Ok(None),
             ("", Some(true)) => Ok(Some(Self::Orphan)),

@@ -93,10 +93,14 @@ impl Refused {
     }
 
     pub(super) fn invalid(kind: &Kind, name: &str, errors: &[FieldError]) -> Self {
-        let listed = match errors {
-            [one] => one.to_string(),
-            many => format!("[{}]", many.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-        };
+        // What was found twice is a cause twice, and said once (`utilerrors.NewAggregate`).
+        let mut said: Vec<String> = Vec::new();
+        for error in errors.iter().map(ToString::to_string) {
+            if !said.contains(&error) {
+                said.push(error);
+            }
+        }
+        let listed = if let [one] = said.as_slice() { one.clone() } else { format!("[{}]", said.join(", ")) };
         let mut qualified = kind.kind.clone();
         if !kind.group.is_empty() {
             qualified = format!("{qualified}.{}", kind.group);
@@ -110,6 +114,35 @@ impl Refused {
         refused
     }
 
+    /// A body that nobody can read, and why in the decoder's words.
+    pub(super) fn undecodable(kind: &Kind, why: &str) -> Self {
+        let Kind { kind, version, .. } = kind;
+        Self::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
+    }
+
+    /// A body that is no object, or does not say of what kind.
+    pub(super) fn unrecognized(kind: &Kind, body: &[u8], why: &str) -> Self {
+        let start: String = String::from_utf8_lossy(body).chars().take(30).collect();
+        let shown = match body.first() {
+            None => "<empty>".to_owned(),
+            Some(b'{' | b'[') if body.len() > 30 => format!("{start} ..."),
+            Some(b'{' | b'[') => start,
+            Some(_) => body.iter().take(30).map(|byte| format!("{byte:02x}")).collect(),
+        };
+        Self::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why} ({shown})",
+            kind.kind
+        ))
+    }
+
+    /// A patch after which nobody can read the object.
+    pub(super) fn unreadable_patch(patch: &str, why: &str) -> Self {
+        let error = FieldError::invalid("patch", &patch.into(), why);
+        let mut refused = Self::new(422, "Invalid", format!(" \"\" is invalid: {error}"));
+        refused.details = json!({"causes": [{"reason": error.reason, "message": error.message, "field": error.field}]});
+        refused
+    }
+
     /// Parameters of a list or watch that contradict each other.
     pub(super) fn invalid_options(error: &FieldError) -> Self {
         let mut refused = Self::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {error}"));
@@ -118,12 +151,29 @@ impl Refused {
         refused
     }
 
-    /// What a delete asks for and cannot have.
-    pub(super) fn invalid_delete_options(error: &FieldError) -> Self {
-        let mut refused = Self::invalid_options(error);
-        refused.message = refused.message.replacen("ListOptions", "DeleteOptions", 1);
-        refused.details["kind"] = "DeleteOptions".into();
+    /// Parameters of a write that cannot be.
+    pub(super) fn invalid_parameters(options: &str, errors: &[FieldError]) -> Self {
+        let listed: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let listed = if let [one] = listed.as_slice() { one.clone() } else { format!("[{}]", listed.join(", ")) };
+        let mut refused = Self::new(422, "Invalid", format!("{options}.meta.k8s.io \"\" is invalid: {listed}"));
+        let causes: Vec<Value> = errors
+            .iter()
+            .map(|error| json!({"reason": error.reason, "message": error.message, "field": error.field}))
+            .collect();
+        refused.details = json!({"group": "meta.k8s.io", "kind": options, "causes": causes});
         refused
+    }
+
+    /// Fields that others own: for each who, and which.
+    pub(super) fn apply_conflict(message: String, causes: impl Iterator<Item = (String, String)>) -> Self {
+        let cause = |(message, field)| json!({"reason": "FieldManagerConflict", "message": message, "field": field});
+        let causes: Vec<Value> = causes.map(cause).collect();
+        Self { details: json!({"causes": causes}), ..Self::new(409, "Conflict", message) }
+    }
+
+    /// An object to apply that does not fit its kind. The server takes that for its own fault.
+    pub(super) fn unfit_to_apply(message: String) -> Self {
+        Self::new(500, "", message)
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -131,7 +181,8 @@ impl Refused {
     }
 
     /// A patch that does not fit the object.
-    pub(super) fn unprocessable(message: &str) -> Self {
+    pub(super) fn unfit_patch() -> Self {
+        let message = "the server rejected our request due to an error in our request";
         Self { details: json!({}), ..Self::new(422, "Invalid", message) }
     }
 
@@ -195,6 +246,11 @@ impl Refused {
         Self::new(500, "InternalError", message)
     }
 
+    /// An error that the server has no reason for.
+    pub(super) fn unexpected(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
+    }
+
     /// What the real server does, and the sandbox does not.
     pub(super) fn not_emulated(what: impl std::fmt::Display) -> Self {
         Self::new(501, "NotImplemented", format!("the sandbox does not emulate {what}"))
@@ -233,6 +289,15 @@ impl FieldError {
         Self::new(field, "FieldValueInvalid", format!("Invalid value: {value}: {why}"))
     }
 
+    /// Not of the type of its schema.
+    pub(crate) fn of_type(field: impl Into<String>, value: &Value, why: impl std::fmt::Display) -> Self {
+        Self::new(field, "FieldValueTypeInvalid", format!("Invalid value: {value}: {why}"))
+    }
+
+    pub(crate) fn too_many(field: impl Into<String>, count: usize, most: i64) -> Self {
+        Self::new(field, "FieldValueTooMany", format!("Too many: {count}: must have at most {most} items"))
+    }
+
     pub(crate) fn required(field: impl Into<String>, why: &str) -> Self {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
         Self::new(field, "FieldValueRequired", format!("Required value{why}"))
@@ -240,6 +305,13 @@ impl FieldError {
 
     pub(crate) fn too_long(field: impl Into<String>, limit: usize) -> Self {
         Self::new(field, "FieldValueTooLong", format!("Too long: may not be more than {limit} bytes"))
+    }
+
+    /// The same, of a field that was looked at as if it stood alone.
+    pub(crate) fn within(self, at: &str) -> Self {
+        let field =
+            if self.field == "<nil>" || self.field.is_empty() { at.to_owned() } else { format!("{at}.{}", self.field) };
+        Self { field, ..self }
     }
 
     pub(crate) fn forbidden(field: impl Into<String>, why: impl std::fmt::Display) -> Self {

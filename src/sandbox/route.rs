@@ -1,15 +1,18 @@
 //! What a request means: its path, verb and parameters. From `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{Method, Request, Response, Uri, header};
 use serde_json::Value;
 
+use super::apply::{self, Apply};
+use super::decoder::{self, Dialect};
+use super::fields::Fields;
 use super::form::Form;
 use super::kinds::Kind;
 use super::refused::Refused;
+use super::schema::Schema;
 use super::{Body, Storage, admission, discovery, json_answer, patch, protobuf, read, watch, write};
 use crate::yaml;
 
@@ -29,15 +32,19 @@ pub(super) struct Target {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parameters {
     pairs: Vec<(String, String)>,
-    /// What the client is to be told beside the answer, whatever that is.
-    warnings: RefCell<Vec<String>>,
+    /// What was found in the body beside what it means.
+    pub(super) fields: Fields,
 }
 
 impl Parameters {
     fn of(query: &str) -> Self {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        Self { pairs: pairs.map(|(k, v)| (decoded(k), decoded(v))).collect(), warnings: RefCell::default() }
+        let pairs = pairs
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(name, value)| (decoded(name), decoded(value)))
+            .collect();
+        let read = Self { pairs, fields: Fields::default() };
+        Self { fields: Fields::new(read.text("fieldValidation")), ..read }
     }
 
     /// The value, or an empty text.
@@ -60,14 +67,6 @@ impl Parameters {
         }
     }
 
-    /// Tells the client something; the same thing once.
-    pub(super) fn warn(&self, warning: String) {
-        let mut warnings = self.warnings.borrow_mut();
-        if !warnings.contains(&warning) {
-            warnings.push(warning);
-        }
-    }
-
     /// Whether the write is to be judged but not done.
     pub(super) fn dry_run(&self) -> Result<bool, Refused> {
         match self.text("dryRun") {
@@ -84,43 +83,65 @@ impl Parameters {
 pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Response<Body> {
     let parameters = Parameters::of(request.uri().query().unwrap_or_default());
     let mut answer = answered(storage, request, &parameters).unwrap_or_else(|refused| refused.answer());
-    for warning in parameters.warnings.into_inner() {
-        // RFC 7234, 5.5: a code, no agent, a quoted text.
-        let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = HeaderValue::try_from(format!("299 - \"{text}\"")) {
-            answer.headers_mut().append(header::WARNING, value);
-        }
+    for warning in parameters.fields.warnings() {
+        answer.headers_mut().append(header::WARNING, warning);
     }
     answer
 }
 
 fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters) -> Result<Response<Body>, Refused> {
-    let path: Vec<String> = request.uri().path().split('/').filter(|part| !part.is_empty()).map(decoded_path).collect();
+    let path = path(request.uri());
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let Some(target) = target(storage, &parts)? else {
         return discovery::answer(storage, request, &parts);
     };
     let named = !target.name.is_empty();
     let form = Form::of(request, parameters)?;
+    let manager = || apply::manager(parameters, agent(request));
     let (code, answer) = match request.method().as_str() {
         "GET" if parameters.flag("watch") => return watch::begin(storage, target, parameters, form),
         "GET" | "HEAD" if named => (200, read::get(storage, &target)?),
         "GET" => (200, read::list(storage, &target, parameters)?),
-        "POST" if !named => (201, write::create(storage, &target, parameters, &json(request)?)?),
-        "PUT" if named => write::replace(storage, &target, parameters, &json(request)?)?,
+        "POST" if !named => {
+            apply::check(parameters, "CreateOptions", false)?;
+            let body = object(request, &target, parameters)?;
+            (201, write::create(storage, &target, parameters, manager(), &body)?)
+        }
+        "PUT" if named => {
+            apply::check(parameters, "UpdateOptions", false)?;
+            let body = object(request, &target, parameters)?;
+            write::replace(storage, &target, parameters, manager(), &body)?
+        }
+        "PATCH" if named && content_type(request) == Apply::CONTENT_TYPE => {
+            apply::check(parameters, "PatchOptions", true)?;
+            let apply = Apply::read(request.body(), parameters)?;
+            write::apply(storage, &target, parameters, manager(), &apply)?
+        }
         "PATCH" if named => {
             let patch = patch::Patch::read(content_type(request), request.body(), &target)?;
-            (200, write::patch(storage, &target, parameters, &patch)?)
+            apply::check(parameters, "PatchOptions", false)?;
+            (200, write::patch(storage, &target, parameters, manager(), &patch)?)
         }
         "DELETE" if named && !target.status => write::delete(storage, &target, parameters, &options(request)?)?,
         "DELETE" if !named => (200, write::delete_all(storage, &target, parameters, &options(request)?)?),
         _ => return Err(Refused::method_not_allowed()),
     };
     if matches!(request.method().as_str(), "POST" | "PUT" | "PATCH") && !target.status {
-        admission::warnings(&target.kind, &answer).into_iter().for_each(|warning| parameters.warn(warning));
+        admission::warnings(&target.kind, &answer).into_iter().for_each(|warning| parameters.fields.say(warning));
     }
     let answer = form.answer(&storage.lock(), &target.kind, answer)?;
     Ok(json_answer(code, &answer))
+}
+
+/// What a request is about, if it is about objects at all.
+pub(super) fn target_of(storage: &Storage, uri: &Uri) -> Option<Target> {
+    let path = path(uri);
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    target(storage, &parts).ok().flatten()
+}
+
+fn path(uri: &Uri) -> Vec<String> {
+    uri.path().split('/').filter(|part| !part.is_empty()).map(decoded_path).collect()
 }
 
 /// What a path names; nothing where it is no path of a resource, a refusal where it is one of a resource that there is not.
@@ -160,9 +181,50 @@ fn target(storage: &Storage, path: &[&str]) -> Result<Option<Target>, Refused> {
     Ok(Some(Target { kind, namespace: namespace.to_owned(), name: name.to_owned(), status }))
 }
 
-fn content_type<B>(request: &Request<B>) -> &str {
+fn agent<B>(request: &Request<B>) -> &str {
+    request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+pub(super) fn content_type<B>(request: &Request<B>) -> &str {
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
+}
+
+/// An object that is written. What stands twice in it, or is not known, is taken down in the order of the document.
+fn object(request: &Request<Bytes>, target: &Target, parameters: &Parameters) -> Result<Value, Refused> {
+    let (kind, body) = (&target.kind, request.body());
+    if !matches!(content_type(request), "" | "application/json") {
+        return json(request);
+    }
+    let object: Value = serde_json::from_slice(body).map_err(|error| {
+        let why = if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() };
+        Refused::unrecognized(kind, body, &format!("couldn't get version/kind; json parse error: {why}"))
+    })?;
+    for field in ["apiVersion", "kind"] {
+        if let Some(value) = object.get(field).filter(|value| !(value.is_string() || value.is_null())) {
+            let wrong = decoder::json_name(value);
+            let why = format!("json: cannot unmarshal {wrong} into Go struct field .{field} of type string");
+            let why = format!("couldn't get version/kind; json parse error: {why}");
+            return Err(Refused::unrecognized(kind, body, &why));
+        }
+    }
+    if kind.custom && object.get("kind").is_none() {
+        let missing = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(body));
+        return Err(Refused::unrecognized(kind, body, &missing));
+    }
+    let schema = Schema::of(kind).filter(|_| !kind.custom);
+    let mut source = serde_json::Deserializer::from_slice(body);
+    let findings = decoder::scan(&mut source, schema, &kind.kind, Dialect::Json);
+    if let Some(wrong) = findings.wrong {
+        return Err(Refused::undecodable(kind, &wrong));
+    }
+    if kind.custom {
+        // Of a custom resource, what is unknown is found later, and told with it.
+        let _ = parameters.fields.note(findings.strict);
+        return Ok(object);
+    }
+    parameters.fields.note(findings.strict).map_err(|why| Refused::undecodable(kind, &why))?;
+    Ok(object)
 }
 
 /// The body, which has to be JSON. YAML is accepted where the client says so, as by the real server.

@@ -85,6 +85,22 @@ impl std::fmt::Display for Unfit {
     }
 }
 
+/// A Service as every decoder hands it on.
+pub(super) fn defaulted(service: &mut Value) {
+    if let Some(spec) = service["spec"].as_object_mut() {
+        defaults(spec);
+    }
+    if !is_load_balancer(&service["spec"]) {
+        return;
+    }
+    for entry in service.pointer_mut("/status/loadBalancer/ingress").and_then(Value::as_array_mut).into_iter().flatten()
+    {
+        if entry["ip"].is_string() && entry.get("ipMode").is_none_or(Value::is_null) {
+            entry["ipMode"] = json!("VIP");
+        }
+    }
+}
+
 fn defaults(spec: &mut Map<String, Value>) {
     let mut default = |field: &str, value: Value| {
         if spec.get(field).is_none_or(Value::is_null) {
@@ -97,7 +113,8 @@ fn defaults(spec: &mut Map<String, Value>) {
     if kind != "ExternalName" {
         spec.entry("internalTrafficPolicy").or_insert(json!("Cluster"));
     }
-    if kind == "LoadBalancer" || kind == "NodePort" {
+    let external_ips = spec.get("externalIPs").is_some_and(|all| !items(all).is_empty());
+    if matches!(kind.as_str(), "LoadBalancer" | "NodePort") || kind == "ClusterIP" && external_ips {
         spec.entry("externalTrafficPolicy").or_insert(json!("Cluster"));
     }
     if kind == "LoadBalancer" {

@@ -139,6 +139,14 @@ impl State {
         last
     }
 
+    /// Forgets the history up to a revision.
+    pub(super) fn forget(&mut self, until: u64) {
+        while self.history.front().is_some_and(|change| change.revision <= until) {
+            self.history.pop_front();
+        }
+        self.forgotten = self.forgotten.max(until);
+    }
+
     /// Forgets the history.
     #[cfg(test)]
     pub(super) fn compact(&mut self) {

@@ -16,13 +16,12 @@ use serde_json::{Value, json};
 use tokio::sync::watch as signal;
 
 use super::form::{Form, Rows};
-use super::kinds::Kind;
 use super::read::{self, shown};
 use super::refused::{FieldError, Refused};
 use super::route::{Parameters, Target};
 use super::selector::Selector;
 use super::store::{Change, OutOfHistory};
-use super::{Body, Storage, answer_of};
+use super::{Body, Storage, answer_of, decoded};
 
 /// How long a watch lasts that does not say. The real server takes 30 to 60 minutes at random.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -174,11 +173,8 @@ impl Watch {
     }
 
     fn bookmark(&mut self, annotations: Value) {
-        let Kind { kind, .. } = &*self.target.kind;
-        let mut bookmark = json!({
-            "kind": kind, "apiVersion": self.target.kind.api_version(),
-            "metadata": {"resourceVersion": self.position.to_string()},
-        });
+        let mut bookmark = decoded::empty(&self.target.kind);
+        bookmark["metadata"] = json!({"resourceVersion": self.position.to_string()});
         if !annotations.is_null() {
             bookmark["metadata"]["annotations"] = annotations;
         }

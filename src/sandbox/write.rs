@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::apply::Apply;
+use super::decoder::Dialect;
 use super::kinds::Kind;
+use super::managed::{self, Versions, Writer};
 use super::metadata::{self, text};
 use super::patch::Patch;
 use super::propagation::Propagation;
@@ -13,7 +16,8 @@ use super::refused::Refused;
 use super::route::{Parameters, Target};
 use super::selector::Selector;
 use super::store::{Key, State};
-use super::{Storage, admission, event, typed};
+use super::typed::{self, Read, Unread};
+use super::{Storage, admission, decoded, definition, event};
 
 /// Namespaces that every cluster has (`pkg/controlplane/controller/systemnamespaces`).
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -23,7 +27,11 @@ pub(super) fn found(state: &mut State) {
     for name in NAMESPACES {
         let Some(kind) = state.kinds.find("", "v1", "namespaces") else { continue };
         let target = Target { kind, namespace: String::new(), name: String::new(), status: false };
-        let namespace = json!({"metadata": {"name": name}});
+        let mut namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        decoded::complete(&target.kind, &mut namespace);
+        let writer =
+            Writer { manager: "kube-apiserver".to_owned(), status: false, now: metadata::timestamp(state.clock) };
+        managed::update(&Versions::of(&state.kinds, &target.kind), &writer, None, &mut namespace);
         let stored = create_in(state, &target, namespace, false);
         debug_assert!(stored.is_ok(), "{stored:?}");
     }
@@ -33,30 +41,38 @@ pub(super) fn create(
     storage: &Storage,
     target: &Target,
     parameters: &Parameters,
+    manager: String,
     body: &Value,
 ) -> Result<Value, Refused> {
     if target.kind.namespaced && target.namespace.is_empty() {
         return Err(Refused::method_not_allowed());
     }
-    let object = read(&target.kind, parameters, body)?;
+    let mut object = read(&target.kind, parameters, body)?;
     let dry_run = parameters.dry_run()?;
-    storage.write(|state| create_in(state, target, object, dry_run))
+    let writer = writer(storage, target, manager);
+    storage.write(|state| {
+        managed::update(&Versions::of(&state.kinds, &target.kind), &writer, None, &mut object);
+        create_in(state, target, object, dry_run)
+    })
 }
 
 pub(super) fn replace(
     storage: &Storage,
     target: &Target,
     parameters: &Parameters,
+    manager: String,
     body: &Value,
 ) -> Result<(u16, Value), Refused> {
     let kind = &target.kind;
-    let object = read(kind, parameters, body)?;
+    let mut object = read(kind, parameters, body)?;
     let dry_run = parameters.dry_run()?;
+    let writer = writer(storage, target, manager);
     storage.write(|state| {
         if state.get(&target.key()).is_none() && kind.put_creates && !target.status {
             if text(&object["metadata"]["name"]) != target.name {
                 return Err(Refused::bad_request("the name of the object does not match the name on the URL"));
             }
+            managed::update(&Versions::of(&state.kinds, kind), &writer, None, &mut object);
             return create_in(state, target, object, dry_run).map(|new| (201, new));
         }
         if text(&object["metadata"]["resourceVersion"]).is_empty()
@@ -65,7 +81,11 @@ pub(super) fn replace(
         {
             return Err(Refused::without_version(kind, &target.name));
         }
-        update_in(state, target, dry_run, false, |_| Ok(object)).map(|new| (200, new))
+        let edit = |state: &State, old: &Value| {
+            managed::update(&Versions::of(&state.kinds, kind), &writer, Some(old), &mut object);
+            Ok(object)
+        };
+        update_in(state, target, dry_run, false, edit).map(|new| (200, new))
     })
 }
 
@@ -73,13 +93,45 @@ pub(super) fn patch(
     storage: &Storage,
     target: &Target,
     parameters: &Parameters,
+    manager: String,
     patch: &Patch,
 ) -> Result<Value, Refused> {
     let dry_run = parameters.dry_run()?;
     let kind = &target.kind;
+    let writer = writer(storage, target, manager);
     storage.write(|state| {
-        update_in(state, target, dry_run, true, |old| read(kind, parameters, &patch.apply(kind, shown(kind, old))?))
+        update_in(state, target, dry_run, true, |state, old| {
+            let mut object = read_patched(kind, parameters, patch, patch.apply(kind, shown(kind, old))?)?;
+            managed::update(&Versions::of(&state.kinds, kind), &writer, Some(old), &mut object);
+            Ok(object)
+        })
     })
+}
+
+/// Creates what is not there, or lays over it what is wanted.
+pub(super) fn apply(
+    storage: &Storage,
+    target: &Target,
+    parameters: &Parameters,
+    manager: String,
+    apply: &Apply,
+) -> Result<(u16, Value), Refused> {
+    let dry_run = parameters.dry_run()?;
+    let kind = &target.kind;
+    let writer = writer(storage, target, manager);
+    storage.write(|state| {
+        if state.get(&target.key()).is_none() && !target.status {
+            let mut object = stored_form(kind, apply.to(state, target, &writer, None)?)?;
+            metadata::remove(&mut object["metadata"], "resourceVersion"); // nobody asks which version of nothing
+            return create_in(state, target, object, dry_run).map(|new| (201, new));
+        }
+        let edit = |state: &State, old: &Value| stored_form(kind, apply.to(state, target, &writer, Some(old))?);
+        update_in(state, target, dry_run, true, edit).map(|new| (200, new))
+    })
+}
+
+fn writer(storage: &Storage, target: &Target, manager: String) -> Writer {
+    Writer { manager, status: target.status, now: metadata::timestamp(storage.clock) }
 }
 
 /// Deletes, or with finalizers only says that it shall be. The answer is the object that stays, or that it is done.
@@ -120,28 +172,51 @@ pub(super) fn delete_all(
 
 /// A body as its kind's type, stored form.
 fn read(kind: &Kind, parameters: &Parameters, body: &Value) -> Result<Value, Refused> {
-    let mut object = typed::read(kind, body.clone())?;
-    let rule = parameters.text("fieldValidation");
-    if rule != "Ignore" {
-        let unknown: Vec<String> =
-            typed::unknown(body, &object).iter().map(|path| format!("unknown field {path:?}")).collect();
-        if rule != "Strict" {
-            unknown.into_iter().for_each(|unknown| parameters.warn(unknown));
-        } else if !unknown.is_empty() {
-            let message = format!(
-                "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
-                kind.kind,
-                kind.version,
-                kind.kind,
-                unknown.join(", ")
-            );
-            return Err(Refused::bad_request(message));
-        }
+    decode(kind, parameters, body.clone(), Dialect::Json).map_err(|unread| match unread {
+        Unread::Refused(refused) => refused,
+        Unread::Undecodable(why) => Refused::undecodable(kind, &why),
+    })
+}
+
+/// What a patch made, the same way.
+fn read_patched(kind: &Kind, parameters: &Parameters, patch: &Patch, patched: Value) -> Result<Value, Refused> {
+    let told = patch.told(&patched);
+    decode(kind, parameters, patched, patch.dialect()).map_err(|unread| match unread {
+        Unread::Refused(refused) => refused,
+        Unread::Undecodable(why) => Refused::unreadable_patch(&told, &why),
+    })
+}
+
+fn decode(kind: &Kind, parameters: &Parameters, object: Value, dialect: Dialect) -> Result<Value, Unread> {
+    let forgets = object["metadata"]["managedFields"].as_array().is_some_and(Vec::is_empty);
+    let Read { mut object, strict } = typed::read(kind, object, dialect)?;
+    if forgets {
+        object["metadata"]["managedFields"] = json!([]); // says more than nothing: that there shall be none
     }
-    if kind.is_new_event() {
-        event::stored(&mut object);
+    parameters.fields.note(strict).map_err(Unread::Undecodable)?;
+    complete(kind, &mut object);
+    if kind.is("CustomResourceDefinition") {
+        definition::not_emulated(&object).into_iter().for_each(|warning| parameters.fields.say(warning));
     }
     Ok(object)
+}
+
+/// An object as its kind's type, stored form; of fields that it does not know nothing is said.
+fn stored_form(kind: &Kind, object: Value) -> Result<Value, Refused> {
+    let read = typed::read(kind, object, Dialect::Json).map_err(|unread| match unread {
+        Unread::Refused(refused) => refused,
+        Unread::Undecodable(why) => Refused::undecodable(kind, &why),
+    });
+    let mut object = read?.object;
+    complete(kind, &mut object);
+    Ok(object)
+}
+
+fn complete(kind: &Kind, object: &mut Value) {
+    if kind.is_new_event() {
+        event::stored(object);
+    }
+    decoded::complete(kind, object);
 }
 
 fn create_in(state: &mut State, target: &Target, mut object: Value, dry_run: bool) -> Result<Value, Refused> {
@@ -179,11 +254,11 @@ fn update_in(
     target: &Target,
     dry_run: bool,
     patched: bool,
-    edit: impl FnOnce(&Value) -> Result<Value, Refused>,
+    edit: impl FnOnce(&State, &Value) -> Result<Value, Refused>,
 ) -> Result<Value, Refused> {
     let (kind, key) = (&target.kind, target.key());
     let old = state.get(&key).cloned().ok_or_else(|| Refused::not_found(kind, &target.name))?;
-    let mut object = edit(&old)?;
+    let mut object = edit(state, &old)?;
     metadata::kept(target, &mut object, &old, patched)?;
     if target.status {
         admission::update_status(kind, &mut object, &old)?;
@@ -192,12 +267,20 @@ fn update_in(
     }
     object["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
     object["apiVersion"] = old["apiVersion"].clone();
+    let owners = &old["metadata"]["managedFields"];
+    if object["metadata"]["managedFields"] != *owners && managed::same_but_for_times(&object, &old) {
+        object["metadata"]["managedFields"] = owners.clone();
+    }
     if dry_run || object == *old {
         return Ok(shown(kind, &object));
     }
     let goes = ends(kind, &object);
-    let stored = commit(state, kind, key, object, goes);
-    Ok(shown(kind, &stored))
+    let mut answer = shown(kind, &commit(state, kind, key, object, goes));
+    if goes {
+        // Who takes the last finalizer away is told of a deletion, which is no write.
+        answer["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+    }
+    Ok(answer)
 }
 
 fn delete_in(state: &mut State, target: &Target, options: &DeleteOptions) -> Result<Value, Refused> {

@@ -71,7 +71,7 @@ fn questions() -> Vec<(String, String)> {
     ];
     questions.extend(more);
     for path in ["/api/v1/namespaces/shop/services", "/apis/example.com/v1/namespaces/shop/widgets"] {
-        for include in ["None", "Metadata"] {
+        for include in ["None", "Metadata", "Object"] {
             let begin = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
             let path = format!("{path}?watch=1&timeoutSeconds=2&includeObject={include}&{begin}");
             questions.push((path, TABLE.to_owned()));
@@ -83,7 +83,7 @@ fn questions() -> Vec<(String, String)> {
 
 #[test]
 fn tables_are_the_real_servers_word_for_word() {
-    case::real(|_| {
+    case::real_without_neighbours(|_| {
         let server = &Server::start("tables").expect("it is there: the case runs");
         server.apply_crds();
         let (_sandbox, kubeconfig) = sandbox(&server.folder);
