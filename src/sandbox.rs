@@ -8,7 +8,7 @@
 //! | [`schema`] | what a kind's objects look like |
 //! | [`discovery`], [`openapi`] | what clients are told about the kinds |
 //! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
-//! | [`read`], [`watch`], [`selector`] | get, list and watch |
+//! | [`read`], [`watch`], [`bookmark`], [`selector`], [`page`], [`options`] | get, list and watch |
 //! | [`mod@write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
 //! | [`decoded`], [`admission`], [`service`] | what a kind makes of what is written |
 //! | [`managed`], [`apply`] | who owns which field; server-side apply |
@@ -26,6 +26,7 @@
 mod admission;
 mod apply;
 pub(crate) mod audit;
+mod bookmark;
 pub(crate) mod cluster;
 mod decoded;
 mod decoder;
@@ -38,6 +39,8 @@ mod kinds;
 mod managed;
 mod metadata;
 mod openapi;
+mod options;
+mod page;
 mod patch;
 mod read;
 mod refused;

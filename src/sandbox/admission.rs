@@ -97,6 +97,9 @@ pub(super) fn update_status(kind: &Kind, object: &mut Value, old: &Value) -> Res
         let name = text(&object["metadata"]["name"]);
         return if kind.custom { custom_status(kind, &name, object, old) } else { Ok(()) };
     }
+    if kind.is("Service") {
+        service::default_mode(object);
+    }
     keep(object, old, "spec");
     if kind.is("Service") {
         let name = text(&object["metadata"]["name"]);

@@ -10,7 +10,7 @@ use super::apply::{self, Apply};
 use super::decoder::{self, Dialect};
 use super::fields::Fields;
 use super::kinds::Kind;
-use super::refused::Refused;
+use super::refused::{FieldError, Refused};
 use super::schema::Schema;
 use super::{Body, Storage, discovery, json_answer, patch, read, watch, write};
 use crate::yaml;
@@ -62,17 +62,21 @@ impl Parameters {
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refused> {
         match self.text(name) {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| Refused::bad_request(format!("{name}: {text:?} is no number"))),
+            text => text
+                .parse()
+                .map(Some)
+                .map_err(|_| Refused::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
         }
     }
 
-    /// Whether the write is to be judged but not done.
-    pub(super) fn dry_run(&self) -> Result<bool, Refused> {
+    /// Whether the write is to be judged but not done; `options` is the kind of its parameters.
+    pub(super) fn dry_run(&self, options: &str) -> Result<bool, Refused> {
         match self.text("dryRun") {
             "" => Ok(false),
             "All" => Ok(true),
             other => {
-                Err(Refused::bad_request(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"")))
+                let error = FieldError::not_supported("dryRun", &serde_json::json!([other]), &["All"]);
+                Err(Refused::invalid_parameters(options, &[error]))
             }
         }
     }
@@ -90,19 +94,25 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Response<Bo
 
 fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters) -> Result<Response<Body>, Refused> {
     let path = path(request.uri());
-    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let mut parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let watches = is_watch(&parts);
+    if let Some(at) = watches {
+        parts.remove(at);
+    }
+    let watches = watches.is_some();
     let Some(target) = target(storage, &parts)? else {
         return discovery::answer(storage, request, &parts);
     };
     let named = !target.name.is_empty();
     match request.method().as_str() {
-        "GET" | "HEAD" if named && !parameters.flag("watch") => {
+        // The name counts more than `watch` (`NewRequestInfo`).
+        "GET" | "HEAD" if named && !watches => {
             read::accepts(request)?;
-            read::get(storage, &target).map(|object| json_answer(200, &object))
+            read::get(storage, &target, parameters).map(|object| json_answer(200, &object))
         }
         "GET" => {
             read::accepts(request)?;
-            if parameters.flag("watch") {
+            if watches || parameters.flag("watch") {
                 watch::begin(storage, target, parameters)
             } else {
                 read::list(storage, &target, parameters).map(|list| json_answer(200, &list))
@@ -142,6 +152,15 @@ fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters
     }
 }
 
+/// Where a path says that it is one of a watch, as of old: `/api/v1/watch/...`.
+fn is_watch(path: &[&str]) -> Option<usize> {
+    match path {
+        ["api", _, "watch", _, ..] => Some(2),
+        ["apis", _, _, "watch", _, ..] => Some(3),
+        _ => None,
+    }
+}
+
 /// What a request is about, if it is about objects at all.
 pub(super) fn target_of(storage: &Storage, uri: &Uri) -> Option<Target> {
     let path = path(uri);
@@ -174,8 +193,9 @@ fn target(storage: &Storage, path: &[&str]) -> Result<Option<Target>, Refused> {
     };
     let kind = {
         let state = storage.lock();
-        let served = state.kinds.all().any(|kind| kind.group == group && kind.version == version);
-        let unknown = if served { Refused::no_such_resource } else { Refused::no_such_path };
+        // Built-in groups answer for what they have not; all else falls through to the mux, also what a custom group has not.
+        let built_in = state.kinds.all().any(|kind| kind.group == group && !kind.custom);
+        let unknown = if built_in { Refused::no_such_resource } else { Refused::no_such_path };
         state.kinds.find(group, version, plural).ok_or_else(unknown)?
     };
     let status = match subresource {

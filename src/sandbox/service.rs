@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::refused::FieldError;
 pub(super) use numbers::Numbers;
 pub(crate) use numbers::Ranges;
-pub(crate) use status::admit_status;
+pub(crate) use status::{admit_status, default_mode};
 pub(super) use validate::validate;
 
 /// Whoever gives numbers and addresses away; or says that all are taken.

@@ -15,13 +15,13 @@ use portolan_core::time::Time;
 use serde_json::{Value, json};
 use tokio::sync::watch as signal;
 
-use super::kinds::Kind;
-use super::read::{self, shown};
-use super::refused::{FieldError, Refused};
+use super::bookmark::bookmark;
+use super::read::shown;
+use super::refused::Refused;
 use super::route::{Parameters, Target};
 use super::selector::Selector;
 use super::store::{Change, OutOfHistory};
-use super::{Body, Storage, answer_of};
+use super::{Body, Storage, answer_of, options};
 
 /// How long a watch lasts that does not say. The real server takes 30 to 60 minutes at random.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -34,8 +34,12 @@ const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 pub(super) fn begin(storage: &Storage, target: Target, parameters: &Parameters) -> Result<Response<Body>, Refused> {
     let selector = Selector::read(&target.kind, parameters)?;
     let bookmarks = parameters.flag("allowWatchBookmarks");
-    let initial = initial_events(parameters)?;
-    let asked = read::version(parameters.text("resourceVersion"))?;
+    options::check_watch(parameters)?;
+    let initial = parameters.has("sendInitialEvents").then(|| parameters.flag("sendInitialEvents"));
+    let asked = match parameters.text("resourceVersion") {
+        "" => None,
+        text => Some(text.parse::<u64>().map_err(|_| Refused::no_version(text))?),
+    };
     let lifetime =
         parameters.number("timeoutSeconds")?.filter(|seconds| *seconds > 0).map_or(LIFETIME, Duration::from_secs);
     let now = storage.clock.now();
@@ -48,7 +52,7 @@ pub(super) fn begin(storage: &Storage, target: Target, parameters: &Parameters) 
         ready: VecDeque::new(),
         over: false,
         ends: now + lifetime,
-        next_bookmark: bookmarks.then(|| now + BOOKMARKS.min(lifetime.saturating_sub(LAST_BOOKMARK))),
+        next_bookmark: bookmarks.then(|| next_bookmark(now, now + lifetime)),
     };
     if let Some(version) = asked.filter(|version| *version > storage.lock().revision()) {
         return Err(Refused::too_new(version, storage.lock().revision()));
@@ -59,7 +63,7 @@ pub(super) fn begin(storage: &Storage, target: Target, parameters: &Parameters) 
         watch.position = storage.lock().revision();
     }
     if initial == Some(true) && bookmarks {
-        watch.bookmark(json!({"k8s.io/initial-events-end": "true"}));
+        watch.bookmark(true);
     }
     let lines = stream::unfold(watch, |mut watch| async {
         let line = watch.next().await?;
@@ -68,22 +72,12 @@ pub(super) fn begin(storage: &Storage, target: Target, parameters: &Parameters) 
     Ok(answer_of(200, "application/json", StreamBody::new(lines).boxed_unsync()))
 }
 
-/// Whether the watch begins with everything that there is (a streaming list, KEP-3157); none where the request does not say.
-fn initial_events(parameters: &Parameters) -> Result<Option<bool>, Refused> {
-    let rule = parameters.text("resourceVersionMatch");
-    if !parameters.has("sendInitialEvents") {
-        return if rule.is_empty() {
-            Ok(None)
-        } else {
-            let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-            Err(Refused::invalid_options(&FieldError::forbidden("resourceVersionMatch", why)))
-        };
-    }
-    if rule != "NotOlderThan" {
-        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-        return Err(Refused::invalid_options(&FieldError::forbidden("resourceVersionMatch", why)));
-    }
-    Ok(Some(parameters.flag("sendInitialEvents")))
+/// When a watch that is told nothing learns how far it has come: every so often, and once before its end, if that is not now
+/// (`nextBookmarkTime` of the cacher).
+fn next_bookmark(now: Time, ends: Time) -> Time {
+    let before_the_end = Time::from_nanos(ends.as_nanos().saturating_sub(LAST_BOOKMARK.as_nanos() as u64));
+    let next = now + BOOKMARKS;
+    if before_the_end > now { next.min(before_the_end) } else { next }
 }
 
 struct Watch {
@@ -117,9 +111,8 @@ impl Watch {
                 continue;
             }
             if self.next_bookmark.is_some_and(|due| now >= due) {
-                self.bookmark(Value::Null);
-                let next = now + BOOKMARKS;
-                self.next_bookmark = Some(if next < self.ends { next } else { self.ends });
+                self.bookmark(false);
+                self.next_bookmark = Some(next_bookmark(now, self.ends));
                 continue;
             }
             let due = self.next_bookmark.map_or(self.ends, |due| due.min(self.ends));
@@ -159,15 +152,8 @@ impl Watch {
         }
     }
 
-    fn bookmark(&mut self, annotations: Value) {
-        let Kind { kind, .. } = &*self.target.kind;
-        let mut bookmark = json!({
-            "kind": kind, "apiVersion": self.target.kind.api_version(),
-            "metadata": {"resourceVersion": self.position.to_string(), "creationTimestamp": null},
-        });
-        if !annotations.is_null() {
-            bookmark["metadata"]["annotations"] = annotations;
-        }
+    fn bookmark(&mut self, ends_the_list: bool) {
+        let bookmark = bookmark(&self.target.kind, self.position, ends_the_list);
         self.ready.push_back(line("BOOKMARK", &bookmark));
     }
 }

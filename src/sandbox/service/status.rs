@@ -6,6 +6,17 @@ use super::{Unfit, is_load_balancer};
 use crate::sandbox::metadata::is_subdomain;
 use crate::sandbox::refused::FieldError;
 
+/// The default of the mode comes with the decoding, by the type that is written: with a status, another than the one that stays.
+pub(crate) fn default_mode(service: &mut Value) {
+    if !is_load_balancer(&service["spec"]) {
+        return;
+    }
+    let ingress = service.pointer_mut("/status/loadBalancer/ingress").and_then(Value::as_array_mut);
+    for entry in ingress.into_iter().flatten().filter(|entry| entry["ip"].is_string() && !entry["ipMode"].is_string()) {
+        entry["ipMode"] = json!("VIP");
+    }
+}
+
 /// A status that is about to be stored; its values are judged only if `strict`.
 pub(crate) fn admit_status(service: &mut Value, strict: bool) -> Result<(), Unfit> {
     let load_balancer = is_load_balancer(&service["spec"]);
@@ -20,7 +31,10 @@ pub(crate) fn admit_status(service: &mut Value, strict: bool) -> Result<(), Unfi
     for (index, entry) in ingress.iter_mut().enumerate() {
         let at = format!("status.loadBalancer.ingress[{index}]");
         match (entry["ip"].is_string(), entry["ipMode"].is_string()) {
-            (true, false) => entry["ipMode"] = json!("VIP"), // the default of every decode
+            (true, false) if strict => {
+                errors.push(FieldError::required(format!("{at}.ipMode"), "must be specified when `ip` is set"));
+            }
+            (true, false) => entry["ipMode"] = json!("VIP"),
             (false, true) => {
                 errors.push(FieldError::forbidden(format!("{at}.ipMode"), "may not be specified when `ip` is not set"));
             }
