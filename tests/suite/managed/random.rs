@@ -131,6 +131,10 @@ fn metadata(dice: &mut Dice) -> Value {
     if dice.one_in(3) {
         metadata["finalizers"] = json!([]);
     }
+    // Empty ones that are applied to a custom resource the server stores unseen, and the next write, whatever it is, takes them away.
+    if let Some(fields) = metadata.as_object_mut() {
+        fields.retain(|_, field| field.as_object().is_none_or(|field| !field.is_empty()));
+    }
     metadata
 }
 
