@@ -1,8 +1,6 @@
 //! Strategic merge patches (`k8s.io/apimachinery/pkg/util/strategicpatch/patch.go`): lists of which the kind's schema says so are merged
 //! by a key instead of replaced, and directives say what else is meant.
 
-use std::collections::VecDeque;
-
 use serde_json::{Map, Value};
 
 use super::decoder::go_value;
@@ -54,12 +52,12 @@ fn merge_value(schema: Option<Schema>, target: &mut Value, patch: &Value) -> Res
     if let Some(kept) = changes.get("$retainKeys") {
         retain(fields, changes, kept)?;
     }
-    let ordered = |name: &str| name.strip_prefix("$setElementOrder/").map(str::to_owned);
-    let before: Map<String, Value> = changes
-        .keys()
-        .filter_map(|name| ordered(name))
-        .filter_map(|list| Some((list.clone(), fields.get(&list)?.clone())))
-        .collect();
+    // Orders are by what stood there before.
+    let orders = changes.iter().filter_map(|(name, order)| {
+        let list = name.strip_prefix("$setElementOrder/")?;
+        Some((list, order.as_array()?, fields.get(list).and_then(Value::as_array).cloned().unwrap_or_default()))
+    });
+    let orders: Vec<(&str, &Vec<Value>, Vec<Value>)> = orders.collect();
     for (name, change) in changes {
         if let Some(list) = name.strip_prefix("$deleteFromPrimitiveList/") {
             let unwanted = change.as_array().cloned().unwrap_or_default();
@@ -70,12 +68,9 @@ fn merge_value(schema: Option<Schema>, target: &mut Value, patch: &Value) -> Res
             merge_field(schema.and_then(|schema| schema.field(name)), fields, name, change)?;
         }
     }
-    for (name, order) in changes {
-        if let (Some(list), Some(order)) = (name.strip_prefix("$setElementOrder/"), order.as_array())
-            && let Some(items) = fields.get_mut(list).and_then(Value::as_array_mut)
-        {
-            let before = before.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            sort(items, order, before, Merge::of(schema.and_then(|schema| schema.field(list))));
+    for (list, order, before) in orders {
+        if let Some(items) = fields.get_mut(list).and_then(Value::as_array_mut) {
+            sort(items, order, &before, Merge::of(schema.and_then(|schema| schema.field(list))));
         }
     }
     Ok(())
@@ -98,11 +93,7 @@ fn merge_field(
             merge_value(schema, field, change)?;
         }
         (Some(Value::Array(items)), Value::Array(changes)) => match Merge::of(schema) {
-            Merge::By(key) => {
-                let before = items.clone();
-                merge_list(schema.and_then(|schema| schema.items()), items, changes, key)?;
-                sort(items, changes, &before, Merge::By(key));
-            }
+            Merge::By(key) => merge_list(schema.and_then(|schema| schema.items()), items, changes, key)?,
             Merge::Set => {
                 let before = items.clone();
                 items.extend(changes.iter().filter(|item| !before.contains(item)).cloned());
@@ -137,21 +128,21 @@ fn merge_list(schema: Option<Schema>, items: &mut Vec<Value>, changes: &[Value],
             _ => return Err(bad_directive(directive, change)),
         }
     }
-    let mut changes = changes.iter().filter(|change| change.get("$patch").is_none());
+    let changes: Vec<Value> = changes.iter().filter(|change| change.get("$patch").is_none()).cloned().collect();
     if replaced {
-        *items = changes.cloned().collect();
+        *items = changes;
         return Ok(());
     }
-    changes.try_for_each(|change| {
+    let before = items.clone();
+    for change in &changes {
         let identity = identity(change, key)?;
         match items.iter_mut().find(|item| item.get(key) == Some(identity)) {
-            Some(item) => merge_value(schema, item, change),
-            None => {
-                items.push(change.clone());
-                Ok(())
-            }
+            Some(item) => merge_value(schema, item, change)?,
+            None => items.push(change.clone()),
         }
-    })
+    }
+    sort(items, &changes, &before, Merge::By(key));
+    Ok(())
 }
 
 fn identity<'a>(change: &'a Value, key: &str) -> Result<&'a Value, String> {
@@ -171,8 +162,8 @@ fn retain(fields: &mut Map<String, Value>, changes: &Map<String, Value>, kept: &
     Ok(())
 }
 
-/// `normalizeElementOrder`: items that the order names stand in that order, the others as they stood before. Of both, one stands before
-/// the next of the order if it did so before; what the order brings stands before the rest.
+/// `normalizeElementOrder`: what the patch names stands in its order, the rest in the order of before, and between the two decides what
+/// was in front before; where that says nothing, what the patch names.
 fn sort(items: &mut Vec<Value>, order: &[Value], before: &[Value], rule: Merge) {
     let place = |list: &[Value], item: &Value| {
         list.iter().position(|one| match rule {
@@ -180,17 +171,21 @@ fn sort(items: &mut Vec<Value>, order: &[Value], before: &[Value], rule: Merge) 
             Merge::Set | Merge::Replace => one == item,
         })
     };
-    let (mut named, mut others): (Vec<Value>, Vec<Value>) =
+    let (mut named, mut rest): (Vec<Value>, Vec<Value>) =
         items.drain(..).partition(|item| place(order, item).is_some());
     named.sort_by_key(|item| place(order, item));
-    others.sort_by_key(|item| place(before, item));
-    let (mut named, mut others) = (VecDeque::from(named), VecDeque::from(others));
-    while let (Some(one), Some(other)) = (named.front(), others.front()) {
-        let was_first = place(before, one).is_some_and(|one| place(before, other).is_some_and(|other| other < one));
-        items.extend(if was_first { others.pop_front() } else { named.pop_front() });
+    rest.sort_by_key(|item| place(before, item));
+    let mut rest = rest.into_iter().peekable();
+    for item in named {
+        let is_before = |other: &Value| {
+            place(before, &item).is_some_and(|here| place(before, other).is_some_and(|there| there < here))
+        };
+        while let Some(other) = rest.next_if(is_before) {
+            items.push(other);
+        }
+        items.push(item);
     }
-    items.extend(named);
-    items.extend(others);
+    items.extend(rest);
 }
 
 /// A value that was not there before: without what is only a directive, and without nulls.
