@@ -101,6 +101,7 @@ pub(super) fn update_status(kind: &Kind, object: &mut Value, old: &Value) -> Res
     keep(object, old, "spec");
     if kind.is("Service") {
         let name = text(&object["metadata"]["name"]);
+        service::has_modes(object).map_err(|unfit| unfit_service(kind, &name, unfit))?;
         service::admit_status(object, true).map_err(|unfit| unfit_service(kind, &name, unfit))?;
     }
     Ok(())
