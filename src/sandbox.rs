@@ -10,6 +10,7 @@
 //! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
 //! | [`read`], [`watch`], [`bookmark`], [`selector`], [`page`], [`options`] | get, list and watch |
 //! | [`mod@write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
+//! | [`decoder`], [`typed`], [`structural`], [`fields`] | whether that fits its kind, and what is said of fields that nobody knows |
 //! | [`decoded`], [`admission`], [`service`] | what a kind makes of what is written |
 //! | [`managed`], [`apply`] | who owns which field; server-side apply |
 //! | [`mod@audit`] | who wrote what |
@@ -19,7 +20,8 @@
 //!
 //! Not emulated, and refused by name where somebody asks for it: Table answers,
 //! protobuf, watches that begin at an exact list, garbage collection (`propagationPolicy` other than Background), graceful
-//! deletion of anything but Pods, CEL and other validation of custom resources beyond their identity. Silently absent, because nobody
+//! deletion of anything but Pods, conversion of custom resources by webhooks. Not emulated, and told in a warning to whoever defines a
+//! kind with it: CEL rules (`x-kubernetes-validations`), and the formats of `structural::UNCHECKED`. Silently absent, because nobody
 //! can ask for it by name: authentication, RBAC, admission webhooks, the endpoint, namespace and node controllers (so a deleted
 //! Namespace stays Terminating, as on a server without them), and the defaults of Pods.
 

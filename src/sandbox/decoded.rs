@@ -19,6 +19,7 @@ pub(super) fn complete(kind: &Kind, object: &mut Value) {
     if !kind.is("CustomResourceDefinition") {
         without_empty_maps(kind.shapes().form(), object);
     }
+    without_zeros(kind, object);
     shown_though_empty(kind, object);
     match kind.kind.as_str() {
         "Service" => service::defaulted(object),
@@ -131,10 +132,64 @@ fn shown_though_empty(kind: &Kind, object: &mut Value) {
     }
 }
 
+/// Go's `omitempty` of what is no pointer: nothing said is the same as nothing. Of Pods, which have hundreds of such fields, nobody of ours
+/// asks for the difference.
+fn without_zeros(kind: &Kind, object: &mut Value) {
+    let paths: &[&[&str]] = match kind.kind.as_str() {
+        "Service" => &[
+            &["spec", "clusterIP"],
+            &["spec", "externalName"],
+            &["spec", "externalTrafficPolicy"],
+            &["spec", "healthCheckNodePort"],
+            &["spec", "loadBalancerIP"],
+            &["spec", "publishNotReadyAddresses"],
+            &["spec", "sessionAffinity"],
+            &["spec", "type"],
+            &["spec", "ports", "name"],
+            &["spec", "ports", "nodePort"],
+            &["spec", "ports", "protocol"],
+            &["status", "loadBalancer", "ingress", "hostname"],
+            &["status", "loadBalancer", "ingress", "ip"],
+            &["status", "conditions", "observedGeneration"],
+        ],
+        "Node" => &[
+            &["spec", "externalID"],
+            &["spec", "podCIDR"],
+            &["spec", "providerID"],
+            &["spec", "unschedulable"],
+            &["spec", "taints", "value"],
+            &["status", "phase"],
+            &["status", "conditions", "message"],
+            &["status", "conditions", "reason"],
+        ],
+        "Event" => &[&["action"], &["count"], &["message"], &["reason"], &["type"]],
+        _ => &[],
+    };
+    let always: [&[&str]; 2] = [&["metadata", "generateName"], &["metadata", "namespace"]];
+    paths.iter().chain(&always).for_each(|path| without_zero(object, path));
+}
+
+fn without_zero(value: &mut Value, path: &[&str]) {
+    match (value, path) {
+        (Value::Array(items), path) => items.iter_mut().for_each(|item| without_zero(item, path)),
+        (Value::Object(fields), [field]) => {
+            if fields.get(*field).is_some_and(|value| *value == "" || *value == 0 || *value == false) {
+                fields.remove(*field);
+            }
+        }
+        (Value::Object(fields), [field, rest @ ..]) => {
+            if let Some(value) = fields.get_mut(*field) {
+                without_zero(value, rest);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Go's `omitempty`: of a map (which is no struct: nothing is declared in it) the empty one is none.
 fn without_empty_maps(form: Form<'_>, value: &mut Value) {
     match (form.map(), form.list(), value) {
-        (Some(map), _, Value::Object(fields)) => {
+        (Some(map), _, Value::Object(fields)) if !map.is_deduced() => {
             for (name, value) in fields.iter_mut() {
                 if let Some(form) = form.field(map, name) {
                     without_empty_maps(form, value);
@@ -142,7 +197,7 @@ fn without_empty_maps(form: Form<'_>, value: &mut Value) {
             }
             let is_map = |name: &str| {
                 let field = form.field(map, name).and_then(Form::map);
-                field.is_some_and(|field| !field.has_fields())
+                field.is_some_and(|field| !field.has_fields() && !field.is_deduced())
             };
             fields.retain(|name, value| !(value.as_object().is_some_and(Map::is_empty) && is_map(name)));
         }

@@ -100,16 +100,16 @@ impl<'a> Scan<'a, '_> {
     fn text(&mut self, text: &str) {
         self.hold(Found::Text);
         let Some(schema) = self.schema else { return };
-        match Form::of(&schema) {
-            Form::Time if text.parse::<jiff::Timestamp>().is_err() => self.wrong(|_| {
+        let form = Form::of(&schema);
+        if form == Form::Time && text.parse::<jiff::Timestamp>().is_err() {
+            self.wrong(|_| {
                 format!("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\"")
-            }),
-            Form::Bytes => {
-                if let Some(place) = not_base64(text) {
-                    self.wrong(|_| format!("illegal base64 data at input byte {place}"));
-                }
-            }
-            _ => {}
+            });
+        }
+        if form == Form::Bytes
+            && let Some(place) = not_base64(text)
+        {
+            self.wrong(|_| format!("illegal base64 data at input byte {place}"));
         }
     }
 }
@@ -313,7 +313,14 @@ impl Form {
             // Go converts between numbers, and from numbers to texts, and says so when it may not.
             Self::Text if matches!(found, Found::Integer(_)) => format!("cannot convert {of} to {go}"),
             Self::Int32 | Self::Int64 if matches!(found, Found::Number(_)) => format!("cannot convert {of} to {go}"),
-            _ => format!("unrecognized type: {go}"),
+            Self::Anything
+            | Self::Bool
+            | Self::Int32
+            | Self::Int64
+            | Self::Float
+            | Self::Text
+            | Self::Time
+            | Self::IntOrString => format!("unrecognized type: {go}"),
         }
     }
 }
@@ -357,22 +364,40 @@ pub(super) fn null_texts(value: &mut Value, schema: &Schema) {
     }
 }
 
+/// Go's `omitempty`: a map without entries is none. (A struct without fields is one.)
+pub(super) fn without_empty_maps(value: &mut Value, schema: &Schema) {
+    match value {
+        Value::Array(items) => {
+            if let Some(schema) = schema.items() {
+                items.iter_mut().for_each(|item| without_empty_maps(item, &schema));
+            }
+        }
+        Value::Object(fields) => fields.retain(|name, field| {
+            let Some(schema) = schema.field(name) else { return true };
+            without_empty_maps(field, &schema);
+            Form::of(&schema) != Form::Map || field.as_object().is_none_or(|entries| !entries.is_empty())
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// The first byte that is not base64 (RFC 4648, 4).
 fn not_base64(text: &str) -> Option<usize> {
     let body = text.trim_end_matches('=');
     let wrong =
         body.bytes().position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'\n' | b'\r')));
-    wrong.or_else(|| (text.len() % 4 != 0 || text.len() - body.len() > 2).then_some(text.len()))
+    wrong.or_else(|| (!text.len().is_multiple_of(4) || text.len() - body.len() > 2).then_some(text.len()))
 }
 
-/// What stands where a text should, as Go's messages name it.
-pub(super) fn not_text(value: &Value) -> Option<&'static str> {
+/// What stands in a document, as Go's messages name it.
+pub(super) fn json_name(value: &Value) -> &'static str {
     match value {
-        Value::Null | Value::String(_) => None,
-        Value::Bool(_) => Some("bool"),
-        Value::Number(_) => Some("number"),
-        Value::Array(_) => Some("array"),
-        Value::Object(_) => Some("object"),
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     }
 }
 

@@ -1,9 +1,10 @@
 //! Patches: JSON (RFC 6902), merge (RFC 7386) and strategic merge.
 
 use json_patch::PatchOperation;
+use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::decoder::{Dialect, go_value};
+use super::decoder::{Dialect, go_value, json_name};
 use super::kinds::Kind;
 use super::refused::Refused;
 use super::route::Target;
@@ -54,7 +55,11 @@ impl Patch {
                 }
             }
             Self::Merge(patch) => json_patch::merge(&mut object, patch),
-            Self::Strategic(patch) => strategic::merge(kind, &mut object, patch).map_err(Refused::unexpected)?,
+            Self::Strategic(patch) => strategic::merge(kind, &mut object, patch).map_err(|why| {
+                // Go's errors of a form (`mergepatch.ErrBadPatchFormat...`) are the client's fault, all others the server's.
+                let of_form = why.starts_with("invalid patch format");
+                if of_form { Refused::bad_request(why) } else { Refused::unexpected(why) }
+            })?,
         }
         Ok(object)
     }
@@ -73,13 +78,12 @@ fn operate(operation: &PatchOperation, object: &mut Value) -> Option<()> {
 }
 
 fn operations(body: &[u8]) -> Result<Vec<PatchOperation>, Refused> {
-    match json(body)? {
-        Value::Array(operations) => operations
-            .into_iter()
-            .map(|operation| serde_json::from_value(operation).map_err(|_| Refused::unfit_patch()))
-            .collect(),
-        other => Err(not_of(&other, "error decoding patch: ", "[]handlers.jsonPatchOp")),
-    }
+    let patch = json(body)?;
+    let Some(operations) = patch.as_array() else {
+        return Err(not_of(&patch, "error decoding patch: ", "[]handlers.jsonPatchOp"));
+    };
+    let read = |operation: &Value| PatchOperation::deserialize(operation).map_err(|_| Refused::unfit_patch());
+    operations.iter().map(read).collect()
 }
 
 fn object(body: &[u8], prefix: &str) -> Result<Value, Refused> {
@@ -92,13 +96,5 @@ fn json(body: &[u8]) -> Result<Value, Refused> {
 }
 
 fn not_of(patch: &Value, prefix: &str, go: &str) -> Refused {
-    let form = match patch {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    Refused::bad_request(format!("{prefix}json: cannot unmarshal {form} into Go value of type {go}"))
+    Refused::bad_request(format!("{prefix}json: cannot unmarshal {} into Go value of type {go}", json_name(patch)))
 }

@@ -230,7 +230,8 @@ fn object(request: &Request<Bytes>, target: &Target, parameters: &Parameters) ->
         Refused::unrecognized(kind, body, &format!("couldn't get version/kind; json parse error: {why}"))
     })?;
     for field in ["apiVersion", "kind"] {
-        if let Some(wrong) = object.get(field).and_then(decoder::not_text) {
+        if let Some(value) = object.get(field).filter(|value| !(value.is_string() || value.is_null())) {
+            let wrong = decoder::json_name(value);
             let why = format!("json: cannot unmarshal {wrong} into Go struct field .{field} of type string");
             let why = format!("couldn't get version/kind; json parse error: {why}");
             return Err(Refused::unrecognized(kind, body, &why));

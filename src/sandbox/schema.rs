@@ -21,17 +21,6 @@ pub(super) struct Schema<'a> {
     name: Option<&'a str>,
 }
 
-/// How a list is merged (`x-kubernetes-list-type`, `k8s.io/kube-openapi/pkg/schemaconv`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum List<'a> {
-    /// As one value.
-    Atomic,
-    /// Item by item; equal items are one.
-    Set,
-    /// Item by item; items with equal values in these fields are one.
-    Map(Vec<&'a str>),
-}
-
 impl<'a> Schema<'a> {
     /// The reference to the schema of every object's metadata.
     pub(super) const METADATA: &'static str = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
@@ -89,28 +78,6 @@ impl<'a> Schema<'a> {
         Some(&self.target["items"]).filter(|schema| schema.is_object()).map(Self::at)
     }
 
-    /// How the list is merged; without a word about it as one value.
-    pub(super) fn list(&self) -> List<'a> {
-        match self.says("x-kubernetes-list-type").as_str() {
-            Some("set") => List::Set,
-            Some("map") => {
-                let keys = self.says("x-kubernetes-list-map-keys").as_array();
-                List::Map(keys.into_iter().flatten().filter_map(Value::as_str).collect())
-            }
-            _ => List::Atomic,
-        }
-    }
-
-    /// Whether an object, or a map, is merged as one value.
-    pub(super) fn map_is_atomic(&self) -> bool {
-        self.says("x-kubernetes-map-type") == "atomic"
-    }
-
-    /// What stands where nothing is written; null for nothing. Of a list's keys it says what an item means that leaves one out.
-    pub(super) fn default(&self) -> &'a Value {
-        self.says("default")
-    }
-
     /// The field by which a strategic merge patch merges a list of objects.
     pub(super) fn merge_key(&self) -> Option<&'a str> {
         self.says("x-kubernetes-patch-merge-key").as_str()
@@ -119,11 +86,6 @@ impl<'a> Schema<'a> {
     /// Whether a strategic merge patch does this with the field: `merge`, `replace`, `retainKeys`; there may be two of them.
     pub(super) fn is_patched_by(&self, strategy: &str) -> bool {
         self.says("x-kubernetes-patch-strategy").as_str().is_some_and(|all| all.split(',').any(|one| one == strategy))
-    }
-
-    /// Whether fields that have no schema stay.
-    pub(super) fn keeps_unknown_fields(&self) -> bool {
-        self.says("x-kubernetes-preserve-unknown-fields") == true
     }
 
     /// A value of the schema: where it stands it says more than what it refers to.

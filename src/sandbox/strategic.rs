@@ -52,6 +52,12 @@ fn merge_value(schema: Option<Schema>, target: &mut Value, patch: &Value) -> Res
     if let Some(kept) = changes.get("$retainKeys") {
         retain(fields, changes, kept)?;
     }
+    // Orders are by what stood there before.
+    let orders = changes.iter().filter_map(|(name, order)| {
+        let list = name.strip_prefix("$setElementOrder/")?;
+        Some((list, order.as_array()?, fields.get(list).and_then(Value::as_array).cloned().unwrap_or_default()))
+    });
+    let orders: Vec<(&str, &Vec<Value>, Vec<Value>)> = orders.collect();
     for (name, change) in changes {
         if let Some(list) = name.strip_prefix("$deleteFromPrimitiveList/") {
             let unwanted = change.as_array().cloned().unwrap_or_default();
@@ -62,11 +68,9 @@ fn merge_value(schema: Option<Schema>, target: &mut Value, patch: &Value) -> Res
             merge_field(schema.and_then(|schema| schema.field(name)), fields, name, change)?;
         }
     }
-    for (name, order) in changes {
-        if let (Some(list), Some(order)) = (name.strip_prefix("$setElementOrder/"), order.as_array())
-            && let Some(items) = fields.get_mut(list).and_then(Value::as_array_mut)
-        {
-            sort(items, order, Merge::of(schema.and_then(|schema| schema.field(list))));
+    for (list, order, before) in orders {
+        if let Some(items) = fields.get_mut(list).and_then(Value::as_array_mut) {
+            sort(items, order, &before, Merge::of(schema.and_then(|schema| schema.field(list))));
         }
     }
     Ok(())
@@ -91,8 +95,9 @@ fn merge_field(
         (Some(Value::Array(items)), Value::Array(changes)) => match Merge::of(schema) {
             Merge::By(key) => merge_list(schema.and_then(|schema| schema.items()), items, changes, key)?,
             Merge::Set => {
-                let new: Vec<Value> = changes.iter().filter(|item| !items.contains(item)).cloned().collect();
-                items.extend(new);
+                let before = items.clone();
+                items.extend(changes.iter().filter(|item| !before.contains(item)).cloned());
+                sort(items, changes, &before, Merge::Set);
             }
             Merge::Replace => items.clone_from(changes),
         },
@@ -123,21 +128,21 @@ fn merge_list(schema: Option<Schema>, items: &mut Vec<Value>, changes: &[Value],
             _ => return Err(bad_directive(directive, change)),
         }
     }
-    let mut changes = changes.iter().filter(|change| change.get("$patch").is_none());
+    let changes: Vec<Value> = changes.iter().filter(|change| change.get("$patch").is_none()).cloned().collect();
     if replaced {
-        *items = changes.cloned().collect();
+        *items = changes;
         return Ok(());
     }
-    changes.try_for_each(|change| {
+    let before = items.clone();
+    for change in &changes {
         let identity = identity(change, key)?;
         match items.iter_mut().find(|item| item.get(key) == Some(identity)) {
-            Some(item) => merge_value(schema, item, change),
-            None => {
-                items.push(change.clone());
-                Ok(())
-            }
+            Some(item) => merge_value(schema, item, change)?,
+            None => items.push(change.clone()),
         }
-    })
+    }
+    sort(items, &changes, &before, Merge::By(key));
+    Ok(())
 }
 
 fn identity<'a>(change: &'a Value, key: &str) -> Result<&'a Value, String> {
@@ -157,22 +162,30 @@ fn retain(fields: &mut Map<String, Value>, changes: &Map<String, Value>, kept: &
     Ok(())
 }
 
-/// Items that the order names stand in that order; the others stay behind the one that they followed.
-fn sort(items: &mut Vec<Value>, order: &[Value], rule: Merge) {
-    let rank = |item: &Value| {
-        order.iter().position(|one| match rule {
+/// `normalizeElementOrder`: what the patch names stands in its order, the rest in the order of before, and between the two decides what
+/// was in front before; where that says nothing, what the patch names.
+fn sort(items: &mut Vec<Value>, order: &[Value], before: &[Value], rule: Merge) {
+    let place = |list: &[Value], item: &Value| {
+        list.iter().position(|one| match rule {
             Merge::By(key) => one.get(key) == item.get(key),
             Merge::Set | Merge::Replace => one == item,
         })
     };
-    let mut last = None;
-    let mut ranked: Vec<(Option<usize>, Value)> = Vec::with_capacity(items.len());
-    for item in items.drain(..) {
-        last = rank(&item).or(last);
-        ranked.push((last, item));
+    let (mut named, mut rest): (Vec<Value>, Vec<Value>) =
+        items.drain(..).partition(|item| place(order, item).is_some());
+    named.sort_by_key(|item| place(order, item));
+    rest.sort_by_key(|item| place(before, item));
+    let mut rest = rest.into_iter().peekable();
+    for item in named {
+        let is_before = |other: &Value| {
+            place(before, &item).is_some_and(|here| place(before, other).is_some_and(|there| there < here))
+        };
+        while let Some(other) = rest.next_if(is_before) {
+            items.push(other);
+        }
+        items.push(item);
     }
-    ranked.sort_by_key(|(rank, _)| *rank);
-    items.extend(ranked.into_iter().map(|(_, item)| item));
+    items.extend(rest);
 }
 
 /// A value that was not there before: without what is only a directive, and without nulls.

@@ -1,9 +1,11 @@
 //! The sandbox answers as the real server does.
 
+mod asked;
 mod controller;
 mod facts;
 mod lists;
 mod managed;
+mod schemas;
 mod steps;
 mod watches;
 mod wire;

@@ -62,6 +62,9 @@ pub(super) fn read(kind: &Kind, mut object: Value, dialect: Dialect) -> Result<R
         other => Err(format!("the sandbox has no type for {other}")),
     };
     let mut object = read.map_err(Unread::Undecodable)?;
+    if let Some(schema) = Schema::of(kind) {
+        decoder::without_empty_maps(&mut object, &schema);
+    }
     without_empty_lists(&mut object["metadata"]);
     // The fields of these two say more: an empty list of endpoints, or of a schema, is not the same as none.
     if !(kind.is("EndpointSlice") || kind.is("CustomResourceDefinition")) {
@@ -105,16 +108,6 @@ fn without_empty_lists(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|name, field| name == "containers" || field.as_array().is_none_or(|items| !items.is_empty()));
-            if let Some(Value::Object(labels)) = fields.get("labels")
-                && labels.is_empty()
-            {
-                fields.remove("labels");
-            }
-            if let Some(Value::Object(annotations)) = fields.get("annotations")
-                && annotations.is_empty()
-            {
-                fields.remove("annotations");
-            }
             fields.values_mut().for_each(without_empty_lists);
         }
         Value::Array(items) => items.iter_mut().for_each(without_empty_lists),
@@ -158,6 +151,7 @@ fn metadata(object: &mut Value, at: &str, strict: &mut Vec<String>, dialect: Dia
     }
     strict.extend(findings.strict.into_iter().map(|found| found.replacen('"', &format!("\"{here}."), 1)));
     object["metadata"] = through::<ObjectMeta>(metadata)?;
+    decoder::without_empty_maps(&mut object["metadata"], &Schema::at(&reference));
     without_empty_lists(&mut object["metadata"]);
     Ok(())
 }

@@ -67,7 +67,7 @@ pub(super) fn replace(
     let dry_run = parameters.dry_run("UpdateOptions")?;
     let writer = writer(storage, target, manager);
     storage.write(|state| {
-        if state.get(&target.key()).is_none() && kind.put_creates && !target.status {
+        if state.get(&target.key()).is_none() && kind.put_creates && may_create(target) {
             metadata::named(target, &object)?;
             managed::update(&Versions::of(&state.kinds, kind), &writer, None, &mut object);
             return create_in(state, target, object, dry_run).map(|new| (201, new));
@@ -117,7 +117,7 @@ pub(super) fn apply(
     let kind = &target.kind;
     let writer = writer(storage, target, manager);
     storage.write(|state| {
-        if state.get(&target.key()).is_none() && !target.status {
+        if state.get(&target.key()).is_none() && may_create(target) {
             let mut object = stored_form(kind, apply.to(state, target, &writer, None)?)?;
             metadata::remove(&mut object["metadata"], "resourceVersion"); // nobody asks which version of nothing
             return create_in(state, target, object, dry_run).map(|new| (201, new));
@@ -125,6 +125,11 @@ pub(super) fn apply(
         let edit = |state: &State, old: &Value| stored_form(kind, apply.to(state, target, &writer, Some(old))?);
         update_in(state, target, dry_run, true, edit).map(|new| (200, new))
     })
+}
+
+/// A Service's status, alone of all, does not refuse to create what it is of (`StatusREST` of `pkg/registry/core/service/storage`).
+fn may_create(target: &Target) -> bool {
+    !target.status || target.kind.is("Service")
 }
 
 fn writer(storage: &Storage, target: &Target, manager: String) -> Writer {
@@ -222,11 +227,11 @@ fn create_in(state: &mut State, target: &Target, mut object: Value, dry_run: boo
     let name = text(&object["metadata"]["name"]);
     let key = Key { name: name.clone(), ..target.key() };
     namespace_takes(state, target, &name)?;
+    admission::create(kind, &mut object, state)?;
     if let Some(old) = state.get(&key) {
         let refused = if is_leaving(old) { Refused::still_exists } else { Refused::already_exists };
         return Err(refused(kind, &name));
     }
-    admission::create(kind, &mut object, state)?;
     if dry_run {
         return Ok(shown(kind, &object));
     }

@@ -50,5 +50,6 @@ mod privilege;
 mod providers;
 mod rivals;
 mod scale;
+mod schemas;
 mod sharing;
 mod storm;

@@ -285,7 +285,7 @@ impl MapShape {
     }
 
     /// Whether nothing describes its fields.
-    pub(super) fn is_deduced(&self) -> bool {
+    pub(in crate::sandbox) fn is_deduced(&self) -> bool {
         self.fields.is_empty() && self.others == Some(DEDUCED)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{List, Schema};
+use super::Schema;
 use crate::sandbox::kinds::{Kind, Kinds};
 
 fn kind(group: &str, plural: &str) -> std::sync::Arc<Kind> {
@@ -28,18 +28,18 @@ fn every_built_in_kind_has_a_schema() {
 #[test]
 fn lists_are_merged_as_the_servers_types_say() {
     let (service, pod) = (kind("", "services"), kind("", "pods"));
-    assert_eq!(at(&service, "spec.ports").list(), List::Map(vec!["port", "protocol"]));
-    assert_eq!(at(&service, "spec.ports.[].protocol").default(), "TCP");
+    assert_eq!(at(&service, "spec.ports").says("x-kubernetes-list-map-keys"), &json!(["port", "protocol"]));
+    assert_eq!(at(&service, "spec.ports.[].protocol").says("default"), "TCP");
     assert_eq!(at(&service, "spec.ports").merge_key(), Some("port"));
-    assert_eq!(at(&service, "spec.clusterIPs").list(), List::Atomic);
-    assert_eq!(at(&service, "metadata.finalizers").list(), List::Set);
+    assert_eq!(at(&service, "spec.clusterIPs").says("x-kubernetes-list-type"), "atomic");
+    assert_eq!(at(&service, "metadata.finalizers").says("x-kubernetes-list-type"), "set");
     assert!(at(&service, "metadata.finalizers").is_patched_by("merge"));
-    assert_eq!(at(&service, "metadata.ownerReferences").list(), List::Map(vec!["uid"]));
-    assert!(at(&service, "metadata.ownerReferences.[]").map_is_atomic());
-    assert!(at(&service, "spec.selector").map_is_atomic());
+    assert_eq!(at(&service, "metadata.ownerReferences").says("x-kubernetes-list-map-keys"), &json!(["uid"]));
+    assert_eq!(at(&service, "metadata.ownerReferences.[]").says("x-kubernetes-map-type"), "atomic");
+    assert_eq!(at(&service, "spec.selector").says("x-kubernetes-map-type"), "atomic");
     assert_eq!(at(&service, "metadata.labels.any").says("type"), "string");
     assert!(at(&pod, "spec.volumes").is_patched_by("retainKeys"));
-    assert_eq!(at(&pod, "spec.containers.[].ports").list(), List::Map(vec!["containerPort", "protocol"]));
+    assert_eq!(at(&pod, "spec.containers.[].ports").merge_key(), Some("containerPort"));
     assert_eq!(at(&pod, "spec.containers.[].resources.limits.cpu").says("type"), &Value::Null);
 }
 
@@ -56,8 +56,8 @@ fn a_custom_resource_has_the_schema_of_its_definition_and_the_metadata_of_all() 
         }}}],
     }}));
     let thing = kinds.find("x.example", "v1", "things").unwrap();
-    assert_eq!(at(&thing, "spec.peers").list(), List::Map(vec!["name"]));
-    assert_eq!(at(&thing, "spec.peers.[].name").default(), "x");
-    assert_eq!(at(&thing, "metadata.finalizers").list(), List::Set);
+    assert_eq!(at(&thing, "spec.peers").says("x-kubernetes-list-type"), "map");
+    assert_eq!(at(&thing, "spec.peers.[].name").says("default"), "x");
+    assert_eq!(at(&thing, "metadata.finalizers").says("x-kubernetes-list-type"), "set");
     assert!(Schema::of(&thing).unwrap().field("status").is_none());
 }

@@ -6,17 +6,6 @@ use super::{Unfit, is_load_balancer};
 use crate::sandbox::metadata::is_subdomain;
 use crate::sandbox::refused::FieldError;
 
-/// The default of the mode comes with the decoding, by the type that is written: with a status, another than the one that stays.
-pub(crate) fn default_mode(service: &mut Value) {
-    if !is_load_balancer(&service["spec"]) {
-        return;
-    }
-    let ingress = service.pointer_mut("/status/loadBalancer/ingress").and_then(Value::as_array_mut);
-    for entry in ingress.into_iter().flatten().filter(|entry| entry["ip"].is_string() && !entry["ipMode"].is_string()) {
-        entry["ipMode"] = json!("VIP");
-    }
-}
-
 /// A status that is about to be stored; its values are judged only if `strict`.
 pub(crate) fn admit_status(service: &mut Value, strict: bool) -> Result<(), Unfit> {
     let load_balancer = is_load_balancer(&service["spec"]);
@@ -31,10 +20,7 @@ pub(crate) fn admit_status(service: &mut Value, strict: bool) -> Result<(), Unfi
     for (index, entry) in ingress.iter_mut().enumerate() {
         let at = format!("status.loadBalancer.ingress[{index}]");
         match (entry["ip"].is_string(), entry["ipMode"].is_string()) {
-            (true, false) if strict => {
-                errors.push(FieldError::required(format!("{at}.ipMode"), "must be specified when `ip` is set"));
-            }
-            (true, false) => entry["ipMode"] = json!("VIP"),
+            (true, false) => entry["ipMode"] = json!("VIP"), // the default of every decode
             (false, true) => {
                 errors.push(FieldError::forbidden(format!("{at}.ipMode"), "may not be specified when `ip` is not set"));
             }
@@ -48,6 +34,18 @@ pub(crate) fn admit_status(service: &mut Value, strict: bool) -> Result<(), Unfi
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(Unfit::Fields(errors)) }
+}
+
+/// The mode is a default of what the writer says that the Service is, which is not asked for: who leaves the type out has none.
+pub(crate) fn has_modes(service: &Value) -> Result<(), Unfit> {
+    let ingress = service.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
+    for (index, entry) in ingress.into_iter().flatten().enumerate() {
+        if entry["ip"].is_string() && entry["ipMode"].is_null() {
+            let at = format!("status.loadBalancer.ingress[{index}].ipMode");
+            return Err(FieldError::required(at, "must be specified when `ip` is set").into());
+        }
+    }
+    Ok(())
 }
 
 fn values(entry: &Value, at: &str, errors: &mut Vec<FieldError>) {

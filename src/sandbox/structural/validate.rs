@@ -98,7 +98,9 @@ fn check_type(value: &Value, schema: &Value, place: &str, all: &mut Checked) {
         }
         // What has a format is a text of another kind, and its type is not asked for.
         Value::String(_) | Value::Array(_) if !format.is_empty() && !has("number") && !has("integer") => return,
-        _ => (types.join(","), found),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            (types.join(","), found)
+        }
     };
     let why = format!("{place} in body must be of type {wanted}: {found:?}");
     all.errors.push(FieldError::of_type(place, &found.into(), why));

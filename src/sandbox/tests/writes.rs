@@ -180,7 +180,7 @@ fn a_strategic_patch_merges_ports_by_number_and_obeys_directives() {
     assert_eq!(ports, [(&json!("c"), &json!(82)), (&json!("a"), &json!(8080))]);
     done(request(&storage, "PATCH", path, STRATEGIC, &json!({"metadata": {"finalizers": ["x.example/f"]}})));
     let with = done(request(&storage, "PATCH", path, STRATEGIC, &json!({"metadata": {"finalizers": ["y.example/g"]}})));
-    assert_eq!(with["metadata"]["finalizers"], json!(["x.example/f", "y.example/g"]));
+    assert_eq!(with["metadata"]["finalizers"], json!(["y.example/g", "x.example/f"]));
     let less = json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["x.example/f"]}});
     let new = done(request(&storage, "PATCH", path, STRATEGIC, &less));
     assert_eq!(new["metadata"]["finalizers"], json!(["y.example/g"]));
