@@ -9,7 +9,7 @@
 //! | [`schema`] | what a kind's objects look like |
 //! | [`discovery`], [`openapi`] | what clients are told about the kinds |
 //! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
-//! | [`read`], [`watch`], [`selector`] | get, list and watch |
+//! | [`read`], [`watch`], [`bookmark`], [`selector`], [`page`], [`options`] | get, list and watch |
 //! | [`form`], [`columns`] | in which form they are answered: as objects, as rows of a Table, as metadata |
 //! | [`mod@write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
 //! | [`propagation`] | what holds an object back until its dependents are seen to |
@@ -31,6 +31,7 @@
 mod admission;
 mod apply;
 pub(crate) mod audit;
+mod bookmark;
 pub(crate) mod cluster;
 mod columns;
 mod decoded;
@@ -45,6 +46,8 @@ mod kinds;
 mod managed;
 mod metadata;
 mod openapi;
+mod options;
+mod page;
 mod patch;
 mod pod;
 mod propagation;

@@ -20,6 +20,7 @@ pub(super) fn complete(kind: &Kind, object: &mut Value) {
     if !kind.is("CustomResourceDefinition") {
         without_empty_maps(kind.shapes().form(), object);
     }
+    without_zeros(kind, object);
     shown_though_empty(kind, object);
     match kind.kind.as_str() {
         "Service" => service::defaulted(object),
@@ -140,6 +141,60 @@ fn shown_though_empty(kind: &Kind, object: &mut Value) {
         if object["status"]["conditions"].is_null() {
             remove(&mut object["status"], "conditions");
         }
+    }
+}
+
+/// Go's `omitempty` of what is no pointer: nothing said is the same as nothing. Of Pods, which have hundreds of such fields, nobody of ours
+/// asks for the difference.
+fn without_zeros(kind: &Kind, object: &mut Value) {
+    let paths: &[&[&str]] = match kind.kind.as_str() {
+        "Service" => &[
+            &["spec", "clusterIP"],
+            &["spec", "externalName"],
+            &["spec", "externalTrafficPolicy"],
+            &["spec", "healthCheckNodePort"],
+            &["spec", "loadBalancerIP"],
+            &["spec", "publishNotReadyAddresses"],
+            &["spec", "sessionAffinity"],
+            &["spec", "type"],
+            &["spec", "ports", "name"],
+            &["spec", "ports", "nodePort"],
+            &["spec", "ports", "protocol"],
+            &["status", "loadBalancer", "ingress", "hostname"],
+            &["status", "loadBalancer", "ingress", "ip"],
+            &["status", "conditions", "observedGeneration"],
+        ],
+        "Node" => &[
+            &["spec", "externalID"],
+            &["spec", "podCIDR"],
+            &["spec", "providerID"],
+            &["spec", "unschedulable"],
+            &["spec", "taints", "value"],
+            &["status", "phase"],
+            &["status", "conditions", "message"],
+            &["status", "conditions", "reason"],
+        ],
+        "Event" => &[&["action"], &["count"], &["message"], &["reason"], &["type"]],
+        _ => &[],
+    };
+    let always: [&[&str]; 2] = [&["metadata", "generateName"], &["metadata", "namespace"]];
+    paths.iter().chain(&always).for_each(|path| without_zero(object, path));
+}
+
+fn without_zero(value: &mut Value, path: &[&str]) {
+    match (value, path) {
+        (Value::Array(items), path) => items.iter_mut().for_each(|item| without_zero(item, path)),
+        (Value::Object(fields), [field]) => {
+            if fields.get(*field).is_some_and(|value| *value == "" || *value == 0 || *value == false) {
+                fields.remove(*field);
+            }
+        }
+        (Value::Object(fields), [field, rest @ ..]) => {
+            if let Some(value) = fields.get_mut(*field) {
+                without_zero(value, rest);
+            }
+        }
+        _ => {}
     }
 }
 

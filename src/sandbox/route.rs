@@ -11,7 +11,7 @@ use super::decoder::{self, Dialect};
 use super::fields::Fields;
 use super::form::Form;
 use super::kinds::Kind;
-use super::refused::Refused;
+use super::refused::{FieldError, Refused};
 use super::schema::Schema;
 use super::{Body, Storage, admission, discovery, json_answer, patch, protobuf, read, watch, write};
 use crate::yaml;
@@ -63,17 +63,21 @@ impl Parameters {
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refused> {
         match self.text(name) {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| Refused::bad_request(format!("{name}: {text:?} is no number"))),
+            text => text
+                .parse()
+                .map(Some)
+                .map_err(|_| Refused::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
         }
     }
 
-    /// Whether the write is to be judged but not done.
-    pub(super) fn dry_run(&self) -> Result<bool, Refused> {
+    /// Whether the write is to be judged but not done; `options` is the kind of its parameters.
+    pub(super) fn dry_run(&self, options: &str) -> Result<bool, Refused> {
         match self.text("dryRun") {
             "" => Ok(false),
             "All" => Ok(true),
             other => {
-                Err(Refused::bad_request(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"")))
+                let error = FieldError::not_supported("dryRun", &serde_json::json!([other]), &["All"]);
+                Err(Refused::invalid_parameters(options, &[error]))
             }
         }
     }
@@ -91,7 +95,12 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Response<Bo
 
 fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters) -> Result<Response<Body>, Refused> {
     let path = path(request.uri());
-    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let mut parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let watches = is_watch(&parts);
+    if let Some(at) = watches {
+        parts.remove(at);
+    }
+    let watches = watches.is_some();
     let Some(target) = target(storage, &parts)? else {
         return discovery::answer(storage, request, &parts);
     };
@@ -99,8 +108,9 @@ fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters
     let form = Form::of(request, parameters)?;
     let manager = || apply::manager(parameters, agent(request));
     let (code, answer) = match request.method().as_str() {
-        "GET" if parameters.flag("watch") => return watch::begin(storage, target, parameters, form),
-        "GET" | "HEAD" if named => (200, read::get(storage, &target)?),
+        // The name counts more than `watch` (`NewRequestInfo`).
+        "GET" | "HEAD" if named && !watches => (200, read::get(storage, &target, parameters)?),
+        "GET" if watches || parameters.flag("watch") => return watch::begin(storage, target, parameters, form),
         "GET" => (200, read::list(storage, &target, parameters)?),
         "POST" if !named => {
             apply::check(parameters, "CreateOptions", false)?;
@@ -131,6 +141,15 @@ fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters
     }
     let answer = form.answer(&storage.lock(), &target.kind, answer)?;
     Ok(json_answer(code, &answer))
+}
+
+/// Where a path says that it is one of a watch, as of old: `/api/v1/watch/...`.
+fn is_watch(path: &[&str]) -> Option<usize> {
+    match path {
+        ["api", _, "watch", _, ..] => Some(2),
+        ["apis", _, _, "watch", _, ..] => Some(3),
+        _ => None,
+    }
 }
 
 /// What a request is about, if it is about objects at all.
@@ -165,8 +184,9 @@ fn target(storage: &Storage, path: &[&str]) -> Result<Option<Target>, Refused> {
     };
     let kind = {
         let state = storage.lock();
-        let served = state.kinds.all().any(|kind| kind.group == group && kind.version == version);
-        let unknown = if served { Refused::no_such_resource } else { Refused::no_such_path };
+        // Built-in groups answer for what they have not; all else falls through to the mux, also what a custom group has not.
+        let built_in = state.kinds.all().any(|kind| kind.group == group && !kind.custom);
+        let unknown = if built_in { Refused::no_such_resource } else { Refused::no_such_path };
         state.kinds.find(group, version, plural).ok_or_else(unknown)?
     };
     let status = match subresource {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::refused::FieldError;
 pub(super) use numbers::Numbers;
 pub(crate) use numbers::Ranges;
-pub(crate) use status::admit_status;
+pub(crate) use status::{admit_status, has_modes};
 pub(super) use validate::validate;
 pub(super) use warn::warnings;
 
@@ -113,8 +113,7 @@ fn defaults(spec: &mut Map<String, Value>) {
     if kind != "ExternalName" {
         spec.entry("internalTrafficPolicy").or_insert(json!("Cluster"));
     }
-    let external_ips = spec.get("externalIPs").is_some_and(|all| !items(all).is_empty());
-    if matches!(kind.as_str(), "LoadBalancer" | "NodePort") || kind == "ClusterIP" && external_ips {
+    if is_externally_accessible(spec) {
         spec.entry("externalTrafficPolicy").or_insert(json!("Cluster"));
     }
     if kind == "LoadBalancer" {
@@ -179,11 +178,18 @@ fn drop_what_depends_on_the_type(spec: &mut Map<String, Value>, old: &Value) {
     let kind = text(spec, "type");
     let has_node_ports = |kind: &str| kind == "LoadBalancer" || kind == "NodePort";
     if has_node_ports(old["type"].as_str().unwrap_or_default()) && !has_node_ports(&kind) {
-        let before: Vec<Value> = items(&old["ports"]).iter().map(|port| port["nodePort"].clone()).collect();
-        let now: Vec<Value> = ports(spec).iter().map(|port| port["nodePort"].clone()).collect();
-        if before == now {
+        let before: Vec<&Value> = items(&old["ports"]).iter().map(|port| &port["nodePort"]).collect();
+        let asks_for =
+            |port: &Value| port["nodePort"].as_u64().unwrap_or(0) != 0 && !before.contains(&&port["nodePort"]);
+        if !ports(spec).iter().any(asks_for) {
             ports(spec).iter_mut().for_each(|port| drop(port.as_object_mut().map(|port| port.remove("nodePort"))));
         }
+    }
+    let accessible = is_externally_accessible(spec);
+    if old.as_object().is_some_and(is_externally_accessible)
+        && !accessible
+        && spec.get("externalTrafficPolicy") == Some(&old["externalTrafficPolicy"])
+    {
         spec.remove("externalTrafficPolicy");
     }
     let mut forget = |field: &str| {
@@ -337,6 +343,16 @@ fn node_ports(ports: &mut [Value], allocator: &mut impl Allocator) -> Result<(),
         port["nodePort"] = node_port;
     }
     Ok(())
+}
+
+/// `ExternallyAccessible` of `pkg/api/service/util.go`.
+fn is_externally_accessible(spec: &Map<String, Value>) -> bool {
+    let has_external_ips = spec.get("externalIPs").is_some_and(|all| !items(all).is_empty());
+    match text(spec, "type").as_str() {
+        "LoadBalancer" | "NodePort" => true,
+        "ClusterIP" => has_external_ips,
+        _ => false,
+    }
 }
 
 fn is_load_balancer(spec: &Value) -> bool {

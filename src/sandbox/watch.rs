@@ -15,13 +15,14 @@ use portolan_core::time::Time;
 use serde_json::{Value, json};
 use tokio::sync::watch as signal;
 
+use super::bookmark::bookmark;
 use super::form::{Form, Rows};
-use super::read::{self, shown};
-use super::refused::{FieldError, Refused};
+use super::read::shown;
+use super::refused::Refused;
 use super::route::{Parameters, Target};
 use super::selector::Selector;
 use super::store::{Change, OutOfHistory};
-use super::{Body, Storage, answer_of, decoded};
+use super::{Body, Storage, answer_of, options};
 
 /// How long a watch lasts that does not say. The real server takes 30 to 60 minutes at random.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -39,8 +40,12 @@ pub(super) fn begin(
 ) -> Result<Response<Body>, Refused> {
     let selector = Selector::read(&target.kind, parameters)?;
     let bookmarks = parameters.flag("allowWatchBookmarks");
-    let initial = initial_events(parameters)?;
-    let asked = read::version(parameters.text("resourceVersion"))?;
+    options::check_watch(parameters)?;
+    let initial = parameters.has("sendInitialEvents").then(|| parameters.flag("sendInitialEvents"));
+    let asked = match parameters.text("resourceVersion") {
+        "" => None,
+        text => Some(text.parse::<u64>().map_err(|_| Refused::no_version(text))?),
+    };
     let lifetime =
         parameters.number("timeoutSeconds")?.filter(|seconds| *seconds > 0).map_or(LIFETIME, Duration::from_secs);
     let now = storage.clock.now();
@@ -54,8 +59,7 @@ pub(super) fn begin(
         ready: VecDeque::new(),
         over: false,
         ends: now + lifetime,
-        // A watch that is shorter than that is sent none (`cacheWatcher.nextBookmarkTime`).
-        next_bookmark: (bookmarks && lifetime > LAST_BOOKMARK).then(|| now + BOOKMARKS.min(lifetime - LAST_BOOKMARK)),
+        next_bookmark: bookmarks.then(|| next_bookmark(now, now + lifetime)),
     };
     if let Some(version) = asked.filter(|version| *version > storage.lock().revision()) {
         return Err(Refused::too_new(version, storage.lock().revision()));
@@ -66,7 +70,7 @@ pub(super) fn begin(
         watch.position = storage.lock().revision();
     }
     if initial == Some(true) && bookmarks {
-        watch.bookmark(json!({"k8s.io/initial-events-end": "true"}));
+        watch.bookmark(true);
     }
     let lines = stream::unfold(watch, |mut watch| async {
         let line = watch.next().await?;
@@ -75,22 +79,12 @@ pub(super) fn begin(
     Ok(answer_of(200, "application/json", StreamBody::new(lines).boxed_unsync()))
 }
 
-/// Whether the watch begins with everything that there is (a streaming list, KEP-3157); none where the request does not say.
-fn initial_events(parameters: &Parameters) -> Result<Option<bool>, Refused> {
-    let rule = parameters.text("resourceVersionMatch");
-    if !parameters.has("sendInitialEvents") {
-        return if rule.is_empty() {
-            Ok(None)
-        } else {
-            let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-            Err(Refused::invalid_options(&FieldError::forbidden("resourceVersionMatch", why)))
-        };
-    }
-    if rule != "NotOlderThan" {
-        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-        return Err(Refused::invalid_options(&FieldError::forbidden("resourceVersionMatch", why)));
-    }
-    Ok(Some(parameters.flag("sendInitialEvents")))
+/// When a watch that is told nothing learns how far it has come: every so often, and once before its end, if that is not now
+/// (`nextBookmarkTime` of the cacher).
+fn next_bookmark(now: Time, ends: Time) -> Time {
+    let before_the_end = Time::from_nanos(ends.as_nanos().saturating_sub(LAST_BOOKMARK.as_nanos() as u64));
+    let next = now + BOOKMARKS;
+    if before_the_end > now { next.min(before_the_end) } else { next }
 }
 
 struct Watch {
@@ -126,9 +120,8 @@ impl Watch {
                 continue;
             }
             if self.next_bookmark.is_some_and(|due| now >= due) {
-                self.bookmark(Value::Null);
-                let next = now + BOOKMARKS;
-                self.next_bookmark = Some(if next < self.ends { next } else { self.ends });
+                self.bookmark(false);
+                self.next_bookmark = Some(next_bookmark(now, self.ends));
                 continue;
             }
             let due = self.next_bookmark.map_or(self.ends, |due| due.min(self.ends));
@@ -172,12 +165,8 @@ impl Watch {
         }
     }
 
-    fn bookmark(&mut self, annotations: Value) {
-        let mut bookmark = decoded::empty(&self.target.kind);
-        bookmark["metadata"] = json!({"resourceVersion": self.position.to_string()});
-        if !annotations.is_null() {
-            bookmark["metadata"]["annotations"] = annotations;
-        }
+    fn bookmark(&mut self, ends_the_list: bool) {
+        let bookmark = bookmark(&self.target.kind, self.position, ends_the_list);
         self.ready.push_back(line("BOOKMARK", self.rows.object(bookmark)));
     }
 }

@@ -11,7 +11,7 @@ use super::managed::{self, Versions, Writer};
 use super::metadata::{self, text};
 use super::patch::Patch;
 use super::propagation::Propagation;
-use super::read::shown;
+use super::read::{item, shown};
 use super::refused::Refused;
 use super::route::{Parameters, Target};
 use super::selector::Selector;
@@ -48,7 +48,7 @@ pub(super) fn create(
         return Err(Refused::method_not_allowed());
     }
     let mut object = read(&target.kind, parameters, body)?;
-    let dry_run = parameters.dry_run()?;
+    let dry_run = parameters.dry_run("CreateOptions")?;
     let writer = writer(storage, target, manager);
     storage.write(|state| {
         managed::update(&Versions::of(&state.kinds, &target.kind), &writer, None, &mut object);
@@ -65,13 +65,11 @@ pub(super) fn replace(
 ) -> Result<(u16, Value), Refused> {
     let kind = &target.kind;
     let mut object = read(kind, parameters, body)?;
-    let dry_run = parameters.dry_run()?;
+    let dry_run = parameters.dry_run("UpdateOptions")?;
     let writer = writer(storage, target, manager);
     storage.write(|state| {
-        if state.get(&target.key()).is_none() && kind.put_creates && !target.status {
-            if text(&object["metadata"]["name"]) != target.name {
-                return Err(Refused::bad_request("the name of the object does not match the name on the URL"));
-            }
+        if state.get(&target.key()).is_none() && kind.put_creates && may_create(target) {
+            metadata::named(target, &object)?;
             managed::update(&Versions::of(&state.kinds, kind), &writer, None, &mut object);
             return create_in(state, target, object, dry_run).map(|new| (201, new));
         }
@@ -96,7 +94,7 @@ pub(super) fn patch(
     manager: String,
     patch: &Patch,
 ) -> Result<Value, Refused> {
-    let dry_run = parameters.dry_run()?;
+    let dry_run = parameters.dry_run("PatchOptions")?;
     let kind = &target.kind;
     let writer = writer(storage, target, manager);
     storage.write(|state| {
@@ -116,11 +114,11 @@ pub(super) fn apply(
     manager: String,
     apply: &Apply,
 ) -> Result<(u16, Value), Refused> {
-    let dry_run = parameters.dry_run()?;
+    let dry_run = parameters.dry_run("PatchOptions")?;
     let kind = &target.kind;
     let writer = writer(storage, target, manager);
     storage.write(|state| {
-        if state.get(&target.key()).is_none() && !target.status {
+        if state.get(&target.key()).is_none() && may_create(target) {
             let mut object = stored_form(kind, apply.to(state, target, &writer, None)?)?;
             metadata::remove(&mut object["metadata"], "resourceVersion"); // nobody asks which version of nothing
             return create_in(state, target, object, dry_run).map(|new| (201, new));
@@ -128,6 +126,11 @@ pub(super) fn apply(
         let edit = |state: &State, old: &Value| stored_form(kind, apply.to(state, target, &writer, Some(old))?);
         update_in(state, target, dry_run, true, edit).map(|new| (200, new))
     })
+}
+
+/// A Service's status, alone of all, does not refuse to create what it is of (`StatusREST` of `pkg/registry/core/service/storage`).
+fn may_create(target: &Target) -> bool {
+    !target.status || target.kind.is("Service")
 }
 
 fn writer(storage: &Storage, target: &Target, manager: String) -> Writer {
@@ -161,7 +164,7 @@ pub(super) fn delete_all(
         let place = kind.place();
         let all = state.list(&place, &target.namespace).filter(|(_, object)| selector.selects(object));
         let (names, items): (Vec<String>, Vec<Value>) =
-            all.map(|(key, object)| (key.name.clone(), shown(kind, object))).unzip();
+            all.map(|(key, object)| (key.name.clone(), item(kind, object))).unzip();
         for name in names {
             delete_in(state, &Target { name, ..target.clone() }, &options)?;
         }
@@ -226,8 +229,9 @@ fn create_in(state: &mut State, target: &Target, mut object: Value, dry_run: boo
     let key = Key { name: name.clone(), ..target.key() };
     namespace_takes(state, target, &name)?;
     admission::create(kind, &mut object, state)?;
-    if state.get(&key).is_some() {
-        return Err(Refused::already_exists(kind, &name));
+    if let Some(old) = state.get(&key) {
+        let refused = if is_leaving(old) { Refused::still_exists } else { Refused::already_exists };
+        return Err(refused(kind, &name));
     }
     if dry_run {
         return Ok(shown(kind, &object));
@@ -402,9 +406,15 @@ struct DeleteOptions {
 
 impl DeleteOptions {
     fn read(parameters: &Parameters, body: &Value) -> Result<Self, Refused> {
+        let (kind, version) = (text(&body["kind"]), text(&body["apiVersion"]));
+        if !matches!(kind.as_str(), "" | "DeleteOptions") {
+            let message = format!("no kind {kind:?} is registered for version {version:?} in scheme of options");
+            return Err(Refused::bad_request(message));
+        }
         let grace = parameters.number("gracePeriodSeconds")?.and_then(|seconds| i64::try_from(seconds).ok());
         Ok(Self {
-            dry_run: parameters.dry_run()? || body["dryRun"].as_array().is_some_and(|all| !all.is_empty()),
+            dry_run: parameters.dry_run("DeleteOptions")?
+                || body["dryRun"].as_array().is_some_and(|all| !all.is_empty()),
             propagation: Propagation::read(parameters, body)?,
             grace: body["gracePeriodSeconds"].as_i64().or(grace),
             uid: text(&body["preconditions"]["uid"]),

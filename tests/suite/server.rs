@@ -193,6 +193,11 @@ impl Server {
         panic!("the control plane does not start; its logs are in {}", folder.display());
     }
 
+    /// A sandbox of its own, for a case that asks both servers at once.
+    pub(crate) fn sandbox(name: &str) -> Self {
+        Self::start_sandbox(&own_folder().join(name), &[])
+    }
+
     fn start_sandbox(folder: &Path, arguments: &[&str]) -> Self {
         fs::create_dir_all(folder).expect("the target folder can be written");
         let (process, url) = sandbox::start(folder, arguments).unwrap_or_else(|error| panic!("{error}"));

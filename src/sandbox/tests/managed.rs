@@ -69,3 +69,40 @@ fn the_sandbox_keeps_fields_as_the_server_does() {
     assert!(answers.next().is_none(), "more answers than steps");
     assert!(wrong.is_empty(), "{} steps differ:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// A figure, not a rule: what a write costs, and how much of it goes to the owners.
+#[test]
+#[ignore = "a measurement: cargo test --release --lib what_a_write_costs -- --ignored --nocapture"]
+fn what_a_write_costs() {
+    let server = OnSandbox::new();
+    let path = "/api/v1/namespaces/own-space/services";
+    let service = json!({"metadata": {"name": "web"}, "spec": {"type": "LoadBalancer", "ports": [{"port": 80}], "selector": {"app": "web"}}});
+    done(request(&server.0, "POST", path, JSON, &service));
+    let patch = |number: u64, manager: &str| {
+        let (address, port) = (format!("192.0.2.{}", number % 250), json!([{"port": 80, "protocol": "TCP"}]));
+        let ingress = json!([{"ip": address, "ipMode": "VIP", "ports": port}]);
+        let body = json!({"status": {"loadBalancer": {"ingress": ingress}}});
+        let path = format!("{path}/web/status?fieldManager={manager}");
+        done(request(&server.0, "PATCH", &path, super::MERGE, &body));
+    };
+    for manager in ["portolan", "kubectl", "helm"] {
+        patch(0, manager);
+    }
+    let started = std::time::Instant::now();
+    for number in 0..1000 {
+        patch(number + 1, "portolan");
+    }
+    let whole = started.elapsed() / 1000;
+    let old = super::get(&server.0, &format!("{path}/web")).1;
+    let state = server.0.lock();
+    let kind = state.kinds.find("", "v1", "services").unwrap();
+    let versions = crate::sandbox::managed::Versions::of(&state.kinds, &kind);
+    let writer = crate::sandbox::managed::Writer { manager: "portolan".to_owned(), status: true, now: String::new() };
+    let started = std::time::Instant::now();
+    for number in 0..1000 {
+        let mut object = old.clone();
+        object["status"]["loadBalancer"]["ingress"][0]["ip"] = number.into();
+        crate::sandbox::managed::update(&versions, &writer, Some(&old), &mut object);
+    }
+    eprintln!("a status write {whole:?}, of which owners {:?}", started.elapsed() / 1000);
+}

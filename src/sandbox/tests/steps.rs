@@ -150,6 +150,14 @@ pub(crate) fn outcome(
             metadata.remove(field);
         }
     }
+    if let Some(details) = object["details"].as_object_mut() {
+        details.remove("uid");
+    }
+    if object["details"].is_null()
+        && let Some(fields) = object.as_object_mut()
+    {
+        fields.remove("details");
+    }
     allocated(&mut object);
     own(server, subject, &json!({"code": code, "wrote": wrote, "owners": readable(&owners), "object": object}))
 }
