@@ -3,6 +3,7 @@
 mod asked;
 mod controller;
 mod facts;
+mod forms;
 mod lists;
 mod managed;
 mod schemas;
