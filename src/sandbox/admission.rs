@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::definition;
 use super::kinds::Kind;
 use super::metadata::{self, remove, text, timestamp};
 use super::refused::{FieldError, Refused};
@@ -227,24 +228,14 @@ fn event(kind: &Kind, name: &str, object: &Value) -> Result<(), Refused> {
 }
 
 fn definition(kind: &Kind, name: &str, object: &Value) -> Result<(), Refused> {
-    let spec = &object["spec"];
-    let mut errors = Vec::new();
-    let full = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
-    if name != full {
-        errors.push(FieldError::invalid("metadata.name", &name.into(), "must be spec.names.plural+\".\"+spec.group"));
+    let errors = definition::check(name, object);
+    if !errors.is_empty() {
+        return Err(Refused::invalid(kind, name, &errors));
     }
-    if !matches!(spec["scope"].as_str(), Some("Cluster" | "Namespaced")) {
-        errors.push(FieldError::not_supported("spec.scope", &spec["scope"], &["Cluster", "Namespaced"]));
-    }
-    let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
-        let why = "must have exactly one version marked as storage version";
-        errors.push(FieldError::invalid("spec.versions", &spec["versions"], why));
-    }
-    if spec["conversion"]["strategy"] != "None" {
+    if object["spec"]["conversion"]["strategy"] != "None" {
         return Err(Refused::not_emulated("conversion webhooks of custom resources"));
     }
-    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
+    Ok(())
 }
 
 /// What the API extensions' controllers write some moments after: the names are taken, the kind is there.

@@ -289,6 +289,11 @@ impl FieldError {
         Self::new(field, "FieldValueInvalid", format!("Invalid value: {value}: {why}"))
     }
 
+    /// The same of a value that is shown as Go's own type of it.
+    pub(crate) fn invalid_as_shown(field: impl Into<String>, shown: &str, why: impl std::fmt::Display) -> Self {
+        Self::new(field, "FieldValueInvalid", format!("Invalid value: {shown}: {why}"))
+    }
+
     /// Not of the type of its schema.
     pub(crate) fn of_type(field: impl Into<String>, value: &Value, why: impl std::fmt::Display) -> Self {
         Self::new(field, "FieldValueTypeInvalid", format!("Invalid value: {value}: {why}"))

@@ -1,10 +1,12 @@
 //! The schemas of the built-in kinds as the server publishes them: those of k8s-openapi, and over them what it does not hand on.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
 use super::upstream;
+use crate::sandbox::metadata::text;
 
 /// What the server of the version that the sandbox is like says more: a merge patch (RFC 7386) for each schema. Written by the suite
 /// (`tests/suite/schemas.rs`), which also finds it out when it is no longer so.
@@ -30,11 +32,17 @@ pub(in crate::sandbox) fn components() -> &'static Map<String, Value> {
 
 /// A built-in kind's schema, with its name.
 pub(super) fn of(group: &str, version: &str, kind: &str) -> Option<(String, &'static Value)> {
-    let identity = json!({"group": group, "version": version, "kind": kind});
-    let is = |schema: &Value| {
-        schema["x-kubernetes-group-version-kind"].as_array().is_some_and(|all| all.contains(&identity))
-    };
-    components().iter().find(|(_, schema)| is(schema)).map(|(name, schema)| (name.clone(), schema))
+    // Every write asks, and there are some two hundred schemas.
+    static OF_KINDS: LazyLock<BTreeMap<[String; 3], (&str, &Value)>> = LazyLock::new(|| {
+        let identities =
+            |schema: &'static Value| schema["x-kubernetes-group-version-kind"].as_array().into_iter().flatten();
+        let key = |identity: &Value| ["group", "version", "kind"].map(|part| text(&identity[part]));
+        components()
+            .iter()
+            .flat_map(|(name, schema)| identities(schema).map(move |identity| (key(identity), (name.as_str(), schema))))
+            .collect()
+    });
+    OF_KINDS.get(&[group, version, kind].map(str::to_owned)).map(|(name, schema)| ((*name).to_owned(), *schema))
 }
 
 /// In OpenAPI 3.0 nothing may stand beside a reference, so that one with a description or a default stands within an `allOf`.

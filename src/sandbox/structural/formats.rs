@@ -24,17 +24,14 @@ pub(super) fn is_of(format: &str, text: &str) -> Option<bool> {
         "date" => text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok(),
         "datetime" => is_time(text),
         "duration" => is_duration(text),
-        "email" => matches(r"^[^@\s<>]+@[^@\s<>]+$", text),
+        "email" => matches(r"^([^@<>]*<[^@\s<>]+@[^@\s<>]+>|[^@\s<>]+@[^@\s<>]+)$", text),
         "hexcolor" => matches("^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$", text),
         "hostname" => text.len() <= 255 && text.split('.').all(|part| part.len() <= 63) && matches(HOSTNAME, text),
-        "ipv4" => text.parse::<Ipv4Addr>().is_ok(),
+        "ipv4" => without_zeros(text).parse::<Ipv4Addr>().is_ok(),
         "ipv6" => text.parse::<Ipv6Addr>().is_ok(),
         "k8slongname" => is_subdomain(text),
         "k8sshortname" => is_label(text),
-        "mac" => matches(
-            "^([0-9a-fA-F]{2}([:-])([0-9a-fA-F]{2}[:-]){4}[0-9a-fA-F]{2}|([0-9a-fA-F]{4}\\.){2}[0-9a-fA-F]{4})$",
-            text,
-        ),
+        "mac" => is_hardware_address(text),
         "password" => true,
         "rgbcolor" => matches(
             r"^rgb\(\s*(0|[1-9]\d?|1\d\d?|2[0-4]\d|25[0-5])\s*,\s*(0|[1-9]\d?|1\d\d?|2[0-4]\d|25[0-5])\s*,\s*(0|[1-9]\d?|1\d\d?|2[0-4]\d|25[0-5])\s*\)$",
@@ -61,9 +58,33 @@ fn is_uuid(version: &str, variant: &str, text: &str) -> bool {
     matches(&format!("(?i)^{hex}{{8}}-?{hex}{{4}}-?{version}{hex}{{3}}-?{variant}{hex}{{3}}-?{hex}{{12}}$"), text)
 }
 
+/// Of 6, 8 or 20 bytes, as Go's `net.ParseMAC` takes them.
+fn is_hardware_address(text: &str) -> bool {
+    let bytes = "[0-9a-fA-F]{2}";
+    [(5, 2), (7, 3), (19, 9)].iter().any(|(pairs, fours)| {
+        matches(
+            &format!("^{bytes}((:{bytes}){{{pairs}}}|(-{bytes}){{{pairs}}}|{bytes}(\\.{bytes}{bytes}){{{fours}}})$"),
+            text,
+        )
+    })
+}
+
+/// The server takes zeros in front of a number for nothing (`k8s.io/utils/net.ParseIPSloppy`).
+fn without_zeros(text: &str) -> String {
+    if text.contains(':') {
+        return text.to_owned();
+    }
+    let number = |part: &str| {
+        if part.bytes().all(|byte| byte == b'0') { part.get(..1) } else { Some(part.trim_start_matches('0')) }
+            .unwrap_or_default()
+            .to_owned()
+    };
+    text.split('.').map(number).collect::<Vec<_>>().join(".")
+}
+
 fn is_network(text: &str) -> bool {
     let Some((address, length)) = text.split_once('/') else { return false };
-    let most = match address.parse() {
+    let most = match without_zeros(address).parse() {
         Ok(IpAddr::V4(_)) => 32,
         Ok(IpAddr::V6(_)) => 128,
         Err(_) => return false,

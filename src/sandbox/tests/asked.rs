@@ -26,6 +26,9 @@ pub(crate) struct Answer {
 
 /// Carries out the steps of a rule on an object of this name, and gives back a line for each.
 pub(crate) fn carry_out(server: &impl Server, name: &str, rule: &Value) -> Vec<String> {
+    if rule["kind"] == "CustomResourceDefinition" {
+        return define(server, name, rule);
+    }
     let (version, group, plural) = match rule["kind"].as_str().expect("a kind") {
         "Thing" => ("schemas.example.com/v1", "apis/schemas.example.com/v1", "things"),
         "Service" => ("v1", "api/v1", "services"),
@@ -46,6 +49,41 @@ pub(crate) fn carry_out(server: &impl Server, name: &str, rule: &Value) -> Vec<S
         }
     }
     delete(server, &object);
+    lines
+}
+
+/// Creates definitions that differ from a good one, each under a name of its own, because one goes slowly.
+fn define(server: &impl Server, name: &str, rule: &Value) -> Vec<String> {
+    let collection = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let mut lines = Vec::new();
+    for (number, step) in rule["steps"].as_array().expect("steps").iter().enumerate() {
+        let name = format!("{name}-{number}-{}", server.namespace());
+        let mut definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("gizmos.{name}.example.com")},
+            "spec": {
+                "group": format!("{name}.example.com"), "scope": "Namespaced", "names": {"plural": "gizmos", "kind": "Gizmo"},
+                "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                    "type": "object", "properties": {"spec": {"type": "object", "properties": {"a": {"type": "string"}}}},
+                }}}],
+            },
+        });
+        if let Some(property) = step.get("property") {
+            definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["b"] =
+                property.clone();
+        }
+        let changes = step["change"].to_string().replace("NAME", &name);
+        if let Ok(changes) = serde_json::from_str::<json_patch::Patch>(&changes) {
+            json_patch::patch(&mut definition, &changes).expect("the change can be made");
+        }
+        let path = collection.to_owned();
+        let body = definition.to_string();
+        let answer = server.send(Request { method: "POST", path, content_type: "application/json", body });
+        if answer.code < 300 {
+            delete(server, &format!("{collection}/{}", definition["metadata"]["name"].as_str().expect("a name")));
+        }
+        lines.push(line(&answer, &json!({"show": "/none"}), rule, &name, server.namespace()));
+    }
     lines
 }
 

@@ -13,6 +13,9 @@ use crate::yaml;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/schemas");
 
+/// No word that an answer may hold.
+const NAMESPACE: &str = "namespace-of-things";
+
 struct OnSandbox(Storage);
 
 impl Server for OnSandbox {
@@ -28,7 +31,7 @@ impl Server for OnSandbox {
     }
 
     fn namespace(&self) -> &'static str {
-        "default"
+        NAMESPACE
     }
 }
 
@@ -44,6 +47,8 @@ fn with_things() -> Storage {
 #[test]
 fn the_sandbox_says_of_every_request_what_the_server_said() {
     let server = OnSandbox(with_things());
+    let namespace = serde_json::json!({"metadata": {"name": NAMESPACE}});
+    done(request(&server.0, "POST", "/api/v1/namespaces", JSON, &namespace));
     let requests = fs::read_to_string(format!("{FOLDER}/requests.yaml")).unwrap();
     let known = fs::read_to_string(format!("{FOLDER}/answers.jsonl")).unwrap();
     let mut known = known.lines();
