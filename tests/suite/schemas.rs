@@ -234,7 +234,7 @@ fn references_beside(schema: &Value) -> Value {
             Value::Object(fields)
         }
         Value::Array(items) => Value::Array(items.iter().map(references_beside).collect()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => schema.clone(),
     }
 }
 
