@@ -4,39 +4,64 @@
 //! | Module | Decides |
 //! |---|---|
 //! | [`route`] | what a request means: path, verb, parameters |
+//! | [`protobuf`] | bodies that typed clients send |
 //! | [`kinds`] | which kinds there are; a CustomResourceDefinition brings its own |
+//! | [`schema`] | what a kind's objects look like |
 //! | [`discovery`], [`openapi`] | what clients are told about the kinds |
 //! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
-//! | [`read`], [`watch`], [`selector`] | get, list and watch |
+//! | [`read`], [`watch`], [`bookmark`], [`selector`], [`page`], [`options`] | get, list and watch |
+//! | [`form`], [`columns`] | in which form they are answered: as objects, as rows of a Table, as metadata |
 //! | [`mod@write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
-//! | [`admission`], [`service`] | what a kind makes of what is written |
+//! | [`propagation`] | what holds an object back until its dependents are seen to |
+//! | [`decoder`], [`typed`], [`structural`], [`fields`] | whether that fits its kind, and what is said of fields that nobody knows |
+//! | [`decoded`], [`admission`], [`service`], [`pod`] | what a kind makes of what is written |
+//! | [`managed`], [`apply`] | who owns which field; server-side apply |
+//! | [`mod@audit`] | who wrote what |
 //! | [`refused`] | the server's words when it says no |
 //! | [`cluster`] | the manifests that it begins with |
 //! | [`expect`], [`table`], [`view`] | what is expected of its Services, and what became of them |
 //!
-//! Not emulated, and refused by name where somebody asks for it: server-side apply (so there are no managed fields), Table answers,
-//! protobuf, watches that begin at an exact list, garbage collection (`propagationPolicy` other than Background), graceful
-//! deletion of anything but Pods, CEL and other validation of custom resources beyond their identity. Silently absent, because nobody
-//! can ask for it by name: authentication, RBAC, admission webhooks, the endpoint, namespace and node controllers (so a deleted
-//! Namespace stays Terminating, as on a server without them), and the defaults of Pods.
+//! Not emulated, and refused by name where somebody asks for it: answers in protobuf or YAML, watches that begin at an exact list,
+//! graceful deletion of anything but Pods, conversion of custom resources by webhooks. Not emulated, and told in a warning to whoever
+//! defines a kind with it: CEL rules (`x-kubernetes-validations`), and the formats of `structural::UNCHECKED`. Silently absent, because
+//! nobody can ask for it by name: authentication, RBAC, admission webhooks, the garbage collector and the endpoint, namespace and node
+//! controllers (so a deleted Namespace stays Terminating, and what is deleted with `--cascade=foreground` or `orphan` keeps its
+//! finalizer, as on a server without them), and the validation of Pods.
 
 mod admission;
+mod apply;
+pub(crate) mod audit;
+mod bookmark;
 pub(crate) mod cluster;
+mod columns;
+mod decoded;
+mod decoder;
+mod definition;
 mod discovery;
 mod event;
 pub(crate) mod expect;
+mod fields;
+mod form;
 mod kinds;
+mod managed;
 mod metadata;
 mod openapi;
+mod options;
+mod page;
 mod patch;
+mod pod;
+mod propagation;
+mod protobuf;
 mod read;
 mod refused;
 mod route;
+mod schema;
 mod selector;
 mod serve;
 pub(crate) mod service;
 mod store;
 mod strategic;
+mod structural;
 pub(crate) mod table;
 mod typed;
 pub(crate) mod view;
@@ -51,6 +76,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -58,6 +84,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
 use tokio::sync::watch as signal;
+use tokio_util::sync::CancellationToken;
 
 use crate::cluster::clock::Clock;
 use refused::Refused;
@@ -79,6 +106,7 @@ pub(crate) struct Storage {
 
 impl Storage {
     /// An empty cluster, with the namespaces that every cluster has.
+    #[allow(dead_code, reason = "for tests: the command says from which ranges")]
     pub(crate) fn new(clock: Clock) -> Self {
         Self::with_ranges(clock, Ranges::default())
     }
@@ -98,10 +126,7 @@ impl Storage {
 
     /// The answer to a request.
     pub(crate) fn answer(&self, request: &Request<Bytes>) -> Response<Body> {
-        match route::answer(self, request) {
-            Ok(answer) => answer,
-            Err(refused) => refused.answer(),
-        }
+        route::answer(self, request)
     }
 
     /// From now on nobody can list or watch from a version before the present one: what etcd's compaction does every five minutes.
@@ -109,6 +134,21 @@ impl Storage {
     pub(crate) fn compact(&self) {
         self.lock().compact();
         self.written.send_modify(|_| {}); // watches that lag behind learn of it
+    }
+
+    /// Forgets, so often, what was written before the last time: how the real server compacts etcd
+    /// (`k8s.io/apiserver/pkg/storage/etcd3/compact.go`).
+    pub(crate) async fn forget_every(self, interval: Duration, stop: CancellationToken) -> std::io::Result<()> {
+        let mut until = self.lock().revision();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = self.clock.sleep_until(Some(self.clock.now() + interval)) => {}
+            }
+            self.lock().forget(until);
+            self.written.send_modify(|_| {}); // watches that lag behind learn of it
+            until = self.lock().revision();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -163,7 +163,7 @@ pub(crate) fn watch_endpoints(slices: Api<EndpointSlice>) -> Watched {
     api::RUNTIME.spawn(async move {
         let mut watch = watcher(slices, watcher::Config::default()).applied_objects().boxed();
         while let Some(Ok(slice)) = watch.next().await {
-            let addresses = slice.endpoints.into_iter().flat_map(|endpoint| endpoint.addresses);
+            let addresses = slice.endpoints.into_iter().flatten().flat_map(|endpoint| endpoint.addresses);
             seen.lock().unwrap().extend(addresses.map(|address| (address, Instant::now())));
         }
     });

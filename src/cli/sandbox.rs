@@ -7,6 +7,7 @@ mod show;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::ValueEnum;
 use futures::stream;
+use ipnet::IpNet;
 use kube::Config;
 use portolan_core::class::Classes;
 use tokio::net::TcpListener;
@@ -21,9 +23,10 @@ use tokio::net::TcpListener;
 use crate::cluster::clock::Clock;
 use crate::cluster::watch;
 use crate::config;
+use crate::sandbox::audit::Audit;
 use crate::sandbox::cluster::{self, Cluster};
 use crate::sandbox::view::View;
-use crate::sandbox::{Storage, serve};
+use crate::sandbox::{Ranges, Storage, serve};
 use crate::supervisor::Supervisor;
 use display::{Display, Intro};
 use show::show;
@@ -37,6 +40,9 @@ pub(super) struct SandboxArguments {
     /// program: a Service of every kind that the rules tell apart.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Begin with nothing but Portolan's CustomResourceDefinitions.
+    #[arg(long, conflicts_with = "paths")]
+    empty: bool,
     /// End when every Service is as expected: exit code 0. What is expected stands in its annotation sandbox.portolan.dev/expect, a
     /// fragment of its status; without one, a claimed Service must be Programmed.
     #[arg(long)]
@@ -60,6 +66,20 @@ pub(super) struct SandboxArguments {
     /// which Services are claimed.
     #[arg(long)]
     no_controller: bool,
+    /// Where to write down who wrote what, as the real server's audit log (audit.k8s.io/v1). Who acts as somebody else
+    /// (`kubectl --as NAME`) is believed.
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<PathBuf>,
+    /// Forget so often, as the real server's etcd does every five minutes, what was written before the last time: who asks for it gets
+    /// a 410. Without, it is all but the last 10,000 writes.
+    #[arg(long, value_name = "DURATION", value_parser = interval)]
+    compaction_interval: Option<Duration>,
+    /// From what Services get their cluster addresses, one range a family at most; the first is the cluster's first family.
+    #[arg(long, value_name = "CIDR,CIDR", value_delimiter = ',', default_values_t = Ranges::default().cluster_ips)]
+    service_cluster_ip_range: Vec<IpNet>,
+    /// From what Services get their node ports.
+    #[arg(long, value_name = "FROM-TO", value_parser = ports, default_value = "30000-32767")]
+    service_node_port_range: RangeInclusive<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -97,7 +117,11 @@ pub(super) fn run(arguments: &SandboxArguments, out: &mut impl Write, terminal: 
 }
 
 async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: bool) -> anyhow::Result<Ended> {
-    let cluster = if arguments.paths.is_empty() { Cluster::standard() } else { Cluster::read(&arguments.paths) }?;
+    let cluster = match arguments.paths.as_slice() {
+        _ if arguments.empty => Cluster::empty(),
+        [] => Cluster::standard()?,
+        paths => Cluster::read(paths)?,
+    };
     let mut supervisor = Supervisor::listening()?;
     // Holds the mock's world and the kubeconfig, and goes with the process.
     let folder =
@@ -108,10 +132,15 @@ async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: b
 
     let clock = Clock::start();
     let seed = clock.wall().as_nanosecond() as u64;
-    let storage = Storage::new(clock);
+    let storage = Storage::with_ranges(clock, arguments.ranges()?);
     let client = storage.client();
     cluster::load(&cluster, &client).await?;
 
+    let audit = arguments
+        .audit_log
+        .as_deref()
+        .map(|file| Audit::open(file, clock).with_context(|| format!("cannot write the audit log {}", file.display())));
+    let audit = audit.transpose()?;
     let listener = TcpListener::bind(arguments.listen)
         .await
         .with_context(|| format!("cannot listen on {}; --listen 127.0.0.1:0 takes any free port", arguments.listen))?;
@@ -119,7 +148,10 @@ async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: b
     let kubeconfig = arguments.kubeconfig.clone().unwrap_or_else(|| folder.path().join("kubeconfig"));
     kubeconfig::write(&kubeconfig, &server)?;
 
-    supervisor.spawn("api", serve(storage, listener, supervisor.stop()));
+    if let Some(interval) = arguments.compaction_interval {
+        supervisor.spawn("compaction", storage.clone().forget_every(interval, supervisor.stop()));
+    }
+    supervisor.spawn("api", serve(storage, listener, supervisor.stop(), audit));
     if !arguments.no_controller {
         let reach = reach(&server)?;
         super::controller::start(&mut supervisor, &reach, configuration, None, WORKERS, clock, seed).await?;
@@ -132,6 +164,16 @@ async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: b
     match supervisor.run_for(shown).await? {
         Some(ended) => ended,
         None => Ok(Ended::Interrupted),
+    }
+}
+
+impl SandboxArguments {
+    fn ranges(&self) -> anyhow::Result<Ranges> {
+        let (cluster_ips, node_ports) = (self.service_cluster_ip_range.clone(), self.service_node_port_range.clone());
+        let fours = cluster_ips.iter().filter(|range| range.addr().is_ipv4()).count();
+        let sixes = cluster_ips.len() - fours;
+        anyhow::ensure!(fours < 2 && sixes < 2, "--service-cluster-ip-range takes one range of a family at most");
+        Ok(Ranges { cluster_ips, node_ports })
     }
 }
 
@@ -152,6 +194,20 @@ fn reach(server: &str) -> anyhow::Result<Config> {
 fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().map(Duration::from_secs);
     seconds.or_else(|| config::parse_duration(text)).ok_or_else(|| "write a duration such as 60s or 5m".to_owned())
+}
+
+/// A duration that is not nothing; also in milliseconds, which tests do not wait long for.
+fn interval(text: &str) -> Result<Duration, String> {
+    let milliseconds = text.strip_suffix("ms").and_then(|number| number.parse().ok()).map(Duration::from_millis);
+    let interval = milliseconds.map_or_else(|| duration(text), Ok)?;
+    if interval.is_zero() { Err("write a duration above 0".to_owned()) } else { Ok(interval) }
+}
+
+/// As kube-apiserver's flag of the same name takes it: `30000-32767`.
+fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let range = text.split_once('-').and_then(|(from, to)| Some(from.parse::<u16>().ok()?..=to.parse::<u16>().ok()?));
+    let range = range.filter(|range| *range.start() > 0 && !range.is_empty());
+    range.ok_or_else(|| "write the first and the last port, such as 30000-32767".to_owned())
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ pub fn slice(object: discovery::EndpointSlice) -> Option<Slice> {
             port: u16::try_from(port.port?).ok().filter(|port| *port != 0)?,
         })
     });
-    let endpoints = object.endpoints.into_iter().filter_map(|endpoint| {
+    let endpoints = object.endpoints.into_iter().flatten().filter_map(|endpoint| {
         let conditions = endpoint.conditions.unwrap_or_default();
         Some(Endpoint {
             address: endpoint.addresses.first().and_then(|text| endpoint_address(text, family))?,

@@ -1,14 +1,16 @@
 //! What each kind makes of what is written: its strategy (`pkg/registry/*/*/strategy.go`), defaults and validation, as far as the
 //! sandbox has them.
 
-use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
+use super::definition;
 use super::kinds::Kind;
 use super::metadata::{self, remove, text, timestamp};
+use super::pod;
 use super::refused::{FieldError, Refused};
 use super::service::{self, Unfit};
 use super::store::State;
+use super::structural;
 
 /// An object that is about to be created.
 pub(super) fn create(kind: &Kind, object: &mut Value, state: &State) -> Result<(), Refused> {
@@ -18,7 +20,7 @@ pub(super) fn create(kind: &Kind, object: &mut Value, state: &State) -> Result<(
             remove(object, "status");
         }
         object["metadata"]["generation"] = 1.into();
-        return Ok(());
+        return custom(kind, &name, object, None);
     }
     match kind.kind.as_str() {
         "Service" => {
@@ -32,18 +34,14 @@ pub(super) fn create(kind: &Kind, object: &mut Value, state: &State) -> Result<(
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
         }
         "Pod" => {
-            object["status"] = json!({"phase": "Pending"});
+            pod::admit(object, state);
             object["metadata"]["generation"] = 1.into();
         }
-        "Secret" => secret(object),
         "EndpointSlice" => {
             object["metadata"]["generation"] = 1.into();
             slice(kind, &name, object)?;
         }
-        "Event" => {
-            event(kind, &name, object)?;
-            shown_though_empty(object);
-        }
+        "Event" => event(kind, &name, object)?,
         "Node" => node(object),
         "CustomResourceDefinition" => {
             object["metadata"]["generation"] = 1.into();
@@ -61,19 +59,17 @@ pub(super) fn update(kind: &Kind, object: &mut Value, old: &Value, state: &State
     if kind.status {
         keep(object, old, "status");
     }
-    if !kind.custom {
+    if kind.custom {
+        custom(kind, &name, object, Some(old))?;
+    } else {
         match kind.kind.as_str() {
             "Service" => service(kind, &name, object, Some(old), state)?,
             "Namespace" => keep_within(object, old, "spec", "finalizers"), // changed through `finalize` alone
-            "Secret" => {
-                secret(object);
-                immutable(kind, &name, object, old, "type", "/type")?;
-            }
+            "Secret" => immutable(kind, &name, object, old, "type", "/type")?,
             "EndpointSlice" => {
                 immutable(kind, &name, object, old, "addressType", "/addressType")?;
                 slice(kind, &name, object)?;
             }
-            "Event" => shown_though_empty(object),
             "CustomResourceDefinition" => {
                 definition(kind, &name, object)?;
                 immutable(kind, &name, object, old, "spec.group", "/spec/group")?;
@@ -90,20 +86,52 @@ pub(super) fn update(kind: &Kind, object: &mut Value, old: &Value, state: &State
 /// A status that is about to be stored. Nothing but it changes, except that most built-in kinds take the metadata along.
 pub(super) fn update_status(kind: &Kind, object: &mut Value, old: &Value) -> Result<(), Refused> {
     if kind.custom || kind.is("CustomResourceDefinition") {
-        let status = object["status"].take();
+        let (status, owners) = (object["status"].take(), object["metadata"]["managedFields"].take());
         *object = old.clone();
         object["status"] = status;
+        object["metadata"]["managedFields"] = owners;
+        if object["metadata"]["managedFields"].is_null() {
+            remove(&mut object["metadata"], "managedFields");
+        }
         if object["status"].is_null() {
             remove(object, "status");
         }
-        return Ok(());
+        let name = text(&object["metadata"]["name"]);
+        return if kind.custom { custom_status(kind, &name, object, old) } else { Ok(()) };
     }
     keep(object, old, "spec");
     if kind.is("Service") {
         let name = text(&object["metadata"]["name"]);
+        service::has_modes(object).map_err(|unfit| unfit_service(kind, &name, unfit))?;
         service::admit_status(object, true).map_err(|unfit| unfit_service(kind, &name, unfit))?;
     }
     Ok(())
+}
+
+/// What a writer is told of an object that is stored all the same.
+pub(super) fn warnings(kind: &Kind, object: &Value) -> Vec<String> {
+    if kind.is("Service") { service::warnings(object) } else { Vec::new() }
+}
+
+/// A custom resource is held to its definition (`customresource/{validator,strategy}.go`).
+fn custom(kind: &Kind, name: &str, object: &Value, old: Option<&Value>) -> Result<(), Refused> {
+    let mut errors = structural::check(object, &kind.structure, old);
+    structural::check_embedded(object, &kind.structure, "", &mut errors);
+    structural::check_lists(object, &kind.structure, "", &mut errors);
+    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
+}
+
+/// The same of its status, which the server looks at as if it stood alone.
+fn custom_status(kind: &Kind, name: &str, object: &Value, old: &Value) -> Result<(), Refused> {
+    let (status, schema) = (&object["status"], &kind.structure["properties"]["status"]);
+    if status.is_null() || schema.is_null() {
+        return Ok(());
+    }
+    let mut errors: Vec<FieldError> =
+        structural::check(status, schema, old.get("status")).into_iter().map(|error| error.within("status")).collect();
+    structural::check_embedded(status, schema, "status", &mut errors);
+    structural::check_lists(status, schema, "status", &mut errors);
+    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
 }
 
 /// Whether an object that is to be deleted may go, as far as its spec is concerned.
@@ -129,58 +157,12 @@ fn unfit_service(kind: &Kind, name: &str, unfit: Unfit) -> Refused {
     }
 }
 
-/// What is written as text is stored as bytes.
-fn secret(object: &mut Value) {
-    if object["type"].is_null() {
-        object["type"] = "Opaque".into();
-    }
-    if let Value::Object(texts) = object["stringData"].take() {
-        for (key, value) in texts {
-            object["data"][key] = json!(ByteString(text(&value).into_bytes()));
-        }
-    }
-    remove(object, "stringData");
-}
-
-/// The admission plugin TaintNodesByCondition, and fields that Go's type always shows.
+/// The admission plugin TaintNodesByCondition.
 fn node(object: &mut Value) {
     let taint = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
     match object["spec"]["taints"].as_array_mut() {
         Some(taints) => taints.push(taint),
         None => object["spec"]["taints"] = json!([taint]),
-    }
-    let status = &mut object["status"];
-    if status["nodeInfo"].is_null() {
-        let fields = [
-            "architecture",
-            "bootID",
-            "containerRuntimeVersion",
-            "kernelVersion",
-            "kubeProxyVersion",
-            "kubeletVersion",
-            "machineID",
-            "operatingSystem",
-            "osImage",
-            "systemUUID",
-        ];
-        status["nodeInfo"] = fields.iter().map(|field| ((*field).to_owned(), Value::from(""))).collect();
-    }
-    if status["daemonEndpoints"].is_null() {
-        status["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": 0}});
-    }
-}
-
-/// Fields of an Event that Go's type always shows.
-fn shown_though_empty(event: &mut Value) {
-    for (field, empty) in [
-        ("eventTime", Value::Null),
-        ("firstTimestamp", Value::Null),
-        ("lastTimestamp", Value::Null),
-        ("reportingComponent", "".into()),
-        ("reportingInstance", "".into()),
-        ("source", json!({})),
-    ] {
-        event.as_object_mut().map(|fields| fields.entry(field).or_insert(empty));
     }
 }
 
@@ -191,13 +173,6 @@ fn slice(kind: &Kind, name: &str, object: &mut Value) -> Result<(), Refused> {
     if !matches!(family.as_str(), "IPv4" | "IPv6" | "FQDN") {
         let supported = ["FQDN", "IPv4", "IPv6"];
         errors.push(FieldError::not_supported("addressType", &object["addressType"], &supported));
-    }
-    for port in object["ports"].as_array_mut().into_iter().flatten() {
-        for (field, default) in [("name", ""), ("protocol", "TCP")] {
-            if port[field].is_null() {
-                port[field] = default.into();
-            }
-        }
     }
     for endpoint in object["endpoints"].as_array_mut().into_iter().flatten() {
         if endpoint["conditions"].is_null() {
@@ -258,35 +233,15 @@ fn event(kind: &Kind, name: &str, object: &Value) -> Result<(), Refused> {
     Err(Refused::invalid(kind, name, &[error]))
 }
 
-fn definition(kind: &Kind, name: &str, object: &mut Value) -> Result<(), Refused> {
-    let spec = &mut object["spec"];
-    let names = &mut spec["names"];
-    if names["singular"].is_null() {
-        names["singular"] = text(&names["kind"]).to_lowercase().into();
+fn definition(kind: &Kind, name: &str, object: &Value) -> Result<(), Refused> {
+    let errors = definition::check(name, object);
+    if !errors.is_empty() {
+        return Err(Refused::invalid(kind, name, &errors));
     }
-    if names["listKind"].is_null() {
-        names["listKind"] = format!("{}List", text(&names["kind"])).into();
-    }
-    if spec["conversion"].is_null() {
-        spec["conversion"] = json!({"strategy": "None"});
-    }
-    let mut errors = Vec::new();
-    let full = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
-    if name != full {
-        errors.push(FieldError::invalid("metadata.name", &name.into(), "must be spec.names.plural+\".\"+spec.group"));
-    }
-    if !matches!(spec["scope"].as_str(), Some("Cluster" | "Namespaced")) {
-        errors.push(FieldError::not_supported("spec.scope", &spec["scope"], &["Cluster", "Namespaced"]));
-    }
-    let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
-        let why = "must have exactly one version marked as storage version";
-        errors.push(FieldError::invalid("spec.versions", &spec["versions"], why));
-    }
-    if spec["conversion"]["strategy"] != "None" {
+    if object["spec"]["conversion"]["strategy"] != "None" {
         return Err(Refused::not_emulated("conversion webhooks of custom resources"));
     }
-    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
+    Ok(())
 }
 
 /// What the API extensions' controllers write some moments after: the names are taken, the kind is there.

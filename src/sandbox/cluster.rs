@@ -52,6 +52,11 @@ impl Cluster {
         reading.cluster()
     }
 
+    /// No object at all.
+    pub(crate) fn empty() -> Self {
+        Self { manifests: Vec::new() }
+    }
+
     /// Reads files and folders; of a folder every `.yaml`, `.yml` and `.json`, also in folders below, by name. `-` is standard input.
     pub(crate) fn read(paths: &[PathBuf]) -> Result<Self, ClusterErrors> {
         let mut reading = Reading::default();

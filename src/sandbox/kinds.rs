@@ -1,8 +1,13 @@
 //! The kinds that there are. What is not here is a 404, as a kind that a real server does not have.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde_json::{Value, json};
+
+use super::managed::shape::Shapes;
+use super::schema::Schema;
+use super::schema::components::components;
+use super::schema::published::published;
 
 /// A kind in one version.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,10 +26,26 @@ pub(crate) struct Kind {
     pub(super) status: bool,
     /// Brought by a CustomResourceDefinition.
     pub(super) custom: bool,
+    /// What its definition says that its objects are, as it is published; built-in kinds have the server's (`schema::components`).
+    pub(super) schema: Option<Value>,
+    /// The same as the definition has it, null for built-in kinds: what custom resources are held to.
+    pub(super) structure: Value,
+    /// What the merging of its objects needs to know, once somebody needs it.
+    shapes: Merged,
     /// Whether a PUT of something that is not there creates it (`AllowCreateOnUpdate`).
     pub(super) put_creates: bool,
     /// Whether a PUT needs no resourceVersion (`AllowUnconditionalUpdate`).
     pub(super) put_unconditionally: bool,
+}
+
+/// Made of a kind's schema, so that kinds do not differ by it.
+#[derive(Clone, Debug, Default)]
+struct Merged(OnceLock<Arc<Shapes>>);
+
+impl PartialEq for Merged {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// All kinds.
@@ -45,6 +66,9 @@ impl Kind {
             categories: Vec::new(),
             status: false,
             custom: false,
+            schema: None,
+            structure: Value::Null,
+            shapes: Merged::default(),
             put_creates: false,
             put_unconditionally: true,
         }
@@ -95,42 +119,57 @@ impl Kind {
         !self.custom && self.kind == kind
     }
 
+    /// What the merging of its objects needs to know.
+    pub(super) fn shapes(&self) -> &Shapes {
+        self.shapes.0.get_or_init(|| {
+            let schema = Schema::published(self).map(|(_, schema)| schema);
+            Arc::new(schema.map_or_else(Shapes::deduced, |schema| Shapes::of(schema, components())))
+        })
+    }
+
     pub(super) fn verbs(&self) -> Value {
+        // In the order in which each half of the server counts them.
+        if self.custom {
+            return json!(["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]);
+        }
         json!(["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"])
     }
 }
 
+/// Those that every server has. One set for all, because of what is made of their schemas.
+static BUILT_IN: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| {
+    let events = || Kind::new("", "Event", "events").short("ev").created_by_put();
+    let crds = "apiextensions.k8s.io";
+    [
+        Kind::new("", "ConfigMap", "configmaps").short("cm"),
+        events(),
+        Kind::new("", "Namespace", "namespaces").short("ns").cluster_wide().with_status(),
+        Kind::new("", "Node", "nodes").short("no").cluster_wide().with_status(),
+        Kind { categories: vec!["all".to_owned()], ..Kind::new("", "Pod", "pods").short("po").with_status() },
+        Kind::new("", "Secret", "secrets"),
+        Kind {
+            categories: vec!["all".to_owned()],
+            ..Kind::new("", "Service", "services").short("svc").with_status().created_by_put()
+        },
+        Kind {
+            categories: vec!["api-extensions".to_owned()],
+            short_names: vec!["crd".to_owned(), "crds".to_owned()],
+            ..Kind::new(crds, "CustomResourceDefinition", "customresourcedefinitions")
+                .cluster_wide()
+                .with_status()
+                .put_with_version()
+        },
+        Kind::new("coordination.k8s.io", "Lease", "leases").created_by_put().put_with_version(),
+        Kind::new("discovery.k8s.io", "EndpointSlice", "endpointslices"),
+        Kind { group: "events.k8s.io".to_owned(), ..events() },
+    ]
+    .map(Arc::new)
+    .into()
+});
+
 impl Default for Kinds {
     fn default() -> Self {
-        let events = || Kind::new("", "Event", "events").short("ev").created_by_put();
-        let crds = "apiextensions.k8s.io";
-        Self(
-            [
-                Kind::new("", "ConfigMap", "configmaps").short("cm"),
-                events(),
-                Kind::new("", "Namespace", "namespaces").short("ns").cluster_wide().with_status(),
-                Kind::new("", "Node", "nodes").short("no").cluster_wide().with_status(),
-                Kind { categories: vec!["all".to_owned()], ..Kind::new("", "Pod", "pods").short("po").with_status() },
-                Kind::new("", "Secret", "secrets"),
-                Kind {
-                    categories: vec!["all".to_owned()],
-                    ..Kind::new("", "Service", "services").short("svc").with_status().created_by_put()
-                },
-                Kind {
-                    categories: vec!["api-extensions".to_owned()],
-                    short_names: vec!["crd".to_owned(), "crds".to_owned()],
-                    ..Kind::new(crds, "CustomResourceDefinition", "customresourcedefinitions")
-                        .cluster_wide()
-                        .with_status()
-                        .put_with_version()
-                },
-                Kind::new("coordination.k8s.io", "Lease", "leases").created_by_put().put_with_version(),
-                Kind::new("discovery.k8s.io", "EndpointSlice", "endpointslices"),
-                Kind { group: "events.k8s.io".to_owned(), ..events() },
-            ]
-            .map(Arc::new)
-            .into(),
-        )
+        Self(BUILT_IN.clone())
     }
 }
 
@@ -153,6 +192,7 @@ impl Kinds {
         self.0.extend(versions.filter(|version| version["served"] == true).map(|version| {
             let kind = text(&names["kind"]);
             let or = |value: &Value, default: String| value.as_str().map_or(default, str::to_owned);
+            let identity = json!({"group": spec["group"], "version": version["name"], "kind": kind});
             Arc::new(Kind {
                 group: text(&spec["group"]),
                 version: text(&version["name"]),
@@ -165,6 +205,9 @@ impl Kinds {
                 categories: texts(&names["categories"]),
                 status: !version["subresources"]["status"].is_null(),
                 custom: true,
+                structure: version["schema"]["openAPIV3Schema"].clone(),
+                schema: Some(published(&version["schema"]["openAPIV3Schema"], &identity)),
+                shapes: Merged::default(),
                 put_creates: false,
                 put_unconditionally: false,
             })

@@ -1,13 +1,21 @@
-//! OpenAPI v3, as much as clients need before they write: which kinds can be patched, and that the server validates fields itself, so
-//! that kubectl does not want to. Custom resources have the schema of their definition. Built-in kinds have none yet, and therefore
-//! no strategic merge patch in their operations: kubectl takes that as a reason to use the merge keys that it has compiled in.
+//! OpenAPI v3: which kinds there are and how they can be written, and what their objects look like. Clients read it before they write:
+//! that the server validates fields itself, which patches a kind takes, how a strategic merge patch merges its lists; and `kubectl explain`
+//! prints it. The schemas are the server's (`schema`); of the operations there is as much as clients look for.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use super::kinds::Kind;
-use super::metadata::text;
+use super::schema::Schema;
+use super::schema::components::{PREFIX, components};
+
+/// The patches that every kind takes.
+const PATCHES: [&str; 3] =
+    ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
+
+/// The patch that built-in kinds take besides: custom resources have no merge keys.
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 /// The index of all documents, by group and version.
 pub(super) fn index<'a>(versions: impl Iterator<Item = &'a str>) -> Value {
@@ -21,10 +29,14 @@ pub(super) fn path(kind: &Kind) -> String {
     format!("{}/{}", if kind.group.is_empty() { "api" } else { "apis" }, kind.api_version())
 }
 
-/// The document of one group and version, of which these are the kinds; with the definitions that brought some of them.
-pub(super) fn document<'a>(kinds: impl Iterator<Item = &'a Kind>, definitions: &[&Value]) -> Value {
+/// The document of one group and version, of which these are the kinds.
+pub(super) fn document<'a>(kinds: impl Iterator<Item = &'a Kind>) -> Value {
     let (mut paths, mut schemas) = (Map::new(), Map::new());
     for kind in kinds {
+        let mut patches = PATCHES.to_vec();
+        if !kind.custom {
+            patches.push(STRATEGIC);
+        }
         let prefix = format!("/{}{}", path(kind), if kind.namespaced { "/namespaces/{namespace}" } else { "" });
         let collection = format!("{prefix}/{}", kind.plural);
         paths.insert(
@@ -32,21 +44,44 @@ pub(super) fn document<'a>(kinds: impl Iterator<Item = &'a Kind>, definitions: &
             json!({
                 "get": operation(kind, "get", &[]),
                 "put": operation(kind, "put", &["application/json"]),
-                "patch": operation(kind, "patch", &["application/json-patch+json", "application/merge-patch+json"]),
+                "patch": operation(kind, "patch", &patches),
                 "delete": operation(kind, "delete", &["application/json"]),
             }),
         );
         let create =
             json!({"get": operation(kind, "list", &[]), "post": operation(kind, "post", &["application/json"])});
         paths.insert(collection, create);
-        if let Some((name, schema)) = schema(kind, definitions) {
-            schemas.insert(name, schema);
+        if let Some((name, schema)) = Schema::published(kind) {
+            with_referenced(name, schema, &mut schemas);
         }
     }
     json!({
-        "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.36.1"},
+        "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "1.36"},
         "paths": paths, "components": {"schemas": schemas},
     })
+}
+
+/// A schema, and all that it refers to.
+fn with_referenced(name: String, schema: &Value, schemas: &mut Map<String, Value>) {
+    if schemas.contains_key(&name) {
+        return;
+    }
+    schemas.insert(name, schema.clone());
+    let mut rest = vec![schema];
+    while let Some(part) = rest.pop() {
+        match part {
+            Value::Object(fields) => rest.extend(fields.values()),
+            Value::Array(items) => rest.extend(items),
+            Value::String(reference) => {
+                if let Some(name) = reference.strip_prefix(PREFIX)
+                    && let Some(schema) = components().get(name)
+                {
+                    with_referenced(name.to_owned(), schema, schemas);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
 }
 
 fn operation(kind: &Kind, action: &str, content: &[&str]) -> Value {
@@ -71,19 +106,4 @@ fn query(name: &str) -> Value {
 
 fn identity(kind: &Kind) -> Value {
     json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
-}
-
-/// The schema of a custom resource, under its group's name read backwards, as the server has it.
-fn schema(kind: &Kind, definitions: &[&Value]) -> Option<(String, Value)> {
-    let brought = |definition: &&&Value| {
-        kind.custom && definition["spec"]["group"] == kind.group && definition["spec"]["names"]["plural"] == kind.plural
-    };
-    let definition = definitions.iter().find(brought)?;
-    let mut versions = definition["spec"]["versions"].as_array()?.iter();
-    let version = versions.find(|version| text(&version["name"]) == kind.version)?;
-    let mut schema = version["schema"]["openAPIV3Schema"].clone();
-    schema["x-kubernetes-group-version-kind"] = json!([identity(kind)]);
-    let mut backwards: Vec<&str> = kind.group.split('.').collect();
-    backwards.reverse();
-    Some((format!("{}.{}.{}", backwards.join("."), kind.version, kind.kind), schema))
 }

@@ -16,6 +16,8 @@ pub(crate) struct Refused {
     reason: &'static str,
     message: String,
     details: Value,
+    /// The continue token of an inconsistent rest of a list; empty elsewhere.
+    rest: String,
 }
 
 /// What is wrong with one field.
@@ -28,7 +30,7 @@ pub(crate) struct FieldError {
 
 impl Refused {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null }
+        Self { code, reason, message: message.into(), details: Value::Null, rest: String::new() }
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
@@ -55,6 +57,13 @@ impl Refused {
 
     pub(super) fn already_exists(kind: &Kind, name: &str) -> Self {
         Self::new(409, "AlreadyExists", format!("{} {name:?} already exists", kind.qualified())).about(kind, name)
+    }
+
+    /// The same, where the name will be free soon.
+    pub(super) fn still_exists(kind: &Kind, name: &str) -> Self {
+        let mut refused = Self::already_exists(kind, name);
+        refused.message.insert_str(0, "object is being deleted: ");
+        refused
     }
 
     pub(super) fn conflict(kind: &Kind, name: &str) -> Self {
@@ -93,10 +102,14 @@ impl Refused {
     }
 
     pub(super) fn invalid(kind: &Kind, name: &str, errors: &[FieldError]) -> Self {
-        let listed = match errors {
-            [one] => one.to_string(),
-            many => format!("[{}]", many.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-        };
+        // What was found twice is a cause twice, and said once (`utilerrors.NewAggregate`).
+        let mut said: Vec<String> = Vec::new();
+        for error in errors.iter().map(ToString::to_string) {
+            if !said.contains(&error) {
+                said.push(error);
+            }
+        }
+        let listed = if let [one] = said.as_slice() { one.clone() } else { format!("[{}]", said.join(", ")) };
         let mut qualified = kind.kind.clone();
         if !kind.group.is_empty() {
             qualified = format!("{qualified}.{}", kind.group);
@@ -110,12 +123,58 @@ impl Refused {
         refused
     }
 
-    /// Parameters of a list or watch that contradict each other.
-    pub(super) fn invalid_options(error: &FieldError) -> Self {
-        let mut refused = Self::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {error}"));
-        let cause = json!({"reason": error.reason, "message": error.message, "field": error.field});
-        refused.details = json!({"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]});
+    /// A body that nobody can read, and why in the decoder's words.
+    pub(super) fn undecodable(kind: &Kind, why: &str) -> Self {
+        let Kind { kind, version, .. } = kind;
+        Self::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
+    }
+
+    /// A body that is no object, or does not say of what kind.
+    pub(super) fn unrecognized(kind: &Kind, body: &[u8], why: &str) -> Self {
+        let start: String = String::from_utf8_lossy(body).chars().take(30).collect();
+        let shown = match body.first() {
+            None => "<empty>".to_owned(),
+            Some(b'{' | b'[') if body.len() > 30 => format!("{start} ..."),
+            Some(b'{' | b'[') => start,
+            Some(_) => body.iter().take(30).map(|byte| format!("{byte:02x}")).collect(),
+        };
+        Self::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why} ({shown})",
+            kind.kind
+        ))
+    }
+
+    /// A patch after which nobody can read the object.
+    pub(super) fn unreadable_patch(patch: &str, why: &str) -> Self {
+        let error = FieldError::invalid("patch", &patch.into(), why);
+        let mut refused = Self::new(422, "Invalid", format!(" \"\" is invalid: {error}"));
+        refused.details = json!({"causes": [{"reason": error.reason, "message": error.message, "field": error.field}]});
         refused
+    }
+
+    /// Parameters of a write that cannot be.
+    pub(super) fn invalid_parameters(options: &str, errors: &[FieldError]) -> Self {
+        let listed: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let listed = if let [one] = listed.as_slice() { one.clone() } else { format!("[{}]", listed.join(", ")) };
+        let mut refused = Self::new(422, "Invalid", format!("{options}.meta.k8s.io \"\" is invalid: {listed}"));
+        let causes: Vec<Value> = errors
+            .iter()
+            .map(|error| json!({"reason": error.reason, "message": error.message, "field": error.field}))
+            .collect();
+        refused.details = json!({"group": "meta.k8s.io", "kind": options, "causes": causes});
+        refused
+    }
+
+    /// Fields that others own: for each who, and which.
+    pub(super) fn apply_conflict(message: String, causes: impl Iterator<Item = (String, String)>) -> Self {
+        let cause = |(message, field)| json!({"reason": "FieldManagerConflict", "message": message, "field": field});
+        let causes: Vec<Value> = causes.map(cause).collect();
+        Self { details: json!({"causes": causes}), ..Self::new(409, "Conflict", message) }
+    }
+
+    /// An object to apply that does not fit its kind. The server takes that for its own fault.
+    pub(super) fn unfit_to_apply(message: String) -> Self {
+        Self::new(500, "", message)
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -123,7 +182,8 @@ impl Refused {
     }
 
     /// A patch that does not fit the object.
-    pub(super) fn unprocessable(message: &str) -> Self {
+    pub(super) fn unfit_patch() -> Self {
+        let message = "the server rejected our request due to an error in our request";
         Self { details: json!({}), ..Self::new(422, "Invalid", message) }
     }
 
@@ -167,16 +227,30 @@ impl Refused {
         Self::new(410, "Expired", format!("too old resource version: {asked} ({compacted})"))
     }
 
-    /// A continued list whose history is gone.
-    pub(super) fn continue_expired() -> Self {
+    /// A list of a version whose history is gone.
+    pub(super) fn list_expired() -> Self {
+        Self::new(410, "Expired", "The resourceVersion for the provided list is too old.")
+    }
+
+    /// A continued list whose history is gone; `rest` is the token of what is left of it now.
+    pub(super) fn continue_expired(rest: &str) -> Self {
         let message = "The provided continue parameter is too old to display a consistent list result. You can start a new list \
-                       without the continue parameter.";
-        Self::new(410, "Expired", message)
+                       without the continue parameter, or use the continue token in this response to retrieve the remainder of \
+                       the results. Continuing with the provided token results in an inconsistent list - objects that were \
+                       created, modified, or deleted between the time the first chunk was returned and now may show up in the \
+                       list.";
+        Self { rest: rest.to_owned(), ..Self::new(410, "Expired", message) }
+    }
+
+    /// A resourceVersion that is no number. The server takes that for its own fault.
+    pub(super) fn no_version(text: &str) -> Self {
+        let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+        Self::new(500, "", format!("resourceVersion: Invalid value: {text:?}: {why}"))
     }
 
     /// A version that there is not yet.
     pub(super) fn too_new(asked: u64, current: u64) -> Self {
-        let message = format!("Too large resource version: {asked}, current: {current}");
+        let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
         let mut refused = Self::new(504, "Timeout", message);
         let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
         refused.details = json!({"causes": [cause], "retryAfterSeconds": 1});
@@ -185,6 +259,11 @@ impl Refused {
 
     pub(super) fn internal(message: impl Into<String>) -> Self {
         Self::new(500, "InternalError", message)
+    }
+
+    /// An error that the server has no reason for.
+    pub(super) fn unexpected(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
     }
 
     /// What the real server does, and the sandbox does not.
@@ -203,6 +282,9 @@ impl Refused {
         }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
+        }
+        if !self.rest.is_empty() {
+            status["metadata"]["continue"] = self.rest.as_str().into();
         }
         status
     }
@@ -225,9 +307,34 @@ impl FieldError {
         Self::new(field, "FieldValueInvalid", format!("Invalid value: {value}: {why}"))
     }
 
+    /// The same of a value that is shown as Go's own type of it.
+    pub(crate) fn invalid_as_shown(field: impl Into<String>, shown: &str, why: impl std::fmt::Display) -> Self {
+        Self::new(field, "FieldValueInvalid", format!("Invalid value: {shown}: {why}"))
+    }
+
+    /// Not of the type of its schema.
+    pub(crate) fn of_type(field: impl Into<String>, value: &Value, why: impl std::fmt::Display) -> Self {
+        Self::new(field, "FieldValueTypeInvalid", format!("Invalid value: {value}: {why}"))
+    }
+
+    pub(crate) fn too_many(field: impl Into<String>, count: usize, most: i64) -> Self {
+        Self::new(field, "FieldValueTooMany", format!("Too many: {count}: must have at most {most} items"))
+    }
+
     pub(crate) fn required(field: impl Into<String>, why: &str) -> Self {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
         Self::new(field, "FieldValueRequired", format!("Required value{why}"))
+    }
+
+    pub(crate) fn too_long(field: impl Into<String>, limit: usize) -> Self {
+        Self::new(field, "FieldValueTooLong", format!("Too long: may not be more than {limit} bytes"))
+    }
+
+    /// The same, of a field that was looked at as if it stood alone.
+    pub(crate) fn within(self, at: &str) -> Self {
+        let field =
+            if self.field == "<nil>" || self.field.is_empty() { at.to_owned() } else { format!("{at}.{}", self.field) };
+        Self { field, ..self }
     }
 
     pub(crate) fn forbidden(field: impl Into<String>, why: impl std::fmt::Display) -> Self {

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, Uri, header};
 use serde_json::Value;
 
+use super::apply::{self, Apply};
+use super::decoder::{self, Dialect};
+use super::fields::Fields;
+use super::form::Form;
 use super::kinds::Kind;
-use super::refused::Refused;
-use super::{Body, Storage, discovery, json_answer, patch, read, watch, write};
+use super::refused::{FieldError, Refused};
+use super::schema::Schema;
+use super::{Body, Storage, admission, discovery, json_answer, patch, protobuf, read, watch, write};
 use crate::yaml;
 
 /// What a request is about.
@@ -25,22 +30,26 @@ pub(super) struct Target {
 
 /// The query's parameters, percent-decoded. Of one that stands twice the first counts, as in Go.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Parameters(Vec<(String, String)>);
+pub(super) struct Parameters {
+    pairs: Vec<(String, String)>,
+    /// What was found in the body beside what it means.
+    pub(super) fields: Fields,
+}
 
 impl Parameters {
     fn of(query: &str) -> Self {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        Self(
-            pairs
-                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-                .map(|(k, v)| (decoded(k), decoded(v)))
-                .collect(),
-        )
+        let pairs = pairs
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(name, value)| (decoded(name), decoded(value)))
+            .collect();
+        let read = Self { pairs, fields: Fields::default() };
+        Self { fields: Fields::new(read.text("fieldValidation")), ..read }
     }
 
     /// The value, or an empty text.
     pub(super) fn text(&self, name: &str) -> &str {
-        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+        self.pairs.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -54,61 +63,104 @@ impl Parameters {
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refused> {
         match self.text(name) {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| Refused::bad_request(format!("{name}: {text:?} is no number"))),
+            text => text
+                .parse()
+                .map(Some)
+                .map_err(|_| Refused::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
         }
     }
 
-    /// Whether the write is to be judged but not done.
-    pub(super) fn dry_run(&self) -> Result<bool, Refused> {
+    /// Whether the write is to be judged but not done; `options` is the kind of its parameters.
+    pub(super) fn dry_run(&self, options: &str) -> Result<bool, Refused> {
         match self.text("dryRun") {
             "" => Ok(false),
             "All" => Ok(true),
             other => {
-                Err(Refused::bad_request(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"")))
+                let error = FieldError::not_supported("dryRun", &serde_json::json!([other]), &["All"]);
+                Err(Refused::invalid_parameters(options, &[error]))
             }
         }
     }
 }
 
 /// Routes a request to whoever answers it.
-pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Result<Response<Body>, Refused> {
-    let path: Vec<String> = request.uri().path().split('/').filter(|part| !part.is_empty()).map(decoded_path).collect();
-    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Response<Body> {
     let parameters = Parameters::of(request.uri().query().unwrap_or_default());
+    let mut answer = answered(storage, request, &parameters).unwrap_or_else(|refused| refused.answer());
+    for warning in parameters.fields.warnings() {
+        answer.headers_mut().append(header::WARNING, warning);
+    }
+    answer
+}
+
+fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters) -> Result<Response<Body>, Refused> {
+    let path = path(request.uri());
+    let mut parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let watches = is_watch(&parts);
+    if let Some(at) = watches {
+        parts.remove(at);
+    }
+    let watches = watches.is_some();
     let Some(target) = target(storage, &parts)? else {
         return discovery::answer(storage, request, &parts);
     };
     let named = !target.name.is_empty();
-    match request.method().as_str() {
-        "GET" | "HEAD" if named && !parameters.flag("watch") => {
-            read::accepts(request)?;
-            read::get(storage, &target).map(|object| json_answer(200, &object))
-        }
-        "GET" => {
-            read::accepts(request)?;
-            if parameters.flag("watch") {
-                watch::begin(storage, target, &parameters)
-            } else {
-                read::list(storage, &target, &parameters).map(|list| json_answer(200, &list))
-            }
-        }
+    let form = Form::of(request, parameters)?;
+    let manager = || apply::manager(parameters, agent(request));
+    let (code, answer) = match request.method().as_str() {
+        // The name counts more than `watch` (`NewRequestInfo`).
+        "GET" | "HEAD" if named && !watches => (200, read::get(storage, &target, parameters)?),
+        "GET" if watches || parameters.flag("watch") => return watch::begin(storage, target, parameters, form),
+        "GET" => (200, read::list(storage, &target, parameters)?),
         "POST" if !named => {
-            write::create(storage, &target, &parameters, &json(request)?).map(|new| json_answer(201, &new))
+            apply::check(parameters, "CreateOptions", false)?;
+            let body = object(request, &target, parameters)?;
+            (201, write::create(storage, &target, parameters, manager(), &body)?)
         }
         "PUT" if named => {
-            write::replace(storage, &target, &parameters, &json(request)?).map(|(code, new)| json_answer(code, &new))
+            apply::check(parameters, "UpdateOptions", false)?;
+            let body = object(request, &target, parameters)?;
+            write::replace(storage, &target, parameters, manager(), &body)?
+        }
+        "PATCH" if named && content_type(request) == Apply::CONTENT_TYPE => {
+            apply::check(parameters, "PatchOptions", true)?;
+            let apply = Apply::read(request.body(), parameters)?;
+            write::apply(storage, &target, parameters, manager(), &apply)?
         }
         "PATCH" if named => {
             let patch = patch::Patch::read(content_type(request), request.body(), &target)?;
-            write::patch(storage, &target, &parameters, &patch).map(|new| json_answer(200, &new))
+            apply::check(parameters, "PatchOptions", false)?;
+            (200, write::patch(storage, &target, parameters, manager(), &patch)?)
         }
-        "DELETE" if named && !target.status => write::delete(storage, &target, &parameters, &options(request)?)
-            .map(|(code, last)| json_answer(code, &last)),
-        "DELETE" if !named => {
-            write::delete_all(storage, &target, &parameters, &options(request)?).map(|list| json_answer(200, &list))
-        }
-        _ => Err(Refused::method_not_allowed()),
+        "DELETE" if named && !target.status => write::delete(storage, &target, parameters, &options(request)?)?,
+        "DELETE" if !named => (200, write::delete_all(storage, &target, parameters, &options(request)?)?),
+        _ => return Err(Refused::method_not_allowed()),
+    };
+    if matches!(request.method().as_str(), "POST" | "PUT" | "PATCH") && !target.status {
+        admission::warnings(&target.kind, &answer).into_iter().for_each(|warning| parameters.fields.say(warning));
     }
+    let answer = form.answer(&storage.lock(), &target.kind, answer)?;
+    Ok(json_answer(code, &answer))
+}
+
+/// Where a path says that it is one of a watch, as of old: `/api/v1/watch/...`.
+fn is_watch(path: &[&str]) -> Option<usize> {
+    match path {
+        ["api", _, "watch", _, ..] => Some(2),
+        ["apis", _, _, "watch", _, ..] => Some(3),
+        _ => None,
+    }
+}
+
+/// What a request is about, if it is about objects at all.
+pub(super) fn target_of(storage: &Storage, uri: &Uri) -> Option<Target> {
+    let path = path(uri);
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    target(storage, &parts).ok().flatten()
+}
+
+fn path(uri: &Uri) -> Vec<String> {
+    uri.path().split('/').filter(|part| !part.is_empty()).map(decoded_path).collect()
 }
 
 /// What a path names; nothing where it is no path of a resource, a refusal where it is one of a resource that there is not.
@@ -132,8 +184,9 @@ fn target(storage: &Storage, path: &[&str]) -> Result<Option<Target>, Refused> {
     };
     let kind = {
         let state = storage.lock();
-        let served = state.kinds.all().any(|kind| kind.group == group && kind.version == version);
-        let unknown = if served { Refused::no_such_resource } else { Refused::no_such_path };
+        // Built-in groups answer for what they have not; all else falls through to the mux, also what a custom group has not.
+        let built_in = state.kinds.all().any(|kind| kind.group == group && !kind.custom);
+        let unknown = if built_in { Refused::no_such_resource } else { Refused::no_such_path };
         state.kinds.find(group, version, plural).ok_or_else(unknown)?
     };
     let status = match subresource {
@@ -148,9 +201,50 @@ fn target(storage: &Storage, path: &[&str]) -> Result<Option<Target>, Refused> {
     Ok(Some(Target { kind, namespace: namespace.to_owned(), name: name.to_owned(), status }))
 }
 
-fn content_type<B>(request: &Request<B>) -> &str {
+fn agent<B>(request: &Request<B>) -> &str {
+    request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+pub(super) fn content_type<B>(request: &Request<B>) -> &str {
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
+}
+
+/// An object that is written. What stands twice in it, or is not known, is taken down in the order of the document.
+fn object(request: &Request<Bytes>, target: &Target, parameters: &Parameters) -> Result<Value, Refused> {
+    let (kind, body) = (&target.kind, request.body());
+    if !matches!(content_type(request), "" | "application/json") {
+        return json(request);
+    }
+    let object: Value = serde_json::from_slice(body).map_err(|error| {
+        let why = if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() };
+        Refused::unrecognized(kind, body, &format!("couldn't get version/kind; json parse error: {why}"))
+    })?;
+    for field in ["apiVersion", "kind"] {
+        if let Some(value) = object.get(field).filter(|value| !(value.is_string() || value.is_null())) {
+            let wrong = decoder::json_name(value);
+            let why = format!("json: cannot unmarshal {wrong} into Go struct field .{field} of type string");
+            let why = format!("couldn't get version/kind; json parse error: {why}");
+            return Err(Refused::unrecognized(kind, body, &why));
+        }
+    }
+    if kind.custom && object.get("kind").is_none() {
+        let missing = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(body));
+        return Err(Refused::unrecognized(kind, body, &missing));
+    }
+    let schema = Schema::of(kind).filter(|_| !kind.custom);
+    let mut source = serde_json::Deserializer::from_slice(body);
+    let findings = decoder::scan(&mut source, schema, &kind.kind, Dialect::Json);
+    if let Some(wrong) = findings.wrong {
+        return Err(Refused::undecodable(kind, &wrong));
+    }
+    if kind.custom {
+        // Of a custom resource, what is unknown is found later, and told with it.
+        let _ = parameters.fields.note(findings.strict);
+        return Ok(object);
+    }
+    parameters.fields.note(findings.strict).map_err(|why| Refused::undecodable(kind, &why))?;
+    Ok(object)
 }
 
 /// The body, which has to be JSON. YAML is accepted where the client says so, as by the real server.
@@ -163,6 +257,12 @@ fn json(request: &Request<Bytes>) -> Result<Value, Refused> {
             .and_then(|text| yaml::documents(text).map_err(|error| error.to_string()))
             .and_then(|documents| documents.into_iter().next().ok_or_else(|| "there is no document".to_owned()))
             .map_err(|error| Refused::bad_request(format!("couldn't get version/kind; yaml: {error}"))),
+        "application/vnd.kubernetes.protobuf" => protobuf::read(request.body()).map_err(|error| match error {
+            protobuf::Unreadable::Kind(_) => Refused::unsupported_media_type(error.to_string()),
+            protobuf::Unreadable::Prefix | protobuf::Unreadable::Cut | protobuf::Unreadable::Type(_) => {
+                Refused::bad_request(error.to_string())
+            }
+        }),
         other => Err(Refused::unsupported_media_type(format!(
             "the body of the request was in an unknown format ({other}) - accepted media types include: application/json, \
              application/yaml"

@@ -5,14 +5,16 @@
 mod numbers;
 mod status;
 mod validate;
+mod warn;
 
 use serde_json::{Map, Value, json};
 
 use super::refused::FieldError;
 pub(super) use numbers::Numbers;
 pub(crate) use numbers::Ranges;
-pub(crate) use status::admit_status;
+pub(crate) use status::{admit_status, has_modes};
 pub(super) use validate::validate;
+pub(super) use warn::warnings;
 
 /// Whoever gives numbers and addresses away; or says that all are taken.
 pub(crate) trait Allocator {
@@ -83,6 +85,22 @@ impl std::fmt::Display for Unfit {
     }
 }
 
+/// A Service as every decoder hands it on.
+pub(super) fn defaulted(service: &mut Value) {
+    if let Some(spec) = service["spec"].as_object_mut() {
+        defaults(spec);
+    }
+    if !is_load_balancer(&service["spec"]) {
+        return;
+    }
+    for entry in service.pointer_mut("/status/loadBalancer/ingress").and_then(Value::as_array_mut).into_iter().flatten()
+    {
+        if entry["ip"].is_string() && entry.get("ipMode").is_none_or(Value::is_null) {
+            entry["ipMode"] = json!("VIP");
+        }
+    }
+}
+
 fn defaults(spec: &mut Map<String, Value>) {
     let mut default = |field: &str, value: Value| {
         if spec.get(field).is_none_or(Value::is_null) {
@@ -95,7 +113,7 @@ fn defaults(spec: &mut Map<String, Value>) {
     if kind != "ExternalName" {
         spec.entry("internalTrafficPolicy").or_insert(json!("Cluster"));
     }
-    if kind == "LoadBalancer" || kind == "NodePort" {
+    if is_externally_accessible(spec) {
         spec.entry("externalTrafficPolicy").or_insert(json!("Cluster"));
     }
     if kind == "LoadBalancer" {
@@ -144,6 +162,12 @@ fn keep_allocated(spec: &mut Map<String, Value>, old: &Value) {
             *health_port = old["healthCheckNodePort"].clone();
         }
     }
+    // `normalizeClusterIPs`: who writes one address means the list of them, if that is still the old one.
+    let (before, now) = (old["clusterIP"].as_str().unwrap_or_default(), text(spec, "clusterIP"));
+    let same = spec.get("clusterIPs").is_some_and(|all| *all == old["clusterIPs"]);
+    if !now.is_empty() && !before.is_empty() && now != before && same {
+        spec.insert("clusterIPs".to_owned(), json!([now]));
+    }
     for field in ["clusterIP", "clusterIPs"] {
         spec.entry(field).or_insert_with(|| old[field].clone());
     }
@@ -154,11 +178,18 @@ fn drop_what_depends_on_the_type(spec: &mut Map<String, Value>, old: &Value) {
     let kind = text(spec, "type");
     let has_node_ports = |kind: &str| kind == "LoadBalancer" || kind == "NodePort";
     if has_node_ports(old["type"].as_str().unwrap_or_default()) && !has_node_ports(&kind) {
-        let before: Vec<Value> = items(&old["ports"]).iter().map(|port| port["nodePort"].clone()).collect();
-        let now: Vec<Value> = ports(spec).iter().map(|port| port["nodePort"].clone()).collect();
-        if before == now {
+        let before: Vec<&Value> = items(&old["ports"]).iter().map(|port| &port["nodePort"]).collect();
+        let asks_for =
+            |port: &Value| port["nodePort"].as_u64().unwrap_or(0) != 0 && !before.contains(&&port["nodePort"]);
+        if !ports(spec).iter().any(asks_for) {
             ports(spec).iter_mut().for_each(|port| drop(port.as_object_mut().map(|port| port.remove("nodePort"))));
         }
+    }
+    let accessible = is_externally_accessible(spec);
+    if old.as_object().is_some_and(is_externally_accessible)
+        && !accessible
+        && spec.get("externalTrafficPolicy") == Some(&old["externalTrafficPolicy"])
+    {
         spec.remove("externalTrafficPolicy");
     }
     let mut forget = |field: &str| {
@@ -201,6 +232,13 @@ fn changes(spec: &Map<String, Value>, old: Option<&Value>, annotated: bool) -> R
     if !load_balancer && annotated {
         let field = format!("metadata.annotations[{RANGES_ANNOTATION}]");
         return Err(FieldError::forbidden(field, ONLY_LOAD_BALANCERS));
+    }
+    let addresses = spec.get("clusterIPs").unwrap_or(&Value::Null);
+    if let (Some(old), Some(now)) = (old, addresses.get(0))
+        && text(spec, "type") != "ExternalName"
+        && old["clusterIPs"].get(0).is_some_and(|before| before != now)
+    {
+        return Err(FieldError::invalid("spec.clusterIPs[0]", addresses, "may not change once set"));
     }
     let spec = Value::Object(spec.clone());
     let health_port = &spec["healthCheckNodePort"];
@@ -305,6 +343,16 @@ fn node_ports(ports: &mut [Value], allocator: &mut impl Allocator) -> Result<(),
         port["nodePort"] = node_port;
     }
     Ok(())
+}
+
+/// `ExternallyAccessible` of `pkg/api/service/util.go`.
+fn is_externally_accessible(spec: &Map<String, Value>) -> bool {
+    let has_external_ips = spec.get("externalIPs").is_some_and(|all| !items(all).is_empty());
+    match text(spec, "type").as_str() {
+        "LoadBalancer" | "NodePort" => true,
+        "ClusterIP" => has_external_ips,
+        _ => false,
+    }
 }
 
 fn is_load_balancer(spec: &Value) -> bool {

@@ -15,13 +15,32 @@ use crate::cluster::random::Random;
 const HISTORY: usize = 10_000;
 
 /// Where an object lies.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     /// `Kind::place`.
     pub(super) place: String,
     /// Empty for what is cluster-wide.
     pub(super) namespace: String,
     pub(super) name: String,
+}
+
+/// The order of lists: that of the paths `NAMESPACE/NAME` in etcd, where `a-b/c` comes before `a/c`.
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place.cmp(&other.place).then_with(|| self.path().cmp(other.path()))
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Key {
+    fn path(&self) -> impl Iterator<Item = u8> {
+        self.namespace.bytes().chain([b'/']).chain(self.name.bytes())
+    }
 }
 
 /// One write: the object before and after, of which one may be missing.
@@ -137,6 +156,14 @@ impl State {
         let before = self.objects.remove(&key);
         self.remember(Change { revision: self.revision, key, before, after: last.clone(), gone: true });
         last
+    }
+
+    /// Forgets the history up to a revision.
+    pub(super) fn forget(&mut self, until: u64) {
+        while self.history.front().is_some_and(|change| change.revision <= until) {
+            self.history.pop_front();
+        }
+        self.forgotten = self.forgotten.max(until);
     }
 
     /// Forgets the history.

@@ -1,8 +1,13 @@
 //! The sandbox answers as the real server does.
 
+mod asked;
 mod controller;
 mod facts;
+mod forms;
 mod lists;
+mod managed;
+mod schemas;
+mod steps;
 mod watches;
 mod wire;
 mod writes;

@@ -1,5 +1,5 @@
-//! The form of built-in kinds: what is written is read as the kind's type and written out again, so that a wrong type is refused, and
-//! what the type does not know (k8s-openapi's version of it) goes.
+//! The form of what is written. Built-in kinds are read as the kind's type and written out again, so that a wrong type is refused and
+//! what no type knows goes; custom resources are held to the structural schema of their definition.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service};
@@ -9,29 +9,45 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::decoder::{self, Dialect};
 use super::kinds::Kind;
-use super::refused::Refused;
+use super::metadata::text;
+use super::refused::{FieldError, Refused};
+use super::schema::Schema;
+use super::structural;
+
+/// An object that could be read.
+pub(super) struct Read {
+    pub(super) object: Value,
+    /// What a strict client is told: fields that nobody knows.
+    pub(super) strict: Vec<String>,
+}
+
+/// Why it could not.
+pub(super) enum Unread {
+    Refused(Refused),
+    /// In the decoder's words.
+    Undecodable(String),
+}
 
 /// The object as its type has it.
-pub(super) fn read(kind: &Kind, mut object: Value) -> Result<Value, Refused> {
-    let named = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
-    let (said, version) = (named("kind"), named("apiVersion"));
-    if !object.is_object()
-        || (!said.is_empty() && said != kind.kind)
-        || (!version.is_empty() && version != kind.api_version())
-    {
-        let message = format!(
-            "{said} in version {version:?} cannot be handled as a {}: no kind {said:?} is registered for this path",
-            kind.kind
-        );
-        return Err(Refused::bad_request(message));
-    }
+pub(super) fn read(kind: &Kind, mut object: Value, dialect: Dialect) -> Result<Read, Unread> {
+    identify(kind, &object).map_err(Unread::Refused)?;
     object["kind"] = kind.kind.as_str().into();
     object["apiVersion"] = kind.api_version().into();
+    if kind.custom {
+        return custom(kind, object, dialect).map_err(Unread::Undecodable);
+    }
+    let findings = decoder::scan(&object, Schema::of(kind), &kind.kind, dialect);
+    if let Some(wrong) = findings.wrong {
+        return Err(Unread::Undecodable(wrong));
+    }
+    if let Some(schema) = Schema::of(kind) {
+        decoder::null_texts(&mut object, &schema);
+    }
     let read = match kind.kind.as_str() {
-        _ if kind.custom => custom(object),
         "ConfigMap" => through::<ConfigMap>(object),
         "CustomResourceDefinition" => through::<CustomResourceDefinition>(object),
         "EndpointSlice" => through::<EndpointSlice>(object),
@@ -45,53 +61,46 @@ pub(super) fn read(kind: &Kind, mut object: Value) -> Result<Value, Refused> {
         "Service" => through::<Service>(object),
         other => Err(format!("the sandbox has no type for {other}")),
     };
-    read.map(|mut object| {
-        without_empty_lists(&mut object["metadata"]);
-        // The fields of these two say more: an empty list of endpoints, or of a schema, is not the same as none.
-        if !(kind.custom || kind.is("EndpointSlice") || kind.is("CustomResourceDefinition")) {
-            without_empty_lists(&mut object);
-        }
-        object
-    })
-    .map_err(|error| {
-        let message =
-            format!("{} in version {:?} cannot be handled as a {}: {error}", kind.kind, kind.version, kind.kind);
-        Refused::bad_request(message)
-    })
-}
-
-/// What `read` took away, as the paths that a strict client is told.
-pub(super) fn unknown(written: &Value, read: &Value) -> Vec<String> {
-    let mut paths = Vec::new();
-    compare(written, read, "", &mut paths);
-    paths
-}
-
-fn compare(written: &Value, read: &Value, at: &str, paths: &mut Vec<String>) {
-    match (written, read) {
-        (Value::Object(fields), Value::Object(known)) => {
-            for (name, value) in fields.iter().filter(|(_, value)| !is_nothing(value)) {
-                let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
-                match known.get(name) {
-                    Some(known) => compare(value, known, &path, paths),
-                    None => paths.push(path),
-                }
-            }
-        }
-        (Value::Array(items), Value::Array(known)) => {
-            for (index, (item, known)) in items.iter().zip(known).enumerate() {
-                compare(item, known, &format!("{at}[{index}]"), paths);
-            }
-        }
-        _ => {}
+    let mut object = read.map_err(Unread::Undecodable)?;
+    if let Some(schema) = Schema::of(kind) {
+        decoder::without_empty_maps(&mut object, &schema);
     }
+    without_empty_lists(&mut object["metadata"]);
+    // The fields of these two say more: an empty list of endpoints, or of a schema, is not the same as none.
+    if !(kind.is("EndpointSlice") || kind.is("CustomResourceDefinition")) {
+        without_empty_lists(&mut object);
+    }
+    Ok(Read { object, strict: findings.strict })
 }
 
-/// What a type leaves out when it is written.
-fn is_nothing(value: &Value) -> bool {
-    value.is_null()
-        || value.as_array().is_some_and(Vec::is_empty)
-        || value.as_object().is_some_and(serde_json::Map::is_empty)
+/// An object says what it is; built-in kinds may leave it out.
+fn identify(kind: &Kind, object: &Value) -> Result<(), Refused> {
+    let (said, version) = (text(&object["kind"]), text(&object["apiVersion"]));
+    let fits = |said: &str, expected: &str| said == expected || (said.is_empty() && !kind.custom);
+    if fits(&said, &kind.kind) && fits(&version, &kind.api_version()) {
+        return Ok(());
+    }
+    if !kind.custom {
+        let (said, version) = if said.is_empty() { (&kind.kind, &version) } else { (&said, &version) };
+        let version = if version.is_empty() { &kind.api_version() } else { version };
+        let short = version.rsplit('/').next().unwrap_or_default();
+        return Err(Refused::bad_request(format!(
+            "{said} in version {short:?} cannot be handled as a {}: no kind {said:?} is registered for version {version:?} in \
+             scheme \"pkg/runtime/scheme.go:111\"",
+            kind.kind
+        )));
+    }
+    if version != kind.api_version() {
+        return Err(Refused::bad_request(format!(
+            "the API version in the data ({version}) does not match the expected API version ({})",
+            kind.api_version()
+        )));
+    }
+    let why = format!("must be {}", kind.kind);
+    let mut other = kind.clone();
+    other.kind.clone_from(&said);
+    let error = FieldError::invalid("kind", &said.into(), why);
+    Err(Refused::invalid(&other, &text(&object["metadata"]["name"]), &[error]))
 }
 
 /// Go's `omitempty`: an empty list is none. A Pod's containers are the one list that these kinds always show.
@@ -99,16 +108,6 @@ fn without_empty_lists(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|name, field| name == "containers" || field.as_array().is_none_or(|items| !items.is_empty()));
-            if let Some(Value::Object(labels)) = fields.get("labels")
-                && labels.is_empty()
-            {
-                fields.remove("labels");
-            }
-            if let Some(Value::Object(annotations)) = fields.get("annotations")
-                && annotations.is_empty()
-            {
-                fields.remove("annotations");
-            }
             fields.values_mut().for_each(without_empty_lists);
         }
         Value::Array(items) => items.iter_mut().for_each(without_empty_lists),
@@ -121,10 +120,82 @@ fn through<T: DeserializeOwned + Serialize>(object: Value) -> Result<Value, Stri
     serde_json::to_value(typed).map_err(|error| error.to_string())
 }
 
-/// Of a custom resource only the metadata has a type that we know.
-fn custom(mut object: Value) -> Result<Value, String> {
+/// A custom resource: the metadata has a type, all else a schema (`customresource_handler.go`, `schemaCoercingDecoder`).
+fn custom(kind: &Kind, mut object: Value, dialect: Dialect) -> Result<Read, String> {
+    let mut strict = Vec::new();
+    metadata(&mut object, "", &mut strict, dialect)?;
+    if object["metadata"].is_null() {
+        object["metadata"] = json!({});
+    }
+    numbers_whole(&mut object);
+    embedded(&mut object, &kind.structure, "", &mut strict, dialect)?;
+    strict.extend(structural::prune(&mut object, &kind.structure));
+    strict.sort();
+    structural::prune_nulls(&mut object, &kind.structure);
+    structural::default(&mut object, &kind.structure);
+    Ok(Read { object, strict })
+}
+
+/// The metadata of an object, or of one within another.
+fn metadata(object: &mut Value, at: &str, strict: &mut Vec<String>, dialect: Dialect) -> Result<(), String> {
     let metadata = object["metadata"].take();
-    let metadata = if metadata.is_null() { Value::Object(serde_json::Map::new()) } else { metadata };
+    if metadata.is_null() {
+        super::metadata::remove(object, "metadata");
+        return Ok(());
+    }
+    let here = structural::child(at, "metadata");
+    let reference = json!({"$ref": Schema::METADATA});
+    let findings = decoder::scan(&metadata, Some(Schema::at(&reference)), "ObjectMeta", dialect);
+    if let Some(wrong) = findings.wrong {
+        return Err(if at.is_empty() { wrong } else { format!("{here}: Invalid value: {metadata}: {wrong}") });
+    }
+    strict.extend(findings.strict.into_iter().map(|found| found.replacen('"', &format!("\"{here}."), 1)));
     object["metadata"] = through::<ObjectMeta>(metadata)?;
-    Ok(object)
+    decoder::without_empty_maps(&mut object["metadata"], &Schema::at(&reference));
+    without_empty_lists(&mut object["metadata"]);
+    Ok(())
+}
+
+/// The metadata of objects within the object.
+fn embedded(
+    value: &mut Value,
+    schema: &Value,
+    at: &str,
+    strict: &mut Vec<String>,
+    dialect: Dialect,
+) -> Result<(), String> {
+    if schema["x-kubernetes-embedded-resource"] == true && value.is_object() {
+        metadata(value, at, strict, dialect)?;
+    }
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if let Some(schema) = structural::field(schema, name) {
+                    embedded(value, schema, &structural::child(at, name), strict, dialect)?;
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                embedded(item, &schema["items"], &format!("{at}[{index}]"), strict, dialect)?;
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    Ok(())
+}
+
+/// Go writes 1.0 as 1.
+fn numbers_whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let float = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() < 1e15);
+            if let Some(float) = float {
+                *value = (float as i64).into();
+            }
+        }
+        Value::Object(fields) => fields.values_mut().for_each(numbers_whole),
+        Value::Array(items) => items.iter_mut().for_each(numbers_whole),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }

@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::apply::Apply;
+use super::decoder::Dialect;
 use super::kinds::Kind;
+use super::managed::{self, Versions, Writer};
 use super::metadata::{self, text};
 use super::patch::Patch;
-use super::read::shown;
+use super::propagation::Propagation;
+use super::read::{item, shown};
 use super::refused::Refused;
 use super::route::{Parameters, Target};
 use super::selector::Selector;
 use super::store::{Key, State};
-use super::{Storage, admission, event, typed};
+use super::typed::{self, Read, Unread};
+use super::{Storage, admission, decoded, definition, event};
 
 /// Namespaces that every cluster has (`pkg/controlplane/controller/systemnamespaces`).
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -22,7 +27,11 @@ pub(super) fn found(state: &mut State) {
     for name in NAMESPACES {
         let Some(kind) = state.kinds.find("", "v1", "namespaces") else { continue };
         let target = Target { kind, namespace: String::new(), name: String::new(), status: false };
-        let namespace = json!({"metadata": {"name": name}});
+        let mut namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        decoded::complete(&target.kind, &mut namespace);
+        let writer =
+            Writer { manager: "kube-apiserver".to_owned(), status: false, now: metadata::timestamp(state.clock) };
+        managed::update(&Versions::of(&state.kinds, &target.kind), &writer, None, &mut namespace);
         let stored = create_in(state, &target, namespace, false);
         debug_assert!(stored.is_ok(), "{stored:?}");
     }
@@ -32,30 +41,36 @@ pub(super) fn create(
     storage: &Storage,
     target: &Target,
     parameters: &Parameters,
+    manager: String,
     body: &Value,
 ) -> Result<Value, Refused> {
     if target.kind.namespaced && target.namespace.is_empty() {
         return Err(Refused::method_not_allowed());
     }
-    let object = read(&target.kind, parameters, body)?;
-    let dry_run = parameters.dry_run()?;
-    storage.write(|state| create_in(state, target, object, dry_run))
+    let mut object = read(&target.kind, parameters, body)?;
+    let dry_run = parameters.dry_run("CreateOptions")?;
+    let writer = writer(storage, target, manager);
+    storage.write(|state| {
+        managed::update(&Versions::of(&state.kinds, &target.kind), &writer, None, &mut object);
+        create_in(state, target, object, dry_run)
+    })
 }
 
 pub(super) fn replace(
     storage: &Storage,
     target: &Target,
     parameters: &Parameters,
+    manager: String,
     body: &Value,
 ) -> Result<(u16, Value), Refused> {
     let kind = &target.kind;
-    let object = read(kind, parameters, body)?;
-    let dry_run = parameters.dry_run()?;
+    let mut object = read(kind, parameters, body)?;
+    let dry_run = parameters.dry_run("UpdateOptions")?;
+    let writer = writer(storage, target, manager);
     storage.write(|state| {
-        if state.get(&target.key()).is_none() && kind.put_creates && !target.status {
-            if text(&object["metadata"]["name"]) != target.name {
-                return Err(Refused::bad_request("the name of the object does not match the name on the URL"));
-            }
+        if state.get(&target.key()).is_none() && kind.put_creates && may_create(target) {
+            metadata::named(target, &object)?;
+            managed::update(&Versions::of(&state.kinds, kind), &writer, None, &mut object);
             return create_in(state, target, object, dry_run).map(|new| (201, new));
         }
         if text(&object["metadata"]["resourceVersion"]).is_empty()
@@ -64,7 +79,11 @@ pub(super) fn replace(
         {
             return Err(Refused::without_version(kind, &target.name));
         }
-        update_in(state, target, dry_run, false, |_| Ok(object)).map(|new| (200, new))
+        let edit = |state: &State, old: &Value| {
+            managed::update(&Versions::of(&state.kinds, kind), &writer, Some(old), &mut object);
+            Ok(object)
+        };
+        update_in(state, target, dry_run, false, edit).map(|new| (200, new))
     })
 }
 
@@ -72,13 +91,50 @@ pub(super) fn patch(
     storage: &Storage,
     target: &Target,
     parameters: &Parameters,
+    manager: String,
     patch: &Patch,
 ) -> Result<Value, Refused> {
-    let dry_run = parameters.dry_run()?;
+    let dry_run = parameters.dry_run("PatchOptions")?;
     let kind = &target.kind;
+    let writer = writer(storage, target, manager);
     storage.write(|state| {
-        update_in(state, target, dry_run, true, |old| read(kind, parameters, &patch.apply(kind, shown(kind, old))?))
+        update_in(state, target, dry_run, true, |state, old| {
+            let mut object = read_patched(kind, parameters, patch, patch.apply(kind, shown(kind, old))?)?;
+            managed::update(&Versions::of(&state.kinds, kind), &writer, Some(old), &mut object);
+            Ok(object)
+        })
     })
+}
+
+/// Creates what is not there, or lays over it what is wanted.
+pub(super) fn apply(
+    storage: &Storage,
+    target: &Target,
+    parameters: &Parameters,
+    manager: String,
+    apply: &Apply,
+) -> Result<(u16, Value), Refused> {
+    let dry_run = parameters.dry_run("PatchOptions")?;
+    let kind = &target.kind;
+    let writer = writer(storage, target, manager);
+    storage.write(|state| {
+        if state.get(&target.key()).is_none() && may_create(target) {
+            let mut object = stored_form(kind, apply.to(state, target, &writer, None)?)?;
+            metadata::remove(&mut object["metadata"], "resourceVersion"); // nobody asks which version of nothing
+            return create_in(state, target, object, dry_run).map(|new| (201, new));
+        }
+        let edit = |state: &State, old: &Value| stored_form(kind, apply.to(state, target, &writer, Some(old))?);
+        update_in(state, target, dry_run, true, edit).map(|new| (200, new))
+    })
+}
+
+/// A Service's status, alone of all, does not refuse to create what it is of (`StatusREST` of `pkg/registry/core/service/storage`).
+fn may_create(target: &Target) -> bool {
+    !target.status || target.kind.is("Service")
+}
+
+fn writer(storage: &Storage, target: &Target, manager: String) -> Writer {
+    Writer { manager, status: target.status, now: metadata::timestamp(storage.clock) }
 }
 
 /// Deletes, or with finalizers only says that it shall be. The answer is the object that stays, or that it is done.
@@ -108,7 +164,7 @@ pub(super) fn delete_all(
         let place = kind.place();
         let all = state.list(&place, &target.namespace).filter(|(_, object)| selector.selects(object));
         let (names, items): (Vec<String>, Vec<Value>) =
-            all.map(|(key, object)| (key.name.clone(), shown(kind, object))).unzip();
+            all.map(|(key, object)| (key.name.clone(), item(kind, object))).unzip();
         for name in names {
             delete_in(state, &Target { name, ..target.clone() }, &options)?;
         }
@@ -119,25 +175,51 @@ pub(super) fn delete_all(
 
 /// A body as its kind's type, stored form.
 fn read(kind: &Kind, parameters: &Parameters, body: &Value) -> Result<Value, Refused> {
-    let mut object = typed::read(kind, body.clone())?;
-    if parameters.text("fieldValidation") == "Strict" {
-        let unknown: Vec<String> =
-            typed::unknown(body, &object).iter().map(|path| format!("unknown field {path:?}")).collect();
-        if !unknown.is_empty() {
-            let message = format!(
-                "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
-                kind.kind,
-                kind.version,
-                kind.kind,
-                unknown.join(", ")
-            );
-            return Err(Refused::bad_request(message));
-        }
+    decode(kind, parameters, body.clone(), Dialect::Json).map_err(|unread| match unread {
+        Unread::Refused(refused) => refused,
+        Unread::Undecodable(why) => Refused::undecodable(kind, &why),
+    })
+}
+
+/// What a patch made, the same way.
+fn read_patched(kind: &Kind, parameters: &Parameters, patch: &Patch, patched: Value) -> Result<Value, Refused> {
+    let told = patch.told(&patched);
+    decode(kind, parameters, patched, patch.dialect()).map_err(|unread| match unread {
+        Unread::Refused(refused) => refused,
+        Unread::Undecodable(why) => Refused::unreadable_patch(&told, &why),
+    })
+}
+
+fn decode(kind: &Kind, parameters: &Parameters, object: Value, dialect: Dialect) -> Result<Value, Unread> {
+    let forgets = object["metadata"]["managedFields"].as_array().is_some_and(Vec::is_empty);
+    let Read { mut object, strict } = typed::read(kind, object, dialect)?;
+    if forgets {
+        object["metadata"]["managedFields"] = json!([]); // says more than nothing: that there shall be none
     }
-    if kind.is_new_event() {
-        event::stored(&mut object);
+    parameters.fields.note(strict).map_err(Unread::Undecodable)?;
+    complete(kind, &mut object);
+    if kind.is("CustomResourceDefinition") {
+        definition::not_emulated(&object).into_iter().for_each(|warning| parameters.fields.say(warning));
     }
     Ok(object)
+}
+
+/// An object as its kind's type, stored form; of fields that it does not know nothing is said.
+fn stored_form(kind: &Kind, object: Value) -> Result<Value, Refused> {
+    let read = typed::read(kind, object, Dialect::Json).map_err(|unread| match unread {
+        Unread::Refused(refused) => refused,
+        Unread::Undecodable(why) => Refused::undecodable(kind, &why),
+    });
+    let mut object = read?.object;
+    complete(kind, &mut object);
+    Ok(object)
+}
+
+fn complete(kind: &Kind, object: &mut Value) {
+    if kind.is_new_event() {
+        event::stored(object);
+    }
+    decoded::complete(kind, object);
 }
 
 fn create_in(state: &mut State, target: &Target, mut object: Value, dry_run: bool) -> Result<Value, Refused> {
@@ -146,10 +228,11 @@ fn create_in(state: &mut State, target: &Target, mut object: Value, dry_run: boo
     let name = text(&object["metadata"]["name"]);
     let key = Key { name: name.clone(), ..target.key() };
     namespace_takes(state, target, &name)?;
-    if state.get(&key).is_some() {
-        return Err(Refused::already_exists(kind, &name));
-    }
     admission::create(kind, &mut object, state)?;
+    if let Some(old) = state.get(&key) {
+        let refused = if is_leaving(old) { Refused::still_exists } else { Refused::already_exists };
+        return Err(refused(kind, &name));
+    }
     if dry_run {
         return Ok(shown(kind, &object));
     }
@@ -175,11 +258,11 @@ fn update_in(
     target: &Target,
     dry_run: bool,
     patched: bool,
-    edit: impl FnOnce(&Value) -> Result<Value, Refused>,
+    edit: impl FnOnce(&State, &Value) -> Result<Value, Refused>,
 ) -> Result<Value, Refused> {
     let (kind, key) = (&target.kind, target.key());
     let old = state.get(&key).cloned().ok_or_else(|| Refused::not_found(kind, &target.name))?;
-    let mut object = edit(&old)?;
+    let mut object = edit(state, &old)?;
     metadata::kept(target, &mut object, &old, patched)?;
     if target.status {
         admission::update_status(kind, &mut object, &old)?;
@@ -188,12 +271,20 @@ fn update_in(
     }
     object["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
     object["apiVersion"] = old["apiVersion"].clone();
+    let owners = &old["metadata"]["managedFields"];
+    if object["metadata"]["managedFields"] != *owners && managed::same_but_for_times(&object, &old) {
+        object["metadata"]["managedFields"] = owners.clone();
+    }
     if dry_run || object == *old {
         return Ok(shown(kind, &object));
     }
     let goes = ends(kind, &object);
-    let stored = commit(state, kind, key, object, goes);
-    Ok(shown(kind, &stored))
+    let mut answer = shown(kind, &commit(state, kind, key, object, goes));
+    if goes {
+        // Who takes the last finalizer away is told of a deletion, which is no write.
+        answer["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+    }
+    Ok(answer)
 }
 
 fn delete_in(state: &mut State, target: &Target, options: &DeleteOptions) -> Result<Value, Refused> {
@@ -205,8 +296,15 @@ fn delete_in(state: &mut State, target: &Target, options: &DeleteOptions) -> Res
     }
     let grace = grace(kind, &old, options);
     let mut object = Value::clone(&old);
+    let pending = is_leaving(&old) && old["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0;
+    if !pending || grace == 0 {
+        options.hold_back(kind, &mut object);
+    }
     // What nothing holds goes as it is: no deletionTimestamp was ever on it.
-    let goes = grace == 0 && !is_held(kind, &old);
+    let goes = grace == 0 && !is_held(kind, &object);
+    if goes {
+        object = Value::clone(&old);
+    }
     if !goes && !is_leaving(&old) {
         let metadata = &mut object["metadata"];
         metadata["deletionTimestamp"] = metadata::later(state.clock, grace).into();
@@ -300,6 +398,7 @@ fn commit(state: &mut State, kind: &Kind, key: Key, object: Value, goes: bool) -
 /// What a delete asks for besides.
 struct DeleteOptions {
     dry_run: bool,
+    propagation: Option<Propagation>,
     grace: Option<i64>,
     uid: String,
     version: String,
@@ -307,17 +406,30 @@ struct DeleteOptions {
 
 impl DeleteOptions {
     fn read(parameters: &Parameters, body: &Value) -> Result<Self, Refused> {
-        let policy = body["propagationPolicy"].as_str().unwrap_or(parameters.text("propagationPolicy"));
-        if !matches!(policy, "" | "Background") {
-            return Err(Refused::not_emulated(format!("propagationPolicy {policy}: it has no garbage collector")));
+        let (kind, version) = (text(&body["kind"]), text(&body["apiVersion"]));
+        if !matches!(kind.as_str(), "" | "DeleteOptions") {
+            let message = format!("no kind {kind:?} is registered for version {version:?} in scheme of options");
+            return Err(Refused::bad_request(message));
         }
         let grace = parameters.number("gracePeriodSeconds")?.and_then(|seconds| i64::try_from(seconds).ok());
         Ok(Self {
-            dry_run: parameters.dry_run()? || body["dryRun"].as_array().is_some_and(|all| !all.is_empty()),
+            dry_run: parameters.dry_run("DeleteOptions")?
+                || body["dryRun"].as_array().is_some_and(|all| !all.is_empty()),
+            propagation: Propagation::read(parameters, body)?,
             grace: body["gracePeriodSeconds"].as_i64().or(grace),
             uid: text(&body["preconditions"]["uid"]),
             version: text(&body["preconditions"]["resourceVersion"]),
         })
+    }
+
+    /// Gives an object the finalizer that its deletion asks for, or takes the one that it does not.
+    fn hold_back(&self, kind: &Kind, object: &mut Value) {
+        let finalizers = Propagation::finalizers(self.propagation, kind, object);
+        if finalizers.is_empty() {
+            metadata::remove(&mut object["metadata"], "finalizers");
+        } else {
+            object["metadata"]["finalizers"] = finalizers.into();
+        }
     }
 
     /// Whether the preconditions are met.

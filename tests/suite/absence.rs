@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::case::real;
+use crate::case::{both, real};
 use crate::harness::{SOON, World, addresses, eventually, finalizers};
 
 /// A served Service, and no controller any more. The setup starts one again.
@@ -17,7 +17,7 @@ fn served_then_alone(world: &World) -> crate::harness::Setup {
 
 #[test]
 fn a_service_deleted_by_force_is_cleaned_up_from_its_record() {
-    real(|world| {
+    both(|world| {
         let setup = served_then_alone(world);
         world.edit("web", json!({"metadata": {"finalizers": null}}));
         world.delete("web");
@@ -30,7 +30,7 @@ fn a_service_deleted_by_force_is_cleaned_up_from_its_record() {
 
 #[test]
 fn a_service_deleted_by_force_and_made_again_gets_a_new_load_balancer() {
-    real(|world| {
+    both(|world| {
         let setup = served_then_alone(world);
         world.edit("web", json!({"metadata": {"finalizers": null}}));
         world.delete("web");
@@ -49,7 +49,7 @@ fn a_service_deleted_by_force_and_made_again_gets_a_new_load_balancer() {
 
 #[test]
 fn a_stripped_finalizer_comes_back_and_nothing_else_changes() {
-    real(|world| {
+    both(|world| {
         let setup = served_then_alone(world);
         let before = world.service("web").unwrap();
         world.edit("web", json!({"metadata": {"finalizers": null}}));
@@ -98,7 +98,7 @@ fn a_namespace_deleted_by_force_is_cleaned_up_from_the_records() {
 
 #[test]
 fn a_type_changed_meanwhile_is_noticed() {
-    real(|world| {
+    both(|world| {
         let setup = served_then_alone(world);
         // The server wipes class and status in this very write; only finalizer and record still say whose it was.
         let service = world.edit("web", json!({"spec": {"type": "ClusterIP", "loadBalancerClass": null}}));
@@ -111,7 +111,7 @@ fn a_type_changed_meanwhile_is_noticed() {
 
 #[test]
 fn a_type_changed_and_a_finalizer_stripped_meanwhile_are_noticed_by_the_record() {
-    real(|world| {
+    both(|world| {
         let setup = served_then_alone(world);
         world.edit(
             "web",
@@ -124,7 +124,7 @@ fn a_type_changed_and_a_finalizer_stripped_meanwhile_are_noticed_by_the_record()
 
 #[test]
 fn a_service_handed_to_another_class_through_another_type_is_let_go() {
-    real(|world| {
+    both(|world| {
         let setup = served_then_alone(world);
         world.edit("web", json!({"spec": {"type": "ClusterIP", "loadBalancerClass": null}}));
         world.edit("web", json!({"spec": {"type": "LoadBalancer", "loadBalancerClass": "example.com/lb"}}));
@@ -160,7 +160,7 @@ fn of_a_service_that_was_only_refused_the_conditions_go_when_it_is_handed_to_ano
 
 #[test]
 fn a_lost_record_is_written_again_and_the_address_stays() {
-    real(|world| {
+    both(|world| {
         let setup = served_then_alone(world);
         let before = addresses(&world.service("web").unwrap());
         let name = world.records()[0]["metadata"]["name"].as_str().unwrap().to_owned();
@@ -175,7 +175,7 @@ fn a_lost_record_is_written_again_and_the_address_stays() {
 
 #[test]
 fn edits_made_meanwhile_are_served() {
-    real(|world| {
+    both(|world| {
         let setup = served_then_alone(world);
         let before = addresses(&world.service("web").unwrap());
         world.edit(
@@ -207,7 +207,7 @@ fn make_odd(world: &World) -> serde_json::Value {
 
 #[test]
 fn a_condition_without_a_time_takes_nothing_from_its_service() {
-    real(|world| {
+    both(|world| {
         let setup = served_then_alone(world);
         let odd = make_odd(world);
         let _controller = setup.start();
@@ -234,7 +234,7 @@ fn a_condition_without_a_time_takes_nothing_from_its_service() {
 
 #[test]
 fn a_condition_without_a_time_stays_when_the_service_is_let_go() {
-    real(|world| {
+    both(|world| {
         let setup = world.setup();
         let _controller = setup.start();
         world.create("web", json!({}));

@@ -82,6 +82,32 @@ impl Api {
         }
     }
 
+    /// One request and its answer, byte by byte.
+    #[allow(dead_code, reason = "not for the benches")]
+    pub(crate) fn raw(&self, request: Request<Vec<u8>>) -> http::Response<Vec<u8>> {
+        RUNTIME.block_on(async {
+            let answer = self.client.send(request.map(Body::from)).await.expect("an answer");
+            let (parts, body) = answer.into_parts();
+            let body = body.collect().await.expect("a whole answer").to_bytes();
+            http::Response::from_parts(parts, body.to_vec())
+        })
+    }
+
+    /// One request, whatever it is answered: the code and the body.
+    pub(crate) fn send(&self, method: &str, path: &str, media_type: &str, agent: &str, body: &Value) -> (u16, Value) {
+        let request = Request::builder().method(method).uri(path).header("Accept", "application/json");
+        let request = request.header("Content-Type", media_type).header("User-Agent", agent);
+        let bytes = if body.is_null() { Vec::new() } else { serde_json::to_vec(body).unwrap() };
+        let request = request.body(Body::from(bytes)).unwrap();
+        RUNTIME.block_on(async {
+            let answer = self.client.send(request).await.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+            let status = answer.status().as_u16();
+            let body = answer.into_body().collect().await.expect("an answer").to_bytes();
+            let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
+            (status, serde_json::from_slice(&body).unwrap_or_else(|_| text()))
+        })
+    }
+
     /// One request, as it is.
     pub(crate) fn request(&self, method: Method, path: &str, body: Option<(&str, &Value)>) -> Result<Value, Refused> {
         let mut request = Request::builder().method(method).uri(path).header("Accept", "application/json");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::case::{real, say};
+use crate::case::{both, say};
 use crate::harness::{Controller, World, condition, eventually};
 
 /// Issue 3.
@@ -31,7 +31,7 @@ fn arm_counter(world: &World) {
 
 #[test]
 fn a_settled_cluster_of_200_services_is_silent_over_two_resyncs_and_two_restarts() {
-    real(|world| {
+    both(|world| {
         let setup =
             world.setup().with_leader_election().configured(json!({"resync": format!("{}s", RESYNC.as_secs())}));
         let controller = setup.start();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::case::{real, without_neighbours};
+use crate::case::{both, without_neighbours};
 use crate::harness::{Controller, SOON, World, addresses, condition, eventually, finalizers};
 
 const STANDARD_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
@@ -35,7 +35,7 @@ fn written(world: &World, controller: &Controller) -> Vec<String> {
 
 #[test]
 fn a_class_matches_exactly_or_not_at_all() {
-    real(|world| {
+    both(|world| {
         let controller = world.setup().start();
         let classes =
             ["portolan.dev/Mock", "mock", "portolan.dev.example.com/mock", "portolan.dev/mock-2x", "example.com/lb"];
@@ -60,7 +60,7 @@ fn a_class_matches_exactly_or_not_at_all() {
 
 #[test]
 fn built_in_and_other_configured_classes_are_left_alone_in_silence() {
-    real(|world| {
+    both(|world| {
         let controller = world.setup().configured(json!({"otherClasses": ["portolan.dev/lab"]})).start();
         world.create("aws", json!({"spec": {"loadBalancerClass": "portolan.dev/aws"}}));
         world.create("lab", json!({"spec": {"loadBalancerClass": "portolan.dev/lab"}}));
@@ -73,7 +73,7 @@ fn built_in_and_other_configured_classes_are_left_alone_in_silence() {
 
 #[test]
 fn an_alias_means_its_class() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().class(json!({"aliases": ["service.k8s.aws/nlb"]})).start();
         world.create("web", json!({"spec": {"loadBalancerClass": "service.k8s.aws/nlb"}}));
         world.addressed("web");
@@ -114,7 +114,7 @@ fn a_service_without_a_class_is_served_by_the_default_class_only() {
 
 #[test]
 fn the_only_portolan_uses_the_plain_finalizer_and_the_uid_as_record_name() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().configured(json!({"instance": ""})).start();
         let uid = world.create("web", json!({}))["metadata"]["uid"].as_str().unwrap().to_owned();
         let service = world.addressed("web");
@@ -129,7 +129,7 @@ fn the_only_portolan_uses_the_plain_finalizer_and_the_uid_as_record_name() {
 
 #[test]
 fn the_status_of_a_foreign_class_survives() {
-    real(|world| {
+    both(|world| {
         let setup = world.setup();
         let controller = setup.start();
         // The very Service of the conformance test "should complete a service status lifecycle".
@@ -162,7 +162,7 @@ fn services_of_other_types_are_left_alone() {
 
 #[test]
 fn a_namespace_that_is_not_watched_is_left_alone() {
-    real(|world| {
+    both(|world| {
         let other = world.another("unwatched");
         let _controller = world.setup().start();
         other.create("web", json!({}));
@@ -174,7 +174,7 @@ fn a_namespace_that_is_not_watched_is_left_alone() {
 
 #[test]
 fn a_class_that_leaves_the_configuration_keeps_its_services_as_they_are_and_cleans_up_after_them() {
-    real(|world| {
+    both(|world| {
         let setup = world.setup();
         let controller = setup.start();
         for name in ["deleted", "changed", "kept"] {
@@ -240,7 +240,7 @@ fn a_moved_default_moves_nobody() {
 
 #[test]
 fn a_paused_service_is_left_as_it_is_and_says_so() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({}));
         let before = addresses(&world.addressed("web"));
@@ -266,7 +266,7 @@ fn a_paused_service_is_left_as_it_is_and_says_so() {
 
 #[test]
 fn the_standard_finalizer_goes_with_the_default_class_however_fast_the_class_changes() {
-    real(|world| {
+    both(|world| {
         let setup = world.setup().class(json!({"default": true}));
         let controller = setup.start();
         let names = ["live", "absent"];
@@ -297,7 +297,7 @@ fn the_standard_finalizer_goes_with_the_default_class_however_fast_the_class_cha
 
 #[test]
 fn a_class_that_is_renamed_while_its_alias_stays_keeps_addresses() {
-    real(|world| {
+    both(|world| {
         let alias = json!({"aliases": ["example.com/lab"]});
         let controller = world.setup().class(alias.clone()).start();
         world.create("first", json!({"spec": {"loadBalancerClass": "example.com/lab"}}));
@@ -322,7 +322,7 @@ fn a_class_that_is_renamed_while_its_alias_stays_keeps_addresses() {
 
 #[test]
 fn a_strange_record_under_our_name_is_named_on_the_service() {
-    real(|world| {
+    both(|world| {
         let controller = world.setup().start();
         world.create("other", json!({}));
         world.addressed("other");

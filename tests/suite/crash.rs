@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::case::{real, say};
+use crate::case::{both, say};
 use crate::gate::{Fault, Gate};
 use crate::harness::{Controller, Names, SOON, World, addresses, eventually};
 
@@ -350,80 +350,80 @@ fn at_every_provider_call(world: &World, operation: &Operation) {
 
 #[test]
 fn a_create_survives_a_crash_at_every_api_call() {
-    real(|world| at_every_api_call(world, &CREATE));
+    both(|world| at_every_api_call(world, &CREATE));
 }
 
 #[test]
 fn a_create_survives_a_crash_at_every_provider_call() {
-    real(|world| at_every_provider_call(world, &CREATE));
+    both(|world| at_every_provider_call(world, &CREATE));
 }
 
 #[test]
 fn a_start_survives_a_crash_at_every_api_call() {
-    real(|world| at_every_api_call(world, &START));
+    both(|world| at_every_api_call(world, &START));
 }
 
 #[test]
 fn a_start_survives_a_crash_at_every_provider_call() {
-    real(|world| at_every_provider_call(world, &START));
+    both(|world| at_every_provider_call(world, &START));
 }
 
 #[test]
 fn a_port_edit_survives_a_crash_at_every_api_call() {
-    real(|world| at_every_api_call(world, &PORT_EDIT));
+    both(|world| at_every_api_call(world, &PORT_EDIT));
 }
 
 #[test]
 fn a_port_edit_survives_a_crash_at_every_provider_call() {
-    real(|world| at_every_provider_call(world, &PORT_EDIT));
+    both(|world| at_every_provider_call(world, &PORT_EDIT));
 }
 
 #[test]
 fn a_replace_survives_a_crash_at_every_api_call() {
-    real(|world| at_every_api_call(world, &REPLACE));
+    both(|world| at_every_api_call(world, &REPLACE));
 }
 
 #[test]
 fn a_replace_survives_a_crash_at_every_provider_call() {
-    real(|world| at_every_provider_call(world, &REPLACE));
+    both(|world| at_every_provider_call(world, &REPLACE));
 }
 
 #[test]
 fn a_type_change_survives_a_crash_at_every_api_call() {
-    real(|world| at_every_api_call(world, &TYPE_CHANGE));
+    both(|world| at_every_api_call(world, &TYPE_CHANGE));
 }
 
 #[test]
 fn a_type_change_survives_a_crash_at_every_provider_call() {
-    real(|world| at_every_provider_call(world, &TYPE_CHANGE));
+    both(|world| at_every_provider_call(world, &TYPE_CHANGE));
 }
 
 #[test]
 fn a_delete_survives_a_crash_at_every_api_call() {
-    real(|world| at_every_api_call(world, &DELETE));
+    both(|world| at_every_api_call(world, &DELETE));
 }
 
 #[test]
 fn a_delete_survives_a_crash_at_every_provider_call() {
-    real(|world| at_every_provider_call(world, &DELETE));
+    both(|world| at_every_provider_call(world, &DELETE));
 }
 
 #[test]
 fn joining_a_share_survives_a_crash_at_every_api_call() {
-    real(|world| at_every_api_call(world, &JOIN));
+    both(|world| at_every_api_call(world, &JOIN));
 }
 
 #[test]
 fn joining_a_share_survives_a_crash_at_every_provider_call() {
-    real(|world| at_every_provider_call(world, &JOIN));
+    both(|world| at_every_provider_call(world, &JOIN));
 }
 
 #[test]
 fn leaving_a_share_survives_a_crash_at_every_api_call() {
-    real(|world| at_every_api_call(world, &LEAVE));
+    both(|world| at_every_api_call(world, &LEAVE));
 }
 
 #[test]
 fn leaving_a_share_survives_a_crash_at_every_provider_call() {
-    real(|world| at_every_provider_call(world, &LEAVE));
+    both(|world| at_every_provider_call(world, &LEAVE));
 }

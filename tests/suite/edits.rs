@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::case::{real, say};
+use crate::case::{both, say};
 use crate::harness::{Setup, World, addresses, eventually, finalizers, merged};
 use crate::storm::Dice;
 
@@ -23,7 +23,7 @@ const CONTENDED: [&str; 5] = ["nodePort\"", "203.0.113.7", "198.51.100.77", "10.
 
 #[test]
 fn whatever_was_edited_before_the_end_is_that_of_a_fresh_apply() {
-    real(|world| {
+    both(|world| {
         let topics: Vec<Vec<Value>> = TOPICS.iter().map(|topic| documents(topic)).collect();
         let cure = documents("cure").remove(0);
         let mut dice = Dice(SEED);

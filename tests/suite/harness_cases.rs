@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::api::Api;
-use crate::case::real;
+use crate::case::{both, real};
 use crate::gate::{Fault, Gate};
 use crate::harness::{Names, SOON, eventually, merged};
 use crate::process::Process;
 
 #[test]
 fn every_case_has_a_namespace_of_its_own_on_one_server() {
-    real(|world| {
+    both(|world| {
         let other = world.another("other");
         assert_ne!(world.namespace, other.namespace);
         world.create("web", json!({}));
@@ -25,7 +25,7 @@ fn every_case_has_a_namespace_of_its_own_on_one_server() {
 
 #[test]
 fn a_dual_stack_service_gets_cluster_addresses_of_both_families() {
-    real(|world| {
+    both(|world| {
         let service = world.create("web", json!({"spec": {"ipFamilyPolicy": "RequireDualStack"}}));
         assert_eq!(service["spec"]["ipFamilies"], json!(["IPv4", "IPv6"]));
     });
@@ -33,7 +33,7 @@ fn a_dual_stack_service_gets_cluster_addresses_of_both_families() {
 
 #[test]
 fn the_audit_log_tells_writers_apart() {
-    real(|world| {
+    both(|world| {
         let user = world.server.new_administrator();
         let api = Api::new(&world.server.kubeconfig(&user));
         world.create("web", json!({}));
@@ -65,7 +65,7 @@ fn a_portolan_may_not_delete_services() {
 
 #[test]
 fn the_gate_passes_requests_on_and_counts_all_but_watches() {
-    real(|world| {
+    both(|world| {
         let gate = Gate::before(world.server);
         let user = world.server.new_administrator();
         let api = Api::new(&world.server.kubeconfig_through(gate.url(), &user));
@@ -87,7 +87,7 @@ fn the_gate_passes_requests_on_and_counts_all_but_watches() {
 
 #[test]
 fn the_gate_streams_a_watch_event_while_the_watch_is_open() {
-    real(|world| {
+    both(|world| {
         let gate = Gate::before(world.server);
         let url = format!("{}{}?watch=true&timeoutSeconds=30", gate.url(), world.services_path());
         let file = world.folder.join("watch");
@@ -106,7 +106,7 @@ fn the_gate_streams_a_watch_event_while_the_watch_is_open() {
 
 #[test]
 fn the_gate_answers_cuts_and_rewrites_the_chosen_request() {
-    real(|world| {
+    both(|world| {
         let gate = Gate::before(world.server);
         let api = Api::new(&world.server.kubeconfig_through(gate.url(), &world.server.new_administrator()));
         let get = || api.request(http::Method::GET, &world.path("web"), None);
@@ -127,7 +127,7 @@ fn the_gate_answers_cuts_and_rewrites_the_chosen_request() {
 
 #[test]
 fn the_gate_kills_before_the_server_hears_or_after_it_has_answered() {
-    real(|world| {
+    both(|world| {
         world.create("web", json!({}));
         for (label, after) in [("before", false), ("after", true)] {
             let gate = Gate::before(world.server);
@@ -146,7 +146,7 @@ fn the_gate_kills_before_the_server_hears_or_after_it_has_answered() {
 
 #[test]
 fn comparison_forgets_identity_versions_times_and_what_the_server_drew() {
-    real(|world| {
+    both(|world| {
         let normal = |world: &crate::harness::World| {
             let service =
                 world.create("web", json!({"metadata": {"annotations": {"about": format!("in {}", world.namespace)}}}));

@@ -8,10 +8,9 @@ use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::case::{real, say};
+use crate::case::{both, real, say};
 use crate::gate::{Fault, Gate, Seen};
 use crate::harness::{SOON, World, addresses, condition, eventually, service};
-use crate::server::Server;
 
 /// Each request of a create in turn meets the fault; the Service is served all the same.
 fn every_request_of_a_create_may_meet(world: &World, fault: &Fault) {
@@ -49,32 +48,32 @@ fn every_request_of_a_create_may_meet(world: &World, fault: &Fault) {
 
 #[test]
 fn an_answer_that_is_no_json_hurts_no_service() {
-    real(|world| every_request_of_a_create_may_meet(world, &Fault::garbage()));
+    both(|world| every_request_of_a_create_may_meet(world, &Fault::garbage()));
 }
 
 #[test]
 fn an_answer_that_breaks_off_in_the_middle_hurts_no_service() {
-    real(|world| every_request_of_a_create_may_meet(world, &Fault::Cut));
+    both(|world| every_request_of_a_create_may_meet(world, &Fault::Cut));
 }
 
 #[test]
 fn an_internal_error_of_the_server_hurts_no_service() {
-    real(|world| every_request_of_a_create_may_meet(world, &Fault::status(500)));
+    both(|world| every_request_of_a_create_may_meet(world, &Fault::status(500)));
 }
 
 #[test]
 fn a_conflict_hurts_no_service() {
-    real(|world| every_request_of_a_create_may_meet(world, &Fault::status(409)));
+    both(|world| every_request_of_a_create_may_meet(world, &Fault::status(409)));
 }
 
 #[test]
 fn a_throttling_server_hurts_no_service() {
-    real(|world| every_request_of_a_create_may_meet(world, &Fault::status(429)));
+    both(|world| every_request_of_a_create_may_meet(world, &Fault::status(429)));
 }
 
 #[test]
 fn a_request_that_is_never_answered_delays_only_its_own_service() {
-    real(|world| {
+    both(|world| {
         let gate = Gate::before(world.server);
         let controller = world.setup().through(world, &gate).start();
         gate.when(1, Fault::Stall, |seen: &Seen, _| seen.method == "POST" && seen.path.contains("loadbalancerrecords"));
@@ -95,7 +94,7 @@ fn a_request_that_is_never_answered_delays_only_its_own_service() {
 
 #[test]
 fn lists_and_watches_that_fail_are_tried_again() {
-    real(|world| {
+    both(|world| {
         for (label, fault) in [("garbage", Fault::garbage()), ("cut", Fault::Cut), ("error", Fault::status(500))] {
             let gate = Gate::before(world.server);
             // Two of each kind: the list at the start, or the watch after it.
@@ -124,8 +123,8 @@ fn lists_and_watches_that_fail_are_tried_again() {
 
 #[test]
 fn a_server_without_our_crds_is_told_about_and_how_to_mend_it() {
-    real(|world| {
-        let bare = Server::start(&format!("{}-bare", world.instance)).unwrap();
+    both(|world| {
+        let bare = world.server.another(&format!("{}-bare", world.instance));
         let controller = world.setup().at(&bare).start();
         let status = controller.process.wait(SOON).unwrap_or_else(|| panic!("it goes on: {}", controller.log()));
         let log = controller.log();
@@ -153,7 +152,7 @@ fn store(world: &World, key: &str, object: &Value) {
     let etcd = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "etcd",
         "contexts": [{"name": "etcd", "context": {"cluster": "etcd", "user": "etcd"}}],
-        "clusters": [{"name": "etcd", "cluster": {"server": world.server.etcd}}],
+        "clusters": [{"name": "etcd", "cluster": {"server": world.server.etcd()}}],
         "users": [{"name": "etcd", "user": {}}],
     });
     let put =
@@ -281,7 +280,7 @@ fn records_that_no_server_should_have_stored_hurt_no_service() {
 
 #[test]
 fn hostile_annotations_are_refused_by_name_and_hurt_no_other() {
-    real(|world| {
+    both(|world| {
         let controller = world.setup().start();
         let cases = [
             ("portolan.dev/scheme", "sideways", "InvalidAnnotation"),
@@ -309,7 +308,7 @@ fn hostile_annotations_are_refused_by_name_and_hurt_no_other() {
 
 #[test]
 fn a_configuration_that_is_no_yaml_ends_the_controller_with_a_message() {
-    real(|world| {
+    both(|world| {
         let file = world.folder.join("broken.yaml");
         std::fs::write(&file, "classes: [\n  {name: portolan.dev/mock,\n").unwrap();
         for subcommand in [["controller", "--config"].as_slice(), &["check-config"]] {
@@ -329,7 +328,7 @@ fn a_configuration_that_is_no_yaml_ends_the_controller_with_a_message() {
 
 #[test]
 fn plan_says_what_would_be_done_and_writes_nothing() {
-    real(|world| {
+    both(|world| {
         world.create("web", json!({}));
         let user = world.server.new_user();
         let kubeconfig = world.folder.join("plan.kubeconfig");
@@ -355,7 +354,7 @@ fn plan_says_what_would_be_done_and_writes_nothing() {
 
 #[test]
 fn a_list_of_another_kind_is_not_an_empty_list_and_removes_nothing() {
-    real(|world| {
+    both(|world| {
         let setup = world.setup();
         let controller = setup.start();
         world.create("web", json!({}));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::case::real;
+use crate::case::both;
 use crate::harness::{SOON, World, addresses, condition, eventually, finalizers};
 
 const FINALIZER: &str = "portolan.dev/load-balancer";
@@ -41,7 +41,7 @@ fn becomes_listening(world: &World, expected: &[&str]) {
 
 #[test]
 fn a_service_gets_an_address_of_its_class_in_vip_mode_with_every_port_listed() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create(
             "web",
@@ -81,7 +81,7 @@ fn a_service_gets_an_address_of_its_class_in_vip_mode_with_every_port_listed() {
 
 #[test]
 fn an_internal_service_gets_an_address_of_the_internal_range() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({"metadata": {"annotations": {"portolan.dev/scheme": "internal"}}}));
         let service = world.addressed("web");
@@ -91,7 +91,7 @@ fn an_internal_service_gets_an_address_of_the_internal_range() {
 
 #[test]
 fn a_clouds_internal_annotation_is_honoured_on_a_live_service_too() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({}));
         assert!(!addresses(&world.addressed("web"))[0].starts_with("10.255."));
@@ -117,7 +117,7 @@ fn a_clouds_internal_annotation_is_honoured_on_a_live_service_too() {
 
 #[test]
 fn a_dual_stack_service_gets_an_address_of_each_family_in_its_order() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({"spec": {"ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv6", "IPv4"]}}));
         let service = world.becomes("web", "it has two addresses", |service| addresses(service).len() == 2);
@@ -129,7 +129,7 @@ fn a_dual_stack_service_gets_an_address_of_each_family_in_its_order() {
 
 #[test]
 fn one_port_number_serves_tcp_and_udp() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create(
             "dns",
@@ -145,7 +145,7 @@ fn one_port_number_serves_tcp_and_udp() {
 
 #[test]
 fn the_finalizer_is_written_before_the_record_and_the_record_before_the_address() {
-    real(|world| {
+    both(|world| {
         let controller = world.setup().start();
         world.create("web", json!({}));
         world.addressed("web");
@@ -170,7 +170,7 @@ fn the_finalizer_is_written_before_the_record_and_the_record_before_the_address(
 
 #[test]
 fn finalizer_and_record_stand_before_the_provider_does_anything() {
-    real(|world| {
+    both(|world| {
         world.mock().fault("broken", &["--on", "CreateBalancer", "--effect", "retry"]);
         let _controller = world.setup().start();
         world.create("web", json!({}));
@@ -186,7 +186,7 @@ fn finalizer_and_record_stand_before_the_provider_does_anything() {
 
 #[test]
 fn a_deleted_service_stays_until_the_provider_has_removed_everything() {
-    real(|world| {
+    both(|world| {
         let controller = world.setup().start();
         world.create("web", json!({}));
         world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
@@ -212,7 +212,7 @@ fn a_deleted_service_stays_until_the_provider_has_removed_everything() {
 
 #[test]
 fn a_service_that_changes_its_type_gives_everything_back_and_gets_it_again_on_return() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({"metadata": {"finalizers": ["example.com/before"]}}));
         world.addressed("web");
@@ -239,7 +239,7 @@ fn a_service_that_changes_its_type_gives_everything_back_and_gets_it_again_on_re
 
 #[test]
 fn ports_follow_the_spec_and_the_address_stays() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({}));
         let before = addresses(&world.addressed("web"));
@@ -261,7 +261,7 @@ fn ports_follow_the_spec_and_the_address_stays() {
 
 #[test]
 fn a_port_without_a_node_port_is_refused_by_a_provider_that_needs_one_and_the_others_are_served() {
-    real(|world| {
+    both(|world| {
         let parameters = json!({"parameters": {"capabilities": {"podTargets": false}}});
         let _controller = world.setup().class(parameters).start();
         world.create("none", json!({"spec": {"allocateLoadBalancerNodePorts": false}}));
@@ -290,7 +290,7 @@ fn a_port_without_a_node_port_is_refused_by_a_provider_that_needs_one_and_the_ot
 
 #[test]
 fn a_port_without_a_node_port_is_served_by_a_provider_that_reaches_pods() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({"spec": {"allocateLoadBalancerNodePorts": false}}));
         let service = world.condition("web", "portolan.dev/Reachable", "True", "Reachable");
@@ -301,7 +301,7 @@ fn a_port_without_a_node_port_is_served_by_a_provider_that_reaches_pods() {
 
 #[test]
 fn an_address_survives_the_last_endpoint() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({}));
         let before = addresses(&world.condition("web", "portolan.dev/Reachable", "True", "Reachable"));
@@ -313,7 +313,7 @@ fn an_address_survives_the_last_endpoint() {
 
 #[test]
 fn events_tell_each_news_once_also_over_a_restart() {
-    real(|world| {
+    both(|world| {
         let setup = world.setup();
         let controller = setup.start();
         world.create("web", json!({}));
@@ -336,7 +336,7 @@ fn events_tell_each_news_once_also_over_a_restart() {
 
 #[test]
 fn finalizers_and_conditions_of_others_are_never_touched() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({"metadata": {"finalizers": ["example.com/a", "example.com/b"]}}));
         world.addressed("web");
@@ -360,7 +360,7 @@ fn finalizers_and_conditions_of_others_are_never_touched() {
 
 #[test]
 fn a_status_that_somebody_blanks_is_written_again() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({}));
         let before = world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
@@ -374,7 +374,7 @@ fn a_status_that_somebody_blanks_is_written_again() {
 
 #[test]
 fn a_successor_of_the_same_name_starts_anew() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         let first = world.create("web", json!({}));
         world.addressed("web");
@@ -392,7 +392,7 @@ fn a_successor_of_the_same_name_starts_anew() {
 
 #[test]
 fn a_name_may_begin_with_a_digit_and_be_as_long_as_names_may_be() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         let longest = format!("1{}", "a".repeat(62));
         for name in ["1web", &longest] {
@@ -412,7 +412,7 @@ fn a_name_may_begin_with_a_digit_and_be_as_long_as_names_may_be() {
 
 #[test]
 fn kubectl_shows_the_address_and_the_record() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({}));
         let address = addresses(&world.addressed("web"))[0].clone();

@@ -1,14 +1,16 @@
-//! Needs: etcd, kube-apiserver, kube-controller-manager, cloud-controller-manager and kubectl in the folder that
-//! KUBEBUILDER_ASSETS names (`tests/run` sets it; `tests/tools` obtains them). Without it every case of this suite says `SKIPPED`
-//! and is counted as skipped.
+//! Needs, for the real server: etcd, kube-apiserver, kube-controller-manager, cloud-controller-manager and kubectl in the folder that
+//! KUBEBUILDER_ASSETS names (`tests/run` sets it; `tests/tools` obtains them). Without it the cases run on the sandbox, which needs
+//! nothing; PORTOLAN_SUITE_SERVER, `real` or `sandbox`, chooses. A case whose needs are not met says `SKIPPED` and is counted so.
 //!
-//! Black-box cases of the `portolan` binary on a real API server: one server for almost all, each case with its own namespace,
-//! its own instance of Portolan, its own mock state and its own user in the audit log, so that they run side by side; and beside
-//! the controllers of Kubernetes and of a cloud.
+//! Black-box cases of the `portolan` binary on two servers, a real API server and `portolan sandbox`. What runs on one of them only
+//! stands in `testdata/one-server-only.txt`, and why. One server for almost all cases, each with its own namespace, its own instance
+//! of Portolan, its own mock state and its own user in the audit log, so that they run side by side; on the real one beside the
+//! controllers of Kubernetes and of a cloud.
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`server`] | the control plane: start, users, kubeconfigs |
+//! | [`server`] | the two servers: start, users, kubeconfigs |
+//! | [`honest`] | raw requests that both answer in the same words |
 //! | [`harness`] | what a case works with: namespace, controller, kubectl, audit log, comparison |
 //! | [`gate`] | a proxy before the API server that counts requests and misbehaves at the chosen one |
 //! | [`rights`] | what a controller may do: `deploy/rbac.yaml`, whole and with a verb taken away |
@@ -39,12 +41,17 @@ mod crash;
 mod edits;
 mod facts;
 mod harness_cases;
+mod honest;
 mod hostile;
+mod kubectl;
 mod lifecycle;
+mod managed;
 mod neighbours;
 mod privilege;
 mod providers;
 mod rivals;
 mod scale;
+mod schemas;
 mod sharing;
 mod storm;
+mod tables;

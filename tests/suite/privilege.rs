@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::case::{say, without_neighbours};
+use crate::case::{real_without_neighbours, say};
 use crate::harness::{SOON, Setup, World, addresses, condition, eventually, finalizers};
 use crate::rights::{self, Right};
 
@@ -19,7 +19,7 @@ type Refused = BTreeSet<String>;
 
 #[test]
 fn the_service_account_of_the_deploy_file_does_everything_and_has_no_right_that_it_does_not_use() {
-    without_neighbours(|world| {
+    real_without_neighbours(|world| {
         // As a user would: kubectl apply, then a Pod with a token of the service account.
         let file = std::fs::read_to_string(rights::FILE).unwrap();
         world.server.kubectl(&["apply"], Some(&file)).unwrap_or_else(|error| panic!("{error}"));
@@ -41,7 +41,7 @@ fn the_service_account_of_the_deploy_file_does_everything_and_has_no_right_that_
 
 #[test]
 fn each_verb_of_the_deploy_file_is_missed_when_it_is_taken_away() {
-    without_neighbours(|world| {
+    real_without_neighbours(|world| {
         let all: Vec<Right> = rights::deployed_roles().iter().flat_map(rights::rights).collect();
         let left = Mutex::new(all.clone());
         thread::scope(|scope| {

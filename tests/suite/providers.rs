@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::case::real;
+use crate::case::both;
 use crate::harness::{SOON, World, addresses, condition, eventually};
 
 /// A merge patch for the first class that gives it these parameters.
@@ -17,7 +17,7 @@ fn id(world: &World, name: &str) -> String {
 
 #[test]
 fn a_hostname_is_published_without_a_mode() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().class(parameters(json!({"publish": "hostname"}))).start();
         world.create("web", json!({}));
         let service = world.addressed("web");
@@ -29,7 +29,7 @@ fn a_hostname_is_published_without_a_mode() {
 
 #[test]
 fn proxy_mode_is_written_beside_the_address() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().class(parameters(json!({"ipMode": "Proxy"}))).start();
         world.create("web", json!({}));
         assert_eq!(world.addressed("web")["status"]["loadBalancer"]["ingress"][0]["ipMode"], "Proxy");
@@ -38,7 +38,7 @@ fn proxy_mode_is_written_beside_the_address() {
 
 #[test]
 fn what_a_provider_cannot_do_is_refused_by_name() {
-    real(|world| {
+    both(|world| {
         let cases = [
             (
                 "udp",
@@ -79,7 +79,7 @@ fn what_a_provider_cannot_do_is_refused_by_name() {
 
 #[test]
 fn where_protocols_cannot_be_mixed_the_first_ports_protocol_is_served() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().class(parameters(json!({"capabilities": {"mixedProtocols": false}}))).start();
         world.create(
             "web",
@@ -98,7 +98,7 @@ fn where_protocols_cannot_be_mixed_the_first_ports_protocol_is_served() {
 
 #[test]
 fn readiness_comes_when_it_comes_and_wakes_the_service() {
-    real(|world| {
+    both(|world| {
         world.mock().fault("slow", &["--on", "any", "--effect", "hold"]);
         let _controller = world.setup().start();
         world.create("web", json!({}));
@@ -111,7 +111,7 @@ fn readiness_comes_when_it_comes_and_wakes_the_service() {
 
 #[test]
 fn a_replace_publishes_the_successor_before_it_takes_the_old_one_away() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({}));
         let before = addresses(&world.condition("web", "portolan.dev/Programmed", "True", "Programmed"));
@@ -136,7 +136,7 @@ fn a_replace_publishes_the_successor_before_it_takes_the_old_one_away() {
 
 #[test]
 fn a_replace_of_what_was_never_published_leaves_nothing_behind() {
-    real(|world| {
+    both(|world| {
         world.mock().fault("stuck", &["--on", "PutListener", "--effect", "hang"]);
         let setup = world.setup();
         let controller = setup.start();
@@ -165,7 +165,7 @@ fn a_replace_of_what_was_never_published_leaves_nothing_behind() {
 
 #[test]
 fn an_exhausted_range_says_so_and_a_freed_address_is_found() {
-    real(|world| {
+    both(|world| {
         // 203.0.113.8 and 203.0.113.11 are network and broadcast address.
         let ranges = json!({"internal": ["10.255.0.0/16"], "public": ["203.0.113.8/30"]});
         let _controller = world.setup().class(parameters(json!({"ranges": ranges}))).start();
@@ -184,7 +184,7 @@ fn an_exhausted_range_says_so_and_a_freed_address_is_found() {
 
 #[test]
 fn a_requested_address_is_given_or_refused_but_never_another_in_its_place() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         let asks = |address: &str| json!({"metadata": {"annotations": {"portolan.dev/load-balancer-ips": address}}});
         world.create("first", asks("203.0.113.77"));
@@ -202,7 +202,7 @@ fn a_requested_address_is_given_or_refused_but_never_another_in_its_place() {
 
 #[test]
 fn a_terminal_failure_is_told_once_and_ends_with_an_edit() {
-    real(|world| {
+    both(|world| {
         world.mock().fault("refuses", &["--on", "CreateBalancer", "--effect", "terminal"]);
         let controller = world.setup().start();
         world.create("web", json!({}));
@@ -225,7 +225,7 @@ fn a_terminal_failure_is_told_once_and_ends_with_an_edit() {
 
 #[test]
 fn a_provider_without_healthy_targets_shows_as_unreachable() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({}));
         world.condition("web", "portolan.dev/Reachable", "True", "Reachable");
@@ -239,7 +239,7 @@ fn a_provider_without_healthy_targets_shows_as_unreachable() {
 
 #[test]
 fn a_load_balancer_whose_state_is_garbage_fails_alone() {
-    real(|world| {
+    both(|world| {
         let controller = world.setup().start();
         for name in ["broken", "sound"] {
             world.create(name, json!({}));
@@ -270,7 +270,7 @@ fn a_load_balancer_whose_state_is_garbage_fails_alone() {
 
 #[test]
 fn what_is_not_ours_at_the_provider_is_never_touched() {
-    real(|world| {
+    both(|world| {
         let controller = world.setup().start();
         world.create("web", json!({}));
         world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
@@ -292,7 +292,7 @@ fn what_is_not_ours_at_the_provider_is_never_touched() {
 
 #[test]
 fn an_edit_that_cannot_be_served_keeps_address_and_load_balancer_as_they_were() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("web", json!({}));
         let before = world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
@@ -309,7 +309,7 @@ fn an_edit_that_cannot_be_served_keeps_address_and_load_balancer_as_they_were() 
 
 #[test]
 fn a_class_that_moves_to_another_state_folder_leaves_nothing_in_the_old_one() {
-    real(|world| {
+    both(|world| {
         let controller = world.setup().start();
         world.create("web", json!({}));
         world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
@@ -328,7 +328,7 @@ fn a_class_that_moves_to_another_state_folder_leaves_nothing_in_the_old_one() {
 
 #[test]
 fn a_lock_that_somebody_holds_delays_its_own_world_and_no_other_work() {
-    real(|world| {
+    both(|world| {
         let classes = json!({"classes": [
             {"name": "portolan.dev/mock", "provider": "mock", "parameters": {"state": world.folder.join("mock")}},
             {"name": "portolan.dev/other", "provider": "mock", "parameters": {"state": world.folder.join("other")}},
@@ -363,7 +363,7 @@ fn a_lock_that_somebody_holds_delays_its_own_world_and_no_other_work() {
 
 #[test]
 fn a_load_balancer_that_is_lost_is_made_again_with_its_address_and_nothing_of_it_stays() {
-    real(|world| {
+    both(|world| {
         let controller = world.setup().start();
         for name in ["first", "web"] {
             world.create(name, json!({}));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::case::real;
+use crate::case::both;
 use crate::harness::{SOON, World, addresses, condition, eventually};
 
 /// SIGTERM ends a controller within this (issue 3).
@@ -25,7 +25,7 @@ fn distinct_addresses(world: &World) -> BTreeSet<String> {
 #[test]
 fn two_controllers_without_an_election_give_no_address_twice_and_clean_up_everything() {
     const SERVICES: usize = 50;
-    real(|world| {
+    both(|world| {
         let setup = world.setup();
         let (one, two) = (setup.start(), setup.twin(world).start());
         for number in 0..SERVICES {
@@ -82,7 +82,7 @@ fn two_controllers_without_an_election_give_no_address_twice_and_clean_up_everyt
 
 #[test]
 fn only_the_elected_controller_writes_and_another_takes_over_when_it_ends() {
-    real(|world| {
+    both(|world| {
         let setup = world.setup().with_leader_election();
         let one = setup.start();
         world.create("first", json!({}));
@@ -103,7 +103,7 @@ fn only_the_elected_controller_writes_and_another_takes_over_when_it_ends() {
 
 #[test]
 fn a_killed_leader_is_followed_when_its_lease_has_expired() {
-    real(|world| {
+    both(|world| {
         let setup = world.setup().with_leader_election();
         let one = setup.start();
         world.create("first", json!({}));
@@ -118,7 +118,7 @@ fn a_killed_leader_is_followed_when_its_lease_has_expired() {
 
 #[test]
 fn sigterm_ends_a_controller_cleanly_and_in_time() {
-    real(|world| {
+    both(|world| {
         for (label, setup) in [("alone", world.setup()), ("elected", world.setup().with_leader_election())] {
             let controller = setup.start();
             world.create(label, json!({}));
@@ -135,7 +135,7 @@ fn sigterm_ends_a_controller_cleanly_and_in_time() {
 
 #[test]
 fn sigterm_ends_a_controller_in_time_although_a_provider_call_hangs() {
-    real(|world| {
+    both(|world| {
         world.mock().fault("hangs", &["--on", "CreateBalancer", "--effect", "hang"]);
         let setup = world.setup();
         let controller = setup.start();
@@ -152,7 +152,7 @@ fn sigterm_ends_a_controller_in_time_although_a_provider_call_hangs() {
 
 #[test]
 fn a_hanging_provider_call_delays_no_other_service() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("stuck", json!({}));
         world.condition("stuck", "portolan.dev/Programmed", "True", "Programmed");
@@ -172,7 +172,7 @@ fn a_hanging_provider_call_delays_no_other_service() {
 
 #[test]
 fn an_instance_waits_while_the_record_of_another_names_the_service() {
-    real(|world| {
+    both(|world| {
         let other = world.setup().configured(json!({"instance": format!("{}-old", world.instance)}));
         let old = other.start();
         world.create("web", json!({}));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::at_rest::settled;
-use crate::case::{real, say};
+use crate::case::{both, say};
 use crate::harness::{SOON, World, eventually};
 
 /// Services beside the one whose endpoints change.
@@ -21,7 +21,7 @@ const CALLS_A_CHANGE: u64 = 3;
 
 #[test]
 fn a_service_costs_three_writes_and_an_event_and_a_changed_endpoint_three_provider_calls_among_few_and_among_many() {
-    real(|world| {
+    both(|world| {
         let controller = world.setup().start();
         create(world, 0..FEW);
         world.create_slice("web-0", &["10.200.1.1"]);

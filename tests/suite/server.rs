@@ -1,5 +1,5 @@
-//! A Kubernetes control plane without nodes: etcd and kube-apiserver, and for most cases the controllers that live in every
-//! cluster of a cloud.
+//! What the cases run on: a Kubernetes control plane without nodes, which is etcd and kube-apiserver, and for most cases the
+//! controllers that live in every cluster of a cloud; or the sandbox.
 
 use std::fs;
 use std::net::TcpListener;
@@ -16,6 +16,8 @@ use crate::harness::eventually;
 use crate::process::Process;
 use crate::rights;
 
+mod sandbox;
+
 /// How long a server may take to get ready. It needs 3 s on an idle machine with two cores.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
@@ -25,22 +27,59 @@ const USERS: usize = 2000;
 /// The group of all users `portolan-N`.
 const PORTOLANS: &str = "portolans";
 
+/// From what Services get their numbers, on both servers: more than usual, for all cases draw from one server.
+const CLUSTER_IPS: &str = "--service-cluster-ip-range=10.0.0.0/12,fd00:10::/108";
+const NODE_PORTS: &str = "--service-node-port-range=20000-60000";
+
+/// The path of the definitions of kinds.
+const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
 /// The user of kube-controller-manager.
 pub(crate) const CONTROLLER_MANAGER: &str = "controller-manager";
 
 /// The user of the cloud-controller-manager.
 pub(crate) const CLOUD_CONTROLLER_MANAGER: &str = "cloud-controller-manager";
 
-/// A running control plane.
+/// Which of the two servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// etcd and kube-apiserver, from the folder that KUBEBUILDER_ASSETS names.
+    Real,
+    /// `portolan sandbox`.
+    Sandbox,
+}
+
+impl Which {
+    /// The one that PORTOLAN_SUITE_SERVER names (`real`, `sandbox`); without it the real one, where it can be started.
+    pub(crate) fn chosen() -> Self {
+        let named = std::env::var("PORTOLAN_SUITE_SERVER").unwrap_or_default();
+        match named.as_str() {
+            "real" => Self::Real,
+            "sandbox" => Self::Sandbox,
+            "" if assets().is_some() => Self::Real,
+            "" => Self::Sandbox,
+            other => panic!("PORTOLAN_SUITE_SERVER is real or sandbox, not {other}"),
+        }
+    }
+}
+
+/// Where the binaries of Kubernetes are.
+fn assets() -> Option<PathBuf> {
+    std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from)
+}
+
+/// The panic of a case that cannot go on for want of a program.
+pub(crate) struct Missing(pub(crate) &'static str);
+
+/// A running server.
 pub(crate) struct Server {
     /// Everything it writes.
     pub(crate) folder: PathBuf,
-    /// Where the binaries are.
-    assets: PathBuf,
-    /// `https://127.0.0.1:PORT`.
+    pub(crate) which: Which,
+    /// `https://127.0.0.1:PORT`; of the sandbox without the s.
     url: String,
-    /// `http://127.0.0.1:PORT` of its etcd, for objects that no API server would store.
-    pub(crate) etcd: String,
+    /// `http://127.0.0.1:PORT` of its etcd, for objects that no API server would store. The sandbox has none.
+    etcd: Option<String>,
     /// The cluster's administrator.
     pub(crate) admin: Api,
     /// The users given out so far.
@@ -49,15 +88,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The server that the cases share, with our CRDs, two nodes, and neighbours; `None` without KUBEBUILDER_ASSETS.
+    /// The server that the cases share, with our CRDs and two nodes; a real one has neighbours. `None` if it is to be a real one and
+    /// KUBEBUILDER_ASSETS is not set.
     pub(crate) fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Server>> = OnceLock::new();
         SHARED
             .get_or_init(|| {
-                let server = Self::start("shared")?;
+                let server = Self::start_as(Which::chosen(), "shared")?;
                 server.apply_crds();
                 server.make_nodes();
-                server.start_neighbours();
+                if server.which == Which::Real {
+                    server.start_neighbours();
+                }
                 Some(server)
             })
             .as_ref()
@@ -69,7 +111,7 @@ impl Server {
         static LONELY: OnceLock<Option<Server>> = OnceLock::new();
         LONELY
             .get_or_init(|| {
-                let server = Self::start("without-neighbours")?;
+                let server = Self::start_as(Which::chosen(), "without-neighbours")?;
                 server.apply_crds();
                 server.make_nodes();
                 Some(server)
@@ -77,10 +119,68 @@ impl Server {
             .as_ref()
     }
 
-    /// A server of its own, empty; `None` without KUBEBUILDER_ASSETS.
+    /// A real server of its own, empty; `None` without KUBEBUILDER_ASSETS.
+    #[allow(dead_code, reason = "for the benches")]
     pub(crate) fn start(name: &str) -> Option<Self> {
-        let assets = PathBuf::from(std::env::var_os("KUBEBUILDER_ASSETS")?);
+        Self::start_as(Which::Real, name)
+    }
+
+    /// Another server of the same sort, empty.
+    pub(crate) fn another(&self, name: &str) -> Self {
+        Self::start_as(self.which, name).expect("one runs already")
+    }
+
+    /// Another server of the same sort, which has forgotten how it began: everything up to version 1 at least. A real one lost it with
+    /// etcd's compaction, which it does itself every five minutes, and its own memory with a restart.
+    pub(crate) fn forgetful(&self, name: &str) -> Self {
+        let server = match self.which {
+            Which::Sandbox => Self::start_sandbox(&own_folder().join(name), &["--compaction-interval=10ms"]),
+            Which::Real => {
+                let server = self.another(name);
+                server.compact();
+                server.restart_apiserver();
+                server
+            }
+        };
+        let old = "/api/v1/namespaces?resourceVersion=1&resourceVersionMatch=Exact";
+        eventually("version 1 is forgotten", READY_WITHIN, || {
+            match server.admin.request(http::Method::GET, old, None) {
+                Err(refused) if refused.status == 410 => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+        server
+    }
+
+    fn compact(&self) {
+        let etcd = Api::new(&json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "etcd",
+            "contexts": [{"name": "etcd", "context": {"cluster": "etcd", "user": "etcd"}}],
+            "clusters": [{"name": "etcd", "cluster": {"server": self.etcd()}}],
+            "users": [{"name": "etcd", "user": {}}],
+        }));
+        let revision = etcd.create("/v3/kv/range", &json!({"key": "AA=="}))["header"]["revision"].clone();
+        etcd.create("/v3/kv/compaction", &json!({"revision": revision, "physical": true}));
+    }
+
+    fn restart_apiserver(&self) {
+        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        let mut processes = self.processes.lock().unwrap();
+        processes[1].kill();
+        let assets = assets().expect("a real server runs");
+        processes[1] = spawn_apiserver(&assets, &self.folder, self.etcd(), port).expect("kube-apiserver starts");
+        drop(processes);
+        eventually("kube-apiserver is ready again", READY_WITHIN, || {
+            self.admin.request(http::Method::GET, "/readyz", None).map(drop).map_err(|refused| refused.to_string())
+        });
+    }
+
+    fn start_as(which: Which, name: &str) -> Option<Self> {
         let folder = own_folder().join(name);
+        let assets = match which {
+            Which::Real => assets()?,
+            Which::Sandbox => return Some(Self::start_sandbox(&folder, &[])),
+        };
         // Somebody else may take a port between the moment we find it free and the moment the server binds it.
         for attempt in 0..3 {
             let _ = fs::remove_dir_all(&folder);
@@ -91,6 +191,30 @@ impl Server {
             }
         }
         panic!("the control plane does not start; its logs are in {}", folder.display());
+    }
+
+    /// A sandbox of its own, for a case that asks both servers at once.
+    pub(crate) fn sandbox(name: &str) -> Self {
+        Self::start_sandbox(&own_folder().join(name), &[])
+    }
+
+    fn start_sandbox(folder: &Path, arguments: &[&str]) -> Self {
+        fs::create_dir_all(folder).expect("the target folder can be written");
+        let (process, url) = sandbox::start(folder, arguments).unwrap_or_else(|error| panic!("{error}"));
+        let admin = Api::new(&sandbox::kubeconfig(&url, "admin"));
+        // It brings our CRDs, which an empty server has not.
+        for crd in admin.list(CRDS) {
+            admin.delete(&format!("{CRDS}/{}", crd["metadata"]["name"].as_str().expect("a name")));
+        }
+        Self {
+            folder: folder.to_owned(),
+            which: Which::Sandbox,
+            url,
+            etcd: None,
+            admin,
+            users: AtomicUsize::new(0),
+            processes: Mutex::new(vec![process]),
+        }
     }
 
     fn try_start(assets: &Path, folder: &Path) -> Result<Self, String> {
@@ -112,32 +236,7 @@ impl Server {
                 &format!("--initial-cluster=default={peer_url}"),
             ],
         )?;
-        let file = |name: &str| folder.join(name).display().to_string();
-        let apiserver = spawn(
-            folder,
-            &assets.join("kube-apiserver"),
-            &[
-                &format!("--etcd-servers={etcd_url}"),
-                "--bind-address=127.0.0.1",
-                &format!("--secure-port={port}"),
-                &format!("--cert-dir={}", file("certificates")),
-                "--service-cluster-ip-range=10.0.0.0/12,fd00:10::/108",
-                "--service-node-port-range=20000-60000",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                &format!("--service-account-key-file={}", file("service-accounts.pem")),
-                &format!("--service-account-signing-key-file={}", file("service-accounts.pem")),
-                &format!("--token-auth-file={}", file("tokens.csv")),
-                "--authorization-mode=RBAC",
-                &format!("--audit-policy-file={}", file("audit-policy.json")),
-                &format!("--audit-log-path={}", file("audit.log")),
-                // In MB: who counts requests does not look for them in older files.
-                "--audit-log-maxsize=4096",
-                "--disable-admission-plugins=ServiceAccount",
-                "--endpoint-reconciler-type=none",
-                // 200 controllers on two cores are not what fairness was made for: a 429 is a case's to provoke.
-                "--enable-priority-and-fairness=false",
-            ],
-        )?;
+        let apiserver = spawn_apiserver(assets, folder, &etcd_url, port)?;
         let url = format!("https://127.0.0.1:{port}");
         let certificate = folder.join("certificates/apiserver.crt");
         let deadline = Instant::now() + READY_WITHIN;
@@ -167,9 +266,9 @@ impl Server {
         }
         let server = Self {
             folder: folder.to_owned(),
-            assets: assets.to_owned(),
+            which: Which::Real,
             url,
-            etcd: etcd_url,
+            etcd: Some(etcd_url),
             admin: admin.ok_or("no certificate")?,
             users: AtomicUsize::new(0),
             processes: Mutex::new(vec![etcd, apiserver]),
@@ -212,7 +311,10 @@ impl Server {
 
     /// The kubeconfig of a user.
     pub(crate) fn kubeconfig(&self, user: &str) -> Value {
-        self.kubeconfig_with_token(user, user)
+        match self.which {
+            Which::Real => self.kubeconfig_with_token(user, user),
+            Which::Sandbox => sandbox::kubeconfig(&self.url, user),
+        }
     }
 
     /// The kubeconfig of a user whose token is not its name: a service account.
@@ -222,7 +324,15 @@ impl Server {
 
     /// The kubeconfig of a user that goes through a proxy without TLS.
     pub(crate) fn kubeconfig_through(&self, proxy: &str, user: &str) -> Value {
-        kubeconfig(proxy, None, user, user)
+        match self.which {
+            Which::Real => kubeconfig(proxy, None, user, user),
+            Which::Sandbox => sandbox::kubeconfig(proxy, user),
+        }
+    }
+
+    /// Its etcd: of the real server alone.
+    pub(crate) fn etcd(&self) -> &str {
+        self.etcd.as_deref().expect("a case that needs etcd is one of the real server")
     }
 
     /// kubectl with these arguments, as the user `kubectl`; its output, or the error it printed.
@@ -234,7 +344,8 @@ impl Server {
             fs::write(&partial, self.kubeconfig("kubectl").to_string()).unwrap();
             fs::rename(&partial, &kubeconfig).unwrap();
         }
-        let mut command = Command::new(self.assets.join("kubectl"));
+        // On a machine without the real server's binaries, that of the user.
+        let mut command = Command::new(assets().map_or_else(|| "kubectl".into(), |assets| assets.join("kubectl")));
         command
             .arg("--kubeconfig")
             .arg(kubeconfig)
@@ -246,7 +357,7 @@ impl Server {
             fs::write(&file, input).unwrap();
             command.arg("-f").arg(file);
         }
-        let output = command.output().expect("kubectl starts");
+        let output = command.output().unwrap_or_else(|_| std::panic::panic_any(Missing("kubectl")));
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {
@@ -277,7 +388,8 @@ impl Server {
             format!("--cert-dir={}", self.folder.join(user).display()),
         ];
         let arguments: Vec<&str> = common.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
-        let process = spawn(&self.folder, &self.assets.join(binary), &arguments).expect("a neighbour starts");
+        let assets = assets().expect("a real server runs");
+        let process = spawn(&self.folder, &assets.join(binary), &arguments).expect("a neighbour starts");
         self.processes.lock().unwrap().push(process);
     }
 
@@ -286,6 +398,13 @@ impl Server {
         let crds = Command::new(env!("CARGO_BIN_EXE_portolan")).arg("crds").output().expect("portolan starts");
         assert!(crds.status.success(), "portolan crds: {}", String::from_utf8_lossy(&crds.stderr));
         let crds = String::from_utf8(crds.stdout).expect("UTF-8");
+        if self.which == Which::Sandbox {
+            // Whose machine may not have a kubectl.
+            for crd in portolan::yaml::documents(&crds).expect("YAML") {
+                self.admin.create(CRDS, &crd);
+            }
+            return;
+        }
         self.kubectl(&["apply", "--server-side"], Some(&crds)).unwrap_or_else(|error| panic!("{error}"));
         self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], None)
             .unwrap_or_else(|error| panic!("{error}"));
@@ -328,6 +447,9 @@ impl Server {
 
     /// Lets every Portolan stand for election under this instance name.
     pub(crate) fn grant_lease(&self, instance: &str) {
+        if self.which == Which::Sandbox {
+            return; // where everybody may do everything
+        }
         let roles = rights::deployed_roles().into_iter().filter(|role| role["kind"] == "Role");
         for role in roles.map(|role| rights::of_instance(role, instance)) {
             if self.admin.get(&rights::path(&role)).is_none() {
@@ -399,6 +521,36 @@ fn spawn(folder: &Path, binary: &Path, arguments: &[&str]) -> Result<Process, St
     let mut command = Command::new(binary);
     command.args(arguments).stdout(log.try_clone().map_err(|error| error.to_string())?).stderr(log);
     Process::spawn(&mut command).map_err(|error| format!("{}: {error}", binary.display()))
+}
+
+/// Starts kube-apiserver; the port is its own.
+fn spawn_apiserver(assets: &Path, folder: &Path, etcd: &str, port: u16) -> Result<Process, String> {
+    let file = |name: &str| folder.join(name).display().to_string();
+    spawn(
+        folder,
+        &assets.join("kube-apiserver"),
+        &[
+            &format!("--etcd-servers={etcd}"),
+            "--bind-address=127.0.0.1",
+            &format!("--secure-port={port}"),
+            &format!("--cert-dir={}", file("certificates")),
+            CLUSTER_IPS,
+            NODE_PORTS,
+            "--service-account-issuer=https://kubernetes.default.svc",
+            &format!("--service-account-key-file={}", file("service-accounts.pem")),
+            &format!("--service-account-signing-key-file={}", file("service-accounts.pem")),
+            &format!("--token-auth-file={}", file("tokens.csv")),
+            "--authorization-mode=RBAC",
+            &format!("--audit-policy-file={}", file("audit-policy.json")),
+            &format!("--audit-log-path={}", file("audit.log")),
+            // In MB: who counts requests does not look for them in older files.
+            "--audit-log-maxsize=4096",
+            "--disable-admission-plugins=ServiceAccount",
+            "--endpoint-reconciler-type=none",
+            // 200 controllers on two cores are not what fairness was made for: a 429 is a case's to provoke.
+            "--enable-priority-and-fairness=false",
+        ],
+    )
 }
 
 /// Ports that are free now, all different.

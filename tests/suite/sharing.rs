@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::case::real;
+use crate::case::both;
 use crate::harness::{SOON, World, addresses, condition, eventually, finalizers};
 
 /// A Service that asks for a share, with one port.
@@ -45,7 +45,7 @@ fn are_behind(world: &World, balancers: &[&[&str]]) {
 
 #[test]
 fn services_that_ask_for_one_share_have_one_address_and_join_leave_and_move() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("a", asks("front", 80));
         let a = world.addressed("a");
@@ -90,7 +90,7 @@ fn services_that_ask_for_one_share_have_one_address_and_join_leave_and_move() {
 
 #[test]
 fn whoever_founds_a_share_keeps_its_address_and_so_does_the_last_to_leave() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("a", json!({}));
         let alone = world.addressed("a");
@@ -115,7 +115,7 @@ fn whoever_founds_a_share_keeps_its_address_and_so_does_the_last_to_leave() {
 
 #[test]
 fn a_later_service_that_contradicts_is_refused_until_it_does_not() {
-    real(|world| {
+    both(|world| {
         let _controller = world.setup().start();
         world.create("first", asks("front", 80));
         let first = world.addressed("first");
@@ -142,7 +142,7 @@ fn a_later_service_that_contradicts_is_refused_until_it_does_not() {
 
 #[test]
 fn namespaces_share_by_mutual_consent_and_its_withdrawal_moves_nobody() {
-    real(|world| {
+    both(|world| {
         let other = world.another("other");
         let both = json!({"watchNamespaces": [world.namespace, other.namespace]});
         let _controller = world.setup().configured(both).start();
@@ -187,7 +187,7 @@ fn namespaces_share_by_mutual_consent_and_its_withdrawal_moves_nobody() {
 
 #[test]
 fn namespaces_that_agree_from_the_start_share_however_quickly_their_services_come() {
-    real(|world| {
+    both(|world| {
         let pairs: Vec<[String; 2]> =
             (0..8).map(|number| ["one", "two"].map(|which| format!("{}-{number}-{which}", world.instance))).collect();
         let all: Vec<&String> = pairs.iter().flatten().collect();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::case::{real, say};
+use crate::case::{both, say};
 use crate::harness::{World, addresses, condition, eventually, finalizers};
 
 const SERVICES: u64 = 12;
@@ -92,7 +92,7 @@ fn is_served(world: &World, service: &Value, balancers: &serde_json::Map<String,
 
 #[test]
 fn the_last_edit_counts_and_nothing_leaks_however_often_the_controller_is_killed() {
-    real(|world| {
+    both(|world| {
         let mut dice = Dice(SEED);
         let setup = world.setup();
         for number in 0..SERVICES {

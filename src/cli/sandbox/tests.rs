@@ -146,3 +146,59 @@ fn a_timeout_is_a_number_of_seconds_or_a_duration() {
         assert_eq!(duration(text).ok(), seconds.map(Duration::from_secs), "{text:?}");
     }
 }
+
+#[test]
+fn a_range_of_node_ports_is_the_first_and_the_last() {
+    for (text, range) in [
+        ("30000-32767", Some(30_000..=32_767)),
+        ("80-80", Some(80..=80)),
+        ("2-1", None),
+        ("0-9", None),
+        ("30000", None),
+    ] {
+        assert_eq!(ports(text).ok(), range, "{text:?}");
+    }
+}
+
+#[test]
+fn services_get_their_numbers_from_the_ranges_that_are_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let node_port = |words: &[&str]| {
+        let file = file(&folder, WEB);
+        let all: Vec<&str> = ["--once", "-o", "json"].iter().chain(words).copied().chain([file.as_str()]).collect();
+        let printed: Value = serde_json::from_str(&ran(&all).unwrap().1).unwrap();
+        printed["services"][0]["ports"][0]["nodePort"].as_u64().unwrap()
+    };
+    assert_eq!(node_port(&["--service-node-port-range", "20000-20000"]), 20_000);
+    assert!((30_000..=32_767).contains(&node_port(&[])));
+    let error = ran(&["--once", "--service-cluster-ip-range", "10.0.0.0/12,10.96.0.0/16"]).unwrap_err().to_string();
+    assert!(error.contains("one range of a family"), "{error}");
+}
+
+#[test]
+fn an_empty_sandbox_has_our_kinds_and_no_service() {
+    let (ended, printed) = ran(&["--once", "-o", "json", "--empty"]).unwrap();
+    assert_eq!(ended, Ended::AsExpected, "{printed}");
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(printed["services"], serde_json::json!([]));
+    assert!(Line::try_parse_from(["sandbox", "--empty", "cluster.yaml"]).is_err(), "one of the two");
+}
+
+#[test]
+fn the_audit_log_holds_the_writes_of_the_controller() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.log");
+    let (ended, _) = ran(&["--once", "--audit-log", &log.display().to_string(), &file(&folder, WEB)]).unwrap();
+    assert_eq!(ended, Ended::AsExpected);
+    let lines: Vec<Value> =
+        fs::read_to_string(&log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // The manifests are loaded without a socket: what stands here is the controller's.
+    let told = |event: &Value| format!("{} {}", event["verb"].as_str().unwrap(), event["objectRef"]["resource"]);
+    let writes: Vec<String> = lines.iter().map(told).collect();
+    let expected = ["patch \"services\"", "create \"loadbalancerrecords\"", "patch \"services\"", "create \"events\""];
+    assert!(expected.iter().all(|write| writes.iter().any(|one| one == write)), "{writes:?}");
+    let status = lines.iter().find(|event| event["objectRef"]["subresource"] == "status").unwrap();
+    assert_eq!((&status["objectRef"]["namespace"], &status["objectRef"]["name"]), (&"shop".into(), &"web".into()));
+    assert_eq!((&status["stage"], &status["responseStatus"]["code"]), (&"ResponseComplete".into(), &200.into()));
+    assert_eq!(status["user"]["username"], "system:anonymous");
+}

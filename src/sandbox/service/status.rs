@@ -36,6 +36,18 @@ pub(crate) fn admit_status(service: &mut Value, strict: bool) -> Result<(), Unfi
     if errors.is_empty() { Ok(()) } else { Err(Unfit::Fields(errors)) }
 }
 
+/// The mode is a default of what the writer says that the Service is, which is not asked for: who leaves the type out has none.
+pub(crate) fn has_modes(service: &Value) -> Result<(), Unfit> {
+    let ingress = service.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
+    for (index, entry) in ingress.into_iter().flatten().enumerate() {
+        if entry["ip"].is_string() && entry["ipMode"].is_null() {
+            let at = format!("status.loadBalancer.ingress[{index}].ipMode");
+            return Err(FieldError::required(at, "must be specified when `ip` is set").into());
+        }
+    }
+    Ok(())
+}
+
 fn values(entry: &Value, at: &str, errors: &mut Vec<FieldError>) {
     let is_address = |value: &Value| value.as_str().is_some_and(|text| text.parse::<std::net::IpAddr>().is_ok());
     if entry["ip"].is_string() && !is_address(&entry["ip"]) {

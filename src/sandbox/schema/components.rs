@@ -1,0 +1,98 @@
+//! The schemas of the built-in kinds as the server publishes them: those of k8s-openapi, and over them what it does not hand on.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
+
+use super::upstream;
+use crate::sandbox::metadata::text;
+
+/// What the server of the version that the sandbox is like says more: a merge patch (RFC 7386) for each schema. Written by the suite
+/// (`tests/suite/schemas.rs`), which also finds it out when it is no longer so.
+const SERVER: &str = include_str!("server.json");
+
+/// How one schema names another.
+pub(in crate::sandbox) const PREFIX: &str = "#/components/schemas/";
+
+/// All schemas by name.
+pub(in crate::sandbox) fn components() -> &'static Map<String, Value> {
+    static COMPONENTS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
+        let mut all = upstream::schemas();
+        // A test holds that it can be read.
+        let patches: Map<String, Value> = serde_json::from_str(SERVER).unwrap_or_default();
+        for (name, patch) in &patches {
+            json_patch::merge(all.entry(name.as_str()).or_insert(Value::Null), patch);
+        }
+        all.values_mut().for_each(references_alone);
+        all
+    });
+    &COMPONENTS
+}
+
+/// A built-in kind's schema, with its name.
+pub(super) fn of(group: &str, version: &str, kind: &str) -> Option<(String, &'static Value)> {
+    // Every write asks, and there are some two hundred schemas.
+    static OF_KINDS: LazyLock<BTreeMap<[String; 3], (&str, &Value)>> = LazyLock::new(|| {
+        let identities =
+            |schema: &'static Value| schema["x-kubernetes-group-version-kind"].as_array().into_iter().flatten();
+        let key = |identity: &Value| ["group", "version", "kind"].map(|part| text(&identity[part]));
+        components()
+            .iter()
+            .flat_map(|(name, schema)| identities(schema).map(move |identity| (key(identity), (name.as_str(), schema))))
+            .collect()
+    });
+    OF_KINDS.get(&[group, version, kind].map(str::to_owned)).map(|(name, schema)| ((*name).to_owned(), *schema))
+}
+
+/// In OpenAPI 3.0 nothing may stand beside a reference, so that one with a description or a default stands within an `allOf`.
+fn references_alone(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(references_alone);
+            if fields.len() > 1
+                && fields.get("$ref").is_some_and(Value::is_string)
+                && let Some(reference) = fields.remove("$ref")
+            {
+                fields.insert("allOf".to_owned(), json!([{"$ref": reference}]));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(references_alone),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_says_more_can_be_read_and_is_about_schemas_that_there_are() {
+        let patches: Map<String, Value> = serde_json::from_str(SERVER).unwrap();
+        let upstream = upstream::schemas();
+        assert!(patches.len() > 100);
+        for name in patches.keys() {
+            assert!(upstream.contains_key(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_to_a_schema() {
+        fn references(schema: &Value, found: &mut Vec<String>) {
+            match schema {
+                Value::Object(fields) => {
+                    found.extend(fields.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                    fields.values().for_each(|field| references(field, found));
+                }
+                Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            }
+        }
+        let mut found = Vec::new();
+        components().values().for_each(|schema| references(schema, &mut found));
+        assert!(found.len() > 200);
+        for reference in found {
+            assert!(components().contains_key(reference.strip_prefix(PREFIX).unwrap()), "{reference}");
+        }
+    }
+}
