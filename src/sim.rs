@@ -10,6 +10,7 @@
 //! | [`run`], [`users`], [`cluster`] | a schedule, played |
 //! | [`laws`], [`end`] | what must hold at every write, and at the end |
 //! | [`shrink`] | what of a failing schedule is needed |
+//! | [`program`] | `portolan-sim` |
 
 mod cluster;
 mod draw;
@@ -17,6 +18,7 @@ mod end;
 pub(crate) mod grammar;
 mod laws;
 mod life;
+mod program;
 mod provider;
 mod run;
 mod schedule;
@@ -25,6 +27,7 @@ mod users;
 mod weather;
 mod wire;
 
+pub use program::main;
 pub(crate) use provider::Simulated;
 
 #[cfg(test)]

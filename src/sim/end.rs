@@ -32,6 +32,7 @@ pub(super) async fn end(world: &mut World) -> Result<(), String> {
         world.until(world.cluster.now() + 10_000).await?;
     }
     world.laws.note("all trouble is over");
+    world.nobody_dies();
     world.all_up();
     settle(world).await?;
     agree(world)?;
@@ -86,13 +87,15 @@ fn of_record(record: &Value, services: &[Value], pictures: &BTreeMap<String, Pic
         let service = services.iter().find(|service| uid(service) == member);
         let service = service.ok_or_else(|| format!("record {id} names {member}, and there is no such Service"))?;
         let name = &service["metadata"]["name"];
-        if !has_finalizer(service) {
+        // Of one that is paused or refused everything stays as somebody has left it.
+        if !has_finalizer(service) && holds(service, "portolan.dev/Accepted") {
             return Err(format!("record {id} names Service {name}, which does not have our finalizer"));
         }
         if !service["metadata"]["deletionTimestamp"].is_null() || service["spec"]["type"] != "LoadBalancer" {
             return Err(format!("record {id} names Service {name}, which is not to be served any more"));
         }
-        refused |= !holds(service, "portolan.dev/Accepted") || !holds(service, "portolan.dev/AddressAssigned");
+        let must = ["portolan.dev/Accepted", "portolan.dev/AddressAssigned", "portolan.dev/Programmed"];
+        refused |= must.iter().any(|condition| !holds(service, condition));
     }
     if named == 0 {
         return Err(format!("record {id} names nobody"));
@@ -106,10 +109,14 @@ fn of_record(record: &Value, services: &[Value], pictures: &BTreeMap<String, Pic
             let serves: BTreeSet<&str> = balancer.members.iter().map(|member| member.uid.as_str()).collect();
             let named: BTreeSet<&str> = members(record).collect();
             // A refused Service keeps what it has.
-            if serves == named || refused {
+            if refused {
                 Ok(())
-            } else {
+            } else if serves != named {
                 Err(format!("record {id} names {named:?}, the load balancer serves {serves:?}"))
+            } else if balancer.generations.len() != 1 {
+                Err(format!("{id} has {} generations", balancer.generations.len()))
+            } else {
+                Ok(())
             }
         }
     }
@@ -135,9 +142,6 @@ fn of_world(world: &World, name: &str, picture: &Picture, records: &[Value]) -> 
             if picture.addresses.get(address) != Some(id) {
                 return Err(format!("{id} has {address}, which is claimed by {:?}", picture.addresses.get(address)));
             }
-        }
-        if balancer.generations.len() > 1 {
-            return Err(format!("{id} still has {} generations", balancer.generations.len()));
         }
     }
     for (address, owner) in &picture.addresses {
@@ -192,12 +196,15 @@ fn of_service(service: &Value, records: &[Value], pictures: &BTreeMap<String, Pi
         let world = record["spec"]["parameters"]["state"].as_str().unwrap_or_default();
         exists.extend(of_provider(world, record["metadata"]["name"].as_str().unwrap()));
     }
-    let paused = own.iter().any(|one| one["reason"] == "Paused");
-    if !offered.is_subset(&exists) && !paused {
+    if !offered.is_subset(&exists) && !is_paused(service) {
         return Err(format!("Service {name} offers {offered:?}, the provider has {exists:?}"));
     }
-    if holds(service, "portolan.dev/Programmed") && offered.is_empty() {
+    if holds(service, "portolan.dev/Programmed") && offered.is_empty() && !is_paused(service) {
         return Err(format!("Service {name} is programmed and offers nothing"));
     }
     Ok(())
+}
+
+fn is_paused(service: &Value) -> bool {
+    conditions(service).any(|one| is_ours(one) && one["reason"] == "Paused")
 }

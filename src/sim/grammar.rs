@@ -36,8 +36,10 @@ const LONGEST: u64 = 20;
 pub(crate) struct Grammar {
     topics: Vec<(Vec<Value>, u64)>,
     /// Statuses as somebody forges them.
+    #[cfg_attr(not(test), expect(dead_code, reason = "of the golden sequences of edits"))]
     pub(crate) forged: Vec<Value>,
     pub(crate) begin: Vec<Value>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "of the golden sequences of edits"))]
     pub(crate) cure: Vec<Value>,
     pub(crate) configurations: BTreeMap<String, Configuration>,
 }
@@ -61,6 +63,7 @@ impl Grammar {
     }
 
     /// The sequence of this seed.
+    #[cfg_attr(not(test), expect(dead_code, reason = "of the golden sequences of edits"))]
     pub(crate) fn sequence(&self, seed: u64) -> Vec<Value> {
         let mut random = Random::new(seed.wrapping_mul(0x2545_F491_4F6C_DD1D)); // neighbouring seeds share nothing
         let mut edits = Vec::new();

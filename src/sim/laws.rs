@@ -139,7 +139,8 @@ impl Laws {
         let is_status = ask.path.ends_with("/status");
         match (ask.resource.as_str(), ask.method.as_str()) {
             ("services", "PATCH") if is_status && code < 300 => {
-                self.service_written(&before, &serde_json::from_slice(answer).unwrap());
+                let told = body.contains("\"loadBalancer\"");
+                self.service_written(&before, &serde_json::from_slice(answer).unwrap(), told);
             }
             ("loadbalancerrecords", "DELETE") if code < 300 => self.record_deleted(&before),
             ("services", "PATCH") if is_status => {}
@@ -148,7 +149,7 @@ impl Laws {
         }
     }
 
-    fn service_written(&self, before: &Value, after: &Value) {
+    fn service_written(&self, before: &Value, after: &Value, told: bool) {
         let name = format!("Service {}", before["metadata"]["name"]);
         if before["spec"] != after["spec"] {
             self.breaks(format!("{name}: the spec was changed"));
@@ -173,7 +174,7 @@ impl Laws {
         if has_finalizer(before) && !has_finalizer(after) && self.controllers != Controllers::TwoActing {
             self.let_go(&name, uid);
         }
-        self.published(&name, uid, before, after);
+        self.published(&name, uid, before, after, told);
     }
 
     /// Our finalizer has gone.
@@ -193,14 +194,15 @@ impl Laws {
         }
     }
 
-    fn published(&self, name: &str, uid: &str, before: &Value, after: &Value) {
+    /// `told` if the write is about what is offered.
+    fn published(&self, name: &str, uid: &str, before: &Value, after: &Value, told: bool) {
         let (was, is) = (addresses(before), addresses(after));
         let mut state = self.state();
         if !was.is_empty() && was != is && state.satisfied.contains(uid) {
             drop(state);
             return self.breaks(format!("{name}: nobody asked for it, but {was:?} became {is:?}"));
         }
-        if holds(after, "portolan.dev/Programmed") && !is.is_empty() {
+        if told && holds(after, "portolan.dev/Programmed") && !is.is_empty() {
             state.satisfied.insert(uid.to_owned());
         }
     }
@@ -222,7 +224,6 @@ impl Laws {
 
     /// A step is about to be carried out.
     pub(super) fn steps(&self, life: &Life, world: &str, step: &Step, call: &Call) {
-        self.state().deeds += 1;
         self.note(format!("controller {}: in {world}, {}: {step}", life.who, call.id));
         let id = call.id.as_str();
         if self.controllers == Controllers::TwoActing || self.is_by_hand(id) {
@@ -243,6 +244,11 @@ impl Laws {
                 self.breaks(format!("{id} is created for {name}, which does not have our finalizer"));
             }
         }
+    }
+
+    /// A step has had its effect.
+    pub(super) fn stepped(&self) {
+        self.state().deeds += 1;
     }
 
     fn breaks(&self, law: String) {

@@ -38,6 +38,10 @@ impl Life {
         }
     }
 
+    pub(super) fn is_spared(&self) {
+        self.state().fate = None;
+    }
+
     pub(super) fn die(&self) {
         self.over.cancel();
     }

@@ -62,7 +62,12 @@ impl Provider for Simulated {
         self.laws.leads(&self.life, "a step");
         self.call(async {
             self.laws.steps(&self.life, &self.world, step, call);
-            self.mock.apply(step, call).await
+            let applied = self.mock.apply(step, call).await;
+            // One that is refused has changed nothing; it is tried again by everybody who starts.
+            if applied.is_ok() {
+                self.laws.stepped();
+            }
+            applied
         })
         .await
     }

@@ -28,6 +28,7 @@ use super::weather::Sky;
 use super::wire::Wire;
 use crate::cli::controller::{Candidate, Clients, wire};
 use crate::cluster::answers::Checked;
+use crate::cluster::watch::READ_TIMEOUT;
 use crate::config::Configuration;
 use crate::providers::{AnyProvider, Providers};
 use crate::supervisor::Supervisor;
@@ -195,6 +196,11 @@ impl World {
         self.slots.iter_mut().for_each(|slot| if slot.back == Back::WhenTold { slot.back = Back::At(now) });
     }
 
+    /// Crashes that have not come yet do not come any more.
+    pub(super) fn nobody_dies(&self) {
+        self.slots.iter().for_each(|slot| slot.life.is_spared());
+    }
+
     pub(super) fn count(&self) -> usize {
         self.slots.len()
     }
@@ -276,6 +282,7 @@ impl World {
             sky: self.sky.clone(),
             life: life.clone(),
             seed: self.seed,
+            patience: None,
         };
         let providers = self.providers(&configuration.classes.instance, &life);
         let process = process(way, configuration, providers, candidate, stop.clone(), life.clone(), self.seed);
@@ -315,7 +322,9 @@ async fn process(
 ) -> Ended {
     let (clock, number) = (way.cluster.clock, life.number);
     let work = || ClientBuilder::new(way.clone(), "default").build();
-    let watch = ClientBuilder::new(way.clone(), "default").with_layer(&layer_fn(Checked)).build();
+    // As of `watch::client`.
+    let watched = Wire { patience: Some(READ_TIMEOUT), ..way.clone() };
+    let watch = ClientBuilder::new(watched, "default").with_layer(&layer_fn(Checked)).build();
     let clients = Clients { work: work(), lease: work(), watch };
     let life_span = async {
         let mut supervisor = Supervisor::default();

@@ -62,6 +62,7 @@ impl Users<'_> {
         self.asked(path);
         let own = if status { format!("{path}/status") } else { path.to_owned() };
         let (code, stored) = self.cluster.send("PATCH", &own, MERGE, &patch);
+        self.asked(path);
         if code < 300 && patch["metadata"].get("finalizers").is_some() {
             self.laws.stripped(uid(&stored));
         }
@@ -69,8 +70,11 @@ impl Users<'_> {
     }
 
     fn asked(&self, path: &str) {
-        if let Some(object) = self.cluster.get(path) {
-            self.laws.asked(uid(&object));
+        let Some(object) = self.cluster.get(path) else { return };
+        self.laws.asked(uid(&object));
+        // Who shares has a say for the others.
+        if !object["metadata"]["annotations"]["portolan.dev/share"].is_null() {
+            self.laws.asked_of_all();
         }
     }
 

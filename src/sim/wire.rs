@@ -33,6 +33,8 @@ pub(super) struct Wire {
     pub(super) sky: Arc<Sky>,
     pub(super) life: Arc<Life>,
     pub(super) seed: u64,
+    /// How long the connection may be silent before the client gives it up.
+    pub(super) patience: Option<Duration>,
 }
 
 impl tower::Service<Request<Body>> for Wire {
@@ -45,7 +47,12 @@ impl tower::Service<Request<Body>> for Wire {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.clone().answer(request).boxed()
+        let way = self.clone();
+        async move {
+            let patience = way.patience;
+            or_silent(patience, way.answer(request)).await?
+        }
+        .boxed()
     }
 }
 
@@ -167,6 +174,14 @@ impl Wire {
             parts.uri = format!("{}?{query}", ask.path).parse().unwrap();
         }
         None
+    }
+}
+
+/// What comes of it, unless the connection is silent for too long before.
+async fn or_silent<T>(patience: Option<Duration>, call: impl Future<Output = T>) -> Result<T, BoxError> {
+    match patience {
+        Some(patience) => tokio::time::timeout(patience, call).await.map_err(|_| "read timed out".into()),
+        None => Ok(call.await),
     }
 }
 

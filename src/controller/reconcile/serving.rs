@@ -85,6 +85,16 @@ impl Pass<'_> {
         seats: &[Seat<'_>],
     ) -> Result<Verdict, Interrupted> {
         let wanted = &desired.load_balancer;
+        if seats.is_empty()
+            && wanted.members.is_empty()
+            && let Some(record) = &decision.record
+        {
+            // Those who are left would join and may not: nobody has anything here any more.
+            return Ok(match self.clean_up(decision, Some(record)).await? {
+                Verdict::Done | Verdict::Forgotten => self.refused(decision, desired, None).await?,
+                verdict @ (Verdict::Again | Verdict::Retry | Verdict::WaitAtMost(_)) => verdict,
+            });
+        }
         let mut record = decision.record.clone();
         let mut left = Verdict::Done;
         if let Some(own) = &decision.record

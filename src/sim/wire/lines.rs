@@ -10,7 +10,7 @@ use kube::client::DynBody;
 use serde_json::{Value, json};
 use tower::BoxError;
 
-use super::{Wire, status};
+use super::{Wire, or_silent, status};
 use crate::sandbox::Body;
 use crate::sim::schedule::Fault;
 use crate::sim::weather::Ask;
@@ -19,7 +19,13 @@ use crate::sim::weather::Ask;
 pub(super) fn watched(wire: Wire, ask: Ask, lines: Body) -> Box<DynBody> {
     let watch = Lines { wire, ask, lines, ready: VecDeque::new(), over: false };
     let lines = stream::unfold(watch, |mut watch| async {
-        let line = watch.next().await?;
+        let line = match or_silent(watch.wire.patience, watch.next()).await {
+            Ok(line) => line?,
+            Err(silent) => {
+                watch.over = true;
+                Err(silent)
+            }
+        };
         Some((line.map(Frame::data), watch))
     });
     Box::new(StreamBody::new(Box::pin(lines)))
