@@ -5,6 +5,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod controller;
+mod planted;
 mod providers;
 #[cfg(feature = "sandbox")]
 #[expect(

@@ -21,8 +21,8 @@ pub(crate) fn draw(grammar: &Grammar, seed: u64) -> Schedule {
     let mut random = Random::new(seed.wrapping_mul(0x2545_F491_4F6C_DD1D)); // neighbouring seeds share nothing
     let random = &mut random;
     let controllers = match random.below(10) {
-        0..=5 => Controllers::One,
-        6..=7 => Controllers::TwoElected,
+        0..=6 => Controllers::One,
+        7 => Controllers::TwoElected,
         _ => Controllers::TwoActing,
     };
     let mut items = Vec::new();
@@ -37,9 +37,20 @@ pub(crate) fn draw(grammar: &Grammar, seed: u64) -> Schedule {
         }
         at += pause(random);
     }
+    // Trouble comes at any time, and above all when there is something to do.
     let span = at + 5 * SECOND;
+    let edited: Vec<u64> = items.iter().map(|item| item.at).chain([0]).collect();
+    let sometime = |random: &mut Random| match random.below(3) {
+        0 => random.below(span),
+        _ => edited[random.below(edited.len() as u64) as usize].saturating_sub(random.below(SECOND / 2)),
+    };
     for _ in 0..random.below(SPELLS + 1) {
-        items.push(Item { at: random.below(span), what: What::Weather(weather(random, controllers)) });
+        let (at, weather) = (sometime(random), weather(random, controllers));
+        // What one misses is worst if it is forgotten meanwhile.
+        if weather.fault.keeps_news() && random.below(2) == 0 {
+            items.push(Item { at: at + random.below(weather.lasts + SECOND), what: What::Compact(Default::default()) });
+        }
+        items.push(Item { at, what: What::Weather(weather) });
     }
     for _ in 0..random.below(CRASHES + 1) {
         let crash = Crash {
@@ -48,10 +59,7 @@ pub(crate) fn draw(grammar: &Grammar, seed: u64) -> Schedule {
             moment: if random.below(2) == 0 { Moment::Before } else { Moment::After },
             down: [0, random.below(3 * SECOND), random.below(90 * SECOND)][random.below(3) as usize],
         };
-        items.push(Item { at: random.below(span), what: What::Crash(crash) });
-    }
-    for _ in 0..random.below(3) {
-        items.push(Item { at: random.below(span), what: What::Compact(Default::default()) });
+        items.push(Item { at: sometime(random), what: What::Crash(crash) });
     }
     items.sort_by_key(|item| item.at);
     Schedule { seed, controllers, items }

@@ -30,6 +30,7 @@ use crate::cli::controller::{Candidate, Clients, wire};
 use crate::cluster::answers::Checked;
 use crate::cluster::watch::READ_TIMEOUT;
 use crate::config::Configuration;
+use crate::planted::{Bug, plant};
 use crate::providers::{AnyProvider, Providers};
 use crate::supervisor::Supervisor;
 
@@ -44,8 +45,15 @@ pub(crate) struct Run {
     pub(crate) journal: Vec<String>,
 }
 
-/// Plays a schedule. The same schedule always gives the same run.
-pub(crate) fn run(grammar: &Grammar, schedule: &Schedule) -> Run {
+/// Plays a schedule, perhaps with a planted bug. The same schedule always gives the same run.
+pub(crate) fn run(grammar: &Grammar, schedule: &Schedule, bug: Option<Bug>) -> Run {
+    plant(bug);
+    let run = play(grammar, schedule);
+    plant(None);
+    run
+}
+
+fn play(grammar: &Grammar, schedule: &Schedule) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let mut world = World::new(grammar, schedule);

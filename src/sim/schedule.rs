@@ -144,6 +144,34 @@ pub(crate) enum Fault {
     Stale(u64),
 }
 
+impl Fault {
+    /// Who meets it is told late, or not at all, what has changed.
+    pub(crate) fn keeps_news(self) -> bool {
+        match self {
+            Self::Gone
+            | Self::Away
+            | Self::HangBefore
+            | Self::WatchEnds
+            | Self::WatchTruncated
+            | Self::WatchSilent
+            | Self::WatchExpired
+            | Self::WatchGarbage
+            | Self::WatchCoalesced(_)
+            | Self::Stale(_) => true,
+            Self::Slow(_)
+            | Self::Conflict
+            | Self::Busy(_)
+            | Self::Unauthorized
+            | Self::Forbidden
+            | Self::FailBefore
+            | Self::FailAfter
+            | Self::CutBefore
+            | Self::CutAfter
+            | Self::HangAfter => false,
+        }
+    }
+}
+
 /// A controller dies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

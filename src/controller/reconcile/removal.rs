@@ -17,6 +17,7 @@ use crate::cluster::queue::Verdict;
 use crate::controller::decision::{Decision, Role};
 use crate::controller::index::Written;
 use crate::controller::walk::{End, observe, walk};
+use crate::planted::{Bug, planted};
 use crate::providers::with_provider;
 
 impl Pass<'_> {
@@ -34,6 +35,11 @@ impl Pass<'_> {
             None if leaving.is_empty() || decision.record.is_some() => None,
             None => self.reconciler.records.get(&self.snapshot.id).await?,
         };
+        if planted(Bug::FinalizerFirst) {
+            for (service, why) in &leaving {
+                self.release(service, stored.as_ref(), None, *why).await?;
+            }
+        }
         if let Some(record) = &stored {
             let services: Vec<_> = leaving.iter().map(|(service, _)| *service).collect();
             let verdict = self.remove(record, &services).await?;
@@ -113,6 +119,9 @@ impl Pass<'_> {
             self.tell(service, &[Event { since: since.clone(), ..events::deleting() }]).await;
         }
         let mut record = record.clone();
+        if planted(Bug::RecordFirst) {
+            self.reconciler.records.delete(&record).await?;
+        }
         let end = match self.reconciler.providers.of_record(&record) {
             Err(error) => End::Failed(error),
             Ok(provider) => with_provider!(provider, provider => {

@@ -21,6 +21,7 @@ use crate::cluster::queue::Verdict;
 use crate::controller::decision::{Decision, Role};
 use crate::controller::index::Written;
 use crate::controller::walk::{End, Walked, observe, walk};
+use crate::planted::{Bug, fresh, planted};
 
 /// A Service that is served.
 pub(super) struct Seat<'a> {
@@ -136,6 +137,9 @@ impl Pass<'_> {
             };
         }
         let mut record = self.record(record.as_deref(), class, desired, seats).await?;
+        if planted(Bug::MadeAnew) && fresh(false) {
+            walk(provider, None, &mut record, &self.reconciler.records, self.gate).await;
+        }
         let walked = self.walk_under(provider, wanted, &mut record).await;
         self.written.push(Written::Record(Arc::new(record)));
         let before = self.written.len();
@@ -304,6 +308,7 @@ impl Pass<'_> {
             {
                 return Err(Interrupted::Overtaken);
             }
+            None if planted(Bug::RecordLate) => return Ok(wanted),
             None => match records.create(&wanted).await {
                 Ok(created) => created,
                 Err(RecordsError::Exists(_)) => return Err(self.reread_record().await),
