@@ -102,7 +102,10 @@ pub(super) async fn start(
 }
 
 /// The same on clients and providers that are there: a simulation brings its own.
-#[expect(clippy::too_many_arguments, reason = "wiring is what it is: each is a part, and nothing else has them together")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "wiring is what it is: each is a part, and nothing else has them together"
+)]
 pub(crate) async fn wire(
     supervisor: &mut Supervisor,
     clients: Clients,

@@ -225,7 +225,8 @@ fn is_lossy(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
             let mut causes = status.details.iter().flat_map(|details| &details.causes);
-            status.code == EXPIRED && !planted(Bug::GapNotRelisted) || causes.any(|cause| cause.reason == "ResourceVersionTooLarge")
+            status.code == EXPIRED && !planted(Bug::GapNotRelisted)
+                || causes.any(|cause| cause.reason == "ResourceVersionTooLarge")
         }
         // A line that is no event; kube reads some as a `Status` without content.
         watcher::Error::WatchFailed(error) => matches!(error, kube::Error::SerdeError(_) | kube::Error::Api(_)),

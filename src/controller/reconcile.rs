@@ -293,6 +293,8 @@ impl Pass<'_> {
         self.gate.check()?;
         // Told first: after a crash in between, the same news has the same name and is found.
         self.tell(service, news).await;
+        // That may have taken longer than we lead.
+        self.gate.check()?;
         let written = status_writer::write(&self.reconciler.client, service, status).await?;
         self.written.push(Written::Service(written));
         Ok(())

@@ -175,7 +175,9 @@ fn of_service(service: &Value, records: &[Value], pictures: &BTreeMap<String, Pi
         // Without a class it may be nobody's.
         return if class.is_some() { Err(format!("Service {name} is ours and has no condition")) } else { Ok(()) };
     }
-    if let Some(mute) = own.iter().find(|one| one["status"] != "True" && one["reason"].as_str().is_none_or(str::is_empty)) {
+    if let Some(mute) =
+        own.iter().find(|one| one["status"] != "True" && one["reason"].as_str().is_none_or(str::is_empty))
+    {
         return Err(format!("Service {name}: {mute} does not say why"));
     }
     let offered = addresses(service);
@@ -183,7 +185,8 @@ fn of_service(service: &Value, records: &[Value], pictures: &BTreeMap<String, Pi
         return Err(format!("Service {name} has no address and nothing says why"));
     }
     let of_provider = |world: &str, id: &str| -> BTreeSet<String> {
-        let balancer = pictures.get(world).and_then(|picture| picture.balancers.iter().find(|(one, _)| one.as_str() == id));
+        let balancer =
+            pictures.get(world).and_then(|picture| picture.balancers.iter().find(|(one, _)| one.as_str() == id));
         let generations = balancer.into_iter().flat_map(|(_, balancer)| &balancer.generations);
         let all = generations.flat_map(|one| {
             let addresses = one.addresses.iter().map(ToString::to_string);

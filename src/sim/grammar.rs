@@ -46,8 +46,7 @@ pub(crate) struct Grammar {
 
 impl Grammar {
     pub(crate) fn read() -> Self {
-        let text =
-            |file: &str| fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let text = |file: &str| fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let documents = |file: &str| {
             let file = format!("{file}.yaml");
             yaml::documents(&text(&file)).unwrap_or_else(|error| panic!("{file}:{error}"))

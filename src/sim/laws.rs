@@ -181,7 +181,10 @@ impl Laws {
     fn let_go(&self, name: &str, uid: &str) {
         for record in self.cluster.list(RECORDS) {
             if members(&record).any(|member| member == uid) {
-                self.breaks(format!("{name}: our finalizer went although record {} names it", record["metadata"]["name"]));
+                self.breaks(format!(
+                    "{name}: our finalizer went although record {} names it",
+                    record["metadata"]["name"]
+                ));
             }
         }
         for (world, picture) in self.cluster.pictures() {

@@ -67,7 +67,12 @@ pub fn main() -> ExitCode {
         println!("{}", failure.text(&grammar, None, !arguments.no_shrink));
     });
     let failed = failures.len() as u64;
-    println!("{} seeds from {}: {} passed, {failed} failed", arguments.seeds, arguments.start, arguments.seeds - failed);
+    println!(
+        "{} seeds from {}: {} passed, {failed} failed",
+        arguments.seeds,
+        arguments.start,
+        arguments.seeds - failed
+    );
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -131,14 +136,18 @@ impl Failure {
         if shrunk {
             schedule = shortest(grammar, &schedule, bug);
         }
-        format!("seed {seed}: {why}\n{}replay with `portolan-sim --replay FILE`, the lines above in it\n", schedule.text())
+        format!(
+            "seed {seed}: {why}\n{}replay with `portolan-sim --replay FILE`, the lines above in it\n",
+            schedule.text()
+        )
     }
 }
 
 /// What of a failing schedule is needed for a failure of the same kind.
 pub(super) fn shortest(grammar: &Grammar, schedule: &Schedule, bug: Option<Bug>) -> Schedule {
     let with = |items: &[_]| Schedule { items: items.to_vec(), ..schedule.clone() };
-    let kind = |why: &str| -> String { why.chars().filter(|one| one.is_alphabetic() || *one == ' ').take(24).collect() };
+    let kind =
+        |why: &str| -> String { why.chars().filter(|one| one.is_alphabetic() || *one == ' ').take(24).collect() };
     let Some(why) = run(grammar, schedule, bug).failure else { return schedule.clone() };
     let fails = |items: &[_]| run(grammar, &with(items), bug).failure.is_some_and(|other| kind(&other) == kind(&why));
     with(&shrink::shortest(schedule.items.clone(), fails))

@@ -142,7 +142,9 @@ impl World {
                         self.edit(edit).await?;
                     }
                 }
-                What::Weather(weather) => self.laws.note(format!("weather: {}", serde_json::to_string(weather).unwrap())),
+                What::Weather(weather) => {
+                    self.laws.note(format!("weather: {}", serde_json::to_string(weather).unwrap()))
+                }
                 What::Crash(crash) => {
                     let slot = &mut self.slots[crash.who];
                     slot.life.dies_at(crash.call, crash.moment);
@@ -184,7 +186,11 @@ impl World {
     pub(super) fn down(&mut self, who: usize, killed: bool) {
         let slot = &mut self.slots[who];
         slot.back = Back::WhenTold;
-        if killed { slot.life.die() } else { slot.stop.cancel() }
+        if killed {
+            slot.life.die()
+        } else {
+            slot.stop.cancel()
+        }
         self.laws.note(format!("controller {who}: {}", if killed { "is killed" } else { "is stopped" }));
     }
 
@@ -201,7 +207,11 @@ impl World {
     pub(super) fn all_up(&mut self) {
         let now = self.cluster.now();
         self.slots.iter_mut().filter(|slot| slot.process.is_empty()).for_each(|slot| slot.back = Back::At(now));
-        self.slots.iter_mut().for_each(|slot| if slot.back == Back::WhenTold { slot.back = Back::At(now) });
+        self.slots.iter_mut().for_each(|slot| {
+            if slot.back == Back::WhenTold {
+                slot.back = Back::At(now)
+            }
+        });
     }
 
     /// Crashes that have not come yet do not come any more.

@@ -102,7 +102,8 @@ impl Sky {
     /// The faults that meet this call now.
     pub(super) fn meets(&self, now: u64, who: usize, ask: &Ask) -> Vec<Fault> {
         let spells = self.spells.iter().filter(|spell| spell.from <= now && now < spell.until);
-        let spells = spells.filter(|spell| spell.weather.who.is_none_or(|only| only == who) && ask.is(spell.weather.on));
+        let spells =
+            spells.filter(|spell| spell.weather.who.is_none_or(|only| only == who) && ask.is(spell.weather.on));
         spells.filter(|spell| spell.strikes()).map(|spell| spell.weather.fault).collect()
     }
 

@@ -170,7 +170,8 @@ impl Wire {
         }
         if !ask.is_watch && asked == 0 {
             assert!(!ask.is_named, "the simulation knows no single reads from a cache: {}", ask.path);
-            let query = query.replace("resourceVersion=0", &format!("resourceVersion={knows}&resourceVersionMatch=Exact"));
+            let query =
+                query.replace("resourceVersion=0", &format!("resourceVersion={knows}&resourceVersionMatch=Exact"));
             parts.uri = format!("{}?{query}", ask.path).parse().unwrap();
         }
         None

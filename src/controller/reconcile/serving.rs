@@ -308,6 +308,8 @@ impl Pass<'_> {
             {
                 return Err(Interrupted::Overtaken);
             }
+            // To ask may have taken longer than we lead.
+            None if self.gate.check().is_err() => return Err(Interrupted::Stopped),
             None if planted(Bug::RecordLate) => return Ok(wanted),
             None => match records.create(&wanted).await {
                 Ok(created) => created,

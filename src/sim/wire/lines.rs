@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use futures::{FutureExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use kube::client::DynBody;
@@ -28,7 +28,7 @@ pub(super) fn watched(wire: Wire, ask: Ask, lines: Body) -> Box<DynBody> {
         };
         Some((line.map(Frame::data), watch))
     });
-    Box::new(StreamBody::new(Box::pin(lines)))
+    Box::new(StreamBody::new(Box::pin(lines.fuse())))
 }
 
 struct Lines {
@@ -90,7 +90,11 @@ impl Lines {
                 Fault::WatchCoalesced(most) => {
                     tokio::time::sleep(std::time::Duration::from_millis(most)).await;
                     let mut all = vec![line];
-                    while let Some(Some(line)) = self::line(&mut self.lines).now_or_never() {
+                    while let Some(line) = self::line(&mut self.lines).now_or_never() {
+                        let Some(line) = line else {
+                            self.over = true;
+                            break;
+                        };
                         all.push(line);
                     }
                     return self.ready.extend(coalesced(all));
