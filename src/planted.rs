@@ -14,7 +14,7 @@ pub(crate) enum Bug {
     ConflictIsSuccess,
     /// A status is written back whatever has happened to the Service meanwhile.
     StaleStatus,
-    /// A watch whose version has expired goes on without listing what it has missed.
+    /// What a watch lists anew after it has missed something is not taken in.
     GapNotRelisted,
     /// Conditions of others are overwritten.
     ForeignConditions,

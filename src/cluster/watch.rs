@@ -33,7 +33,6 @@ use crate::cluster::project;
 use crate::cluster::random::Random;
 use crate::cluster::stored::StoredService;
 use crate::controller::index::{Event, Object, Observed};
-use crate::planted::{Bug, planted};
 
 /// The server ends a watch after this and kube begins it anew; it counts a connection as dead that stays silent for 5 s longer.
 pub const WATCH_SECONDS: u32 = 60;
@@ -225,8 +224,7 @@ fn is_lossy(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
             let mut causes = status.details.iter().flat_map(|details| &details.causes);
-            status.code == EXPIRED && !planted(Bug::GapNotRelisted)
-                || causes.any(|cause| cause.reason == "ResourceVersionTooLarge")
+            status.code == EXPIRED || causes.any(|cause| cause.reason == "ResourceVersionTooLarge")
         }
         // A line that is no event; kube reads some as a `Status` without content.
         watcher::Error::WatchFailed(error) => matches!(error, kube::Error::SerdeError(_) | kube::Error::Api(_)),

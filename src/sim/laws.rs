@@ -129,7 +129,7 @@ impl Laws {
     }
 
     /// The server has answered a write.
-    pub(super) fn wrote(&self, life: &Life, ask: &Ask, code: u16, body: &Bytes, before: Value, answer: &Bytes) {
+    pub(super) fn wrote(&self, life: &Life, ask: &Ask, code: u16, body: &Bytes, before: &Value, answer: &Bytes) {
         if ask.resource == "leases" {
             return;
         }
@@ -140,9 +140,9 @@ impl Laws {
         match (ask.resource.as_str(), ask.method.as_str()) {
             ("services", "PATCH") if is_status && code < 300 => {
                 let told = body.contains("\"loadBalancer\"");
-                self.service_written(&before, &serde_json::from_slice(answer).unwrap(), told);
+                self.service_written(before, &serde_json::from_slice(answer).unwrap(), told);
             }
-            ("loadbalancerrecords", "DELETE") if code < 300 => self.record_deleted(&before),
+            ("loadbalancerrecords", "DELETE") if code < 300 => self.record_deleted(before),
             ("services", "PATCH") if is_status => {}
             ("loadbalancerrecords", "POST" | "PUT" | "DELETE") | ("events", "POST") => {}
             _ => self.breaks(format!("a controller may not {} {}", ask.method, ask.path)),

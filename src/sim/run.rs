@@ -143,7 +143,7 @@ impl World {
                     }
                 }
                 What::Weather(weather) => {
-                    self.laws.note(format!("weather: {}", serde_json::to_string(weather).unwrap()))
+                    self.laws.note(format!("weather: {}", serde_json::to_string(weather).unwrap()));
                 }
                 What::Crash(crash) => {
                     let slot = &mut self.slots[crash.who];
@@ -187,9 +187,9 @@ impl World {
         let slot = &mut self.slots[who];
         slot.back = Back::WhenTold;
         if killed {
-            slot.life.die()
+            slot.life.die();
         } else {
-            slot.stop.cancel()
+            slot.stop.cancel();
         }
         self.laws.note(format!("controller {who}: {}", if killed { "is killed" } else { "is stopped" }));
     }
@@ -209,7 +209,7 @@ impl World {
         self.slots.iter_mut().filter(|slot| slot.process.is_empty()).for_each(|slot| slot.back = Back::At(now));
         self.slots.iter_mut().for_each(|slot| {
             if slot.back == Back::WhenTold {
-                slot.back = Back::At(now)
+                slot.back = Back::At(now);
             }
         });
     }
@@ -289,7 +289,8 @@ impl World {
         let stop = CancellationToken::new();
         let configuration = self.configurations[&self.configuration].clone();
         // As a restarted container keeps its Pod's name, or a new Pod has another.
-        let identity = if self.seed % 2 == 0 { format!("sim-{who}") } else { format!("sim-{who}-{}", self.lives) };
+        let identity =
+            if self.seed.is_multiple_of(2) { format!("sim-{who}") } else { format!("sim-{who}-{}", self.lives) };
         self.laws.stands(&life, &identity);
         self.laws.note(format!("controller {who}: starts with {}", self.configuration));
         let candidate = (self.controllers == Controllers::TwoElected)

@@ -17,9 +17,9 @@ impl Users<'_> {
     pub(super) fn act(&self, document: &Value) {
         let target = |verb: &str| document[verb].as_str().map(path);
         if let Some(path) = target("$patch") {
-            self.patch(&path, without(document, "$patch"), false);
+            self.patch(&path, &without(document, "$patch"), false);
         } else if let Some(path) = target("$patchStatus") {
-            self.patch(&path, without(document, "$patchStatus"), true);
+            self.patch(&path, &without(document, "$patchStatus"), true);
         } else if let Some(path) = target("$delete") {
             self.asked(&path);
             let (code, _) = self.cluster.send("DELETE", &path, JSON, &Value::Null);
@@ -58,10 +58,10 @@ impl Users<'_> {
         self.laws.note(format!("user: apply {own} -> {code} {object}"));
     }
 
-    fn patch(&self, path: &str, patch: Value, status: bool) {
+    fn patch(&self, path: &str, patch: &Value, status: bool) {
         self.asked(path);
         let own = if status { format!("{path}/status") } else { path.to_owned() };
-        let (code, stored) = self.cluster.send("PATCH", &own, MERGE, &patch);
+        let (code, stored) = self.cluster.send("PATCH", &own, MERGE, patch);
         self.asked(path);
         if code < 300 && patch["metadata"].get("finalizers").is_some() {
             self.laws.stripped(uid(&stored));

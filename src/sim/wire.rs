@@ -150,7 +150,7 @@ impl Wire {
         let bytes = body.collect().now_or_never().expect("no watch").unwrap().to_bytes();
         if let (Some(before), Some(text)) = (before, text) {
             self.cluster.noted();
-            self.laws.wrote(&self.life, ask, code, &text, before, &bytes);
+            self.laws.wrote(&self.life, ask, code, &text, &before, &bytes);
         }
         Response::from_parts(head, whole(bytes))
     }
@@ -192,12 +192,12 @@ fn whole(bytes: Bytes) -> Box<DynBody> {
 
 /// A refusal in the server's form.
 fn refusal(code: u16, reason: &str, message: &str, details: Value) -> Answer {
-    let status = status(code, reason, message, details);
+    let status = status(code, reason, message, &details);
     let answer = Response::builder().status(code).header("content-type", "application/json");
     answer.body(whole(status.to_string().into())).unwrap()
 }
 
-fn status(code: u16, reason: &str, message: &str, details: Value) -> Value {
+fn status(code: u16, reason: &str, message: &str, details: &Value) -> Value {
     json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": message, "reason": reason, "details": details, "code": code,

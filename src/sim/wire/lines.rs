@@ -83,7 +83,7 @@ impl Lines {
                 Fault::WatchSilent => return std::future::pending().await,
                 Fault::WatchExpired => {
                     self.over = true;
-                    let status = status(410, "Expired", "too old resource version: 1 (2)", json!({}));
+                    let status = status(410, "Expired", "too old resource version: 1 (2)", &json!({}));
                     return self.ready.push_back(event("ERROR", &status));
                 }
                 Fault::WatchGarbage => return self.ready.push_back(Bytes::from_static(b"<html>Bad Gateway</html>\n")),
