@@ -75,8 +75,8 @@ impl Wire {
                 Fault::Conflict if ask.is_write() => return Ok(conflict(&ask)),
                 Fault::Gone if ask.continues || ask.is_watch => return Ok(gone()),
                 Fault::Busy(seconds) => return Ok(busy(*seconds)),
-                Fault::Unauthorized => return Ok(refusal(401, "Unauthorized", "Unauthorized", json!({}))),
-                Fault::Forbidden => return Ok(refusal(403, "Forbidden", "forbidden: for a while", json!({}))),
+                Fault::Unauthorized => return Ok(refusal(401, "Unauthorized", "Unauthorized", &json!({}))),
+                Fault::Forbidden => return Ok(refusal(403, "Forbidden", "forbidden: for a while", &json!({}))),
                 Fault::FailBefore => return Ok(broken(&mut random)),
                 Fault::CutBefore => return Err("connection reset by peer".into()),
                 Fault::HangBefore => return std::future::pending().await,
@@ -191,8 +191,8 @@ fn whole(bytes: Bytes) -> Box<DynBody> {
 }
 
 /// A refusal in the server's form.
-fn refusal(code: u16, reason: &str, message: &str, details: Value) -> Answer {
-    let status = status(code, reason, message, &details);
+fn refusal(code: u16, reason: &str, message: &str, details: &Value) -> Answer {
+    let status = status(code, reason, message, details);
     let answer = Response::builder().status(code).header("content-type", "application/json");
     answer.body(whole(status.to_string().into())).unwrap()
 }
@@ -208,33 +208,33 @@ fn conflict(ask: &Ask) -> Answer {
     let name = ask.path.trim_end_matches("/status").rsplit('/').next().unwrap_or_default();
     if ask.method == Method::POST {
         let message = format!("{} already exists", ask.resource);
-        return refusal(409, "AlreadyExists", &message, json!({"kind": ask.resource, "name": "it"}));
+        return refusal(409, "AlreadyExists", &message, &json!({"kind": ask.resource, "name": "it"}));
     }
     let message = format!("Operation cannot be fulfilled on {} {name:?}: the object has been modified", ask.resource);
-    refusal(409, "Conflict", &message, json!({"kind": ask.resource, "name": name}))
+    refusal(409, "Conflict", &message, &json!({"kind": ask.resource, "name": name}))
 }
 
 fn gone() -> Answer {
-    refusal(410, "Expired", "The resourceVersion for the provided watch is too old.", json!({}))
+    refusal(410, "Expired", "The resourceVersion for the provided watch is too old.", &json!({}))
 }
 
 fn busy(seconds: u32) -> Answer {
     let message = "The server has received too many requests and has asked us to try again later";
-    let mut answer = refusal(429, "TooManyRequests", message, json!({"retryAfterSeconds": seconds}));
+    let mut answer = refusal(429, "TooManyRequests", message, &json!({"retryAfterSeconds": seconds}));
     answer.headers_mut().insert("retry-after", seconds.into());
     answer
 }
 
 fn broken(random: &mut Random) -> Answer {
     match random.below(3) {
-        0 => refusal(500, "InternalError", "Internal error occurred: etcdserver: leader changed", json!({})),
-        1 => refusal(503, "ServiceUnavailable", "apiserver is shutting down", json!({})),
-        _ => refusal(504, "Timeout", "Timeout: request did not complete within the allotted timeout", json!({})),
+        0 => refusal(500, "InternalError", "Internal error occurred: etcdserver: leader changed", &json!({})),
+        1 => refusal(503, "ServiceUnavailable", "apiserver is shutting down", &json!({})),
+        _ => refusal(504, "Timeout", "Timeout: request did not complete within the allotted timeout", &json!({})),
     }
 }
 
 fn too_new(asked: u64, knows: u64) -> Answer {
     let message = format!("Timeout: Too large resource version: {asked}, current: {knows}");
     let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
-    refusal(504, "Timeout", &message, json!({"causes": [cause], "retryAfterSeconds": 1}))
+    refusal(504, "Timeout", &message, &json!({"causes": [cause], "retryAfterSeconds": 1}))
 }
