@@ -1,7 +1,7 @@
 //! The command line. One file a subcommand.
 
 mod check_config;
-mod controller;
+pub(crate) mod controller;
 mod crds;
 mod mock;
 mod plan;

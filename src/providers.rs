@@ -19,6 +19,9 @@ use serde_json::Value;
 pub(crate) enum AnyProvider {
     /// The scripted one.
     Mock(Mock),
+    /// The same, under the eyes of a simulation.
+    #[cfg(all(feature = "sandbox", any(test, feature = "simulation")))]
+    Simulated(crate::sim::Simulated),
 }
 
 /// Does the same with whichever provider it is.
@@ -26,6 +29,8 @@ macro_rules! with_provider {
     ($any:expr, $provider:ident => $body:expr) => {
         match $any {
             $crate::providers::AnyProvider::Mock($provider) => $body,
+            #[cfg(all(feature = "sandbox", any(test, feature = "simulation")))]
+            $crate::providers::AnyProvider::Simulated($provider) => $body,
         }
     };
 }
@@ -87,11 +92,31 @@ pub(crate) struct Providers {
     made: Mutex<HashMap<(ProviderName, String), AnyProvider>>,
     /// The mock's worlds: classes that share a folder share its handle, or they would wait for each other as for other processes.
     worlds: Mutex<HashMap<PathBuf, Store>>,
+    /// Makes them in a world of its own.
+    #[cfg(all(feature = "sandbox", any(test, feature = "simulation")))]
+    maker: Option<Maker>,
 }
+
+/// Makes a provider of a mock's parameters.
+#[cfg(all(feature = "sandbox", any(test, feature = "simulation")))]
+pub(crate) type Maker = Box<dyn Fn(portolan_mock::Parameters, &Instance) -> AnyProvider + Send + Sync>;
 
 impl Providers {
     pub(crate) fn new(instance: Instance) -> Self {
-        Self { instance, dry: false, made: Mutex::default(), worlds: Mutex::default() }
+        Self {
+            instance,
+            dry: false,
+            made: Mutex::default(),
+            worlds: Mutex::default(),
+            #[cfg(all(feature = "sandbox", any(test, feature = "simulation")))]
+            maker: None,
+        }
+    }
+
+    /// Providers in a world that somebody else makes.
+    #[cfg(all(feature = "sandbox", any(test, feature = "simulation")))]
+    pub(crate) fn made_by(instance: Instance, maker: Maker) -> Self {
+        Self { maker: Some(maker), ..Self::new(instance) }
     }
 
     /// Providers for a dry run: what they observe leaves no trace, not even a counted fault.
@@ -144,6 +169,10 @@ impl Providers {
                         .collect();
                     Error::terminal(Reason::ProviderRefused, format!("parameters of mock: {}", problems.join("; ")))
                 })?;
+                #[cfg(all(feature = "sandbox", any(test, feature = "simulation")))]
+                if let Some(maker) = &self.maker {
+                    return Ok(maker(parameters, &self.instance));
+                }
                 let Some(folder) = parameters.state.clone() else {
                     return Err(Error::terminal(Reason::ProviderRefused, "parameters of mock: state names no folder"));
                 };

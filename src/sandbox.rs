@@ -130,7 +130,7 @@ impl Storage {
     }
 
     /// From now on nobody can list or watch from a version before the present one: what etcd's compaction does every five minutes.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn compact(&self) {
         self.lock().compact();
         self.written.send_modify(|_| {}); // watches that lag behind learn of it
@@ -149,6 +149,12 @@ impl Storage {
             self.written.send_modify(|_| {}); // watches that lag behind learn of it
             until = self.lock().revision();
         }
+    }
+
+    /// The number of the last write.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn revision(&self) -> u64 {
+        self.lock().revision()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

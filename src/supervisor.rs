@@ -109,6 +109,12 @@ impl Supervisor {
             signal = signals.next() => { tracing::info!("{signal}: stopping"); Ok(None) }
             Some(ended) = self.tasks.join_next() => Err(Self::error_of(ended)),
         };
+        self.end(grace).await;
+        ended
+    }
+
+    /// Stops the tasks.
+    async fn end(&mut self, grace: Duration) {
         self.stop.cancel();
         let drain = async {
             while let Some(task) = self.tasks.join_next().await {
@@ -121,6 +127,17 @@ impl Supervisor {
             tracing::warn!("some tasks did not stop within {} s; they are cut off", grace.as_secs_f32());
             self.tasks.abort_all();
         }
+    }
+
+    /// The same where a simulation says what a signal would.
+    #[cfg(all(feature = "sandbox", any(test, feature = "simulation")))]
+    pub(crate) async fn run_until_told(mut self, told: CancellationToken) -> Result<(), SupervisorError> {
+        let ended = tokio::select! {
+            biased;
+            () = told.cancelled() => Ok(()),
+            Some(ended) = self.tasks.join_next() => Err(Self::error_of(ended)),
+        };
+        self.end(GRACE).await;
         ended
     }
 

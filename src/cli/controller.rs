@@ -67,9 +67,19 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
 }
 
 /// Who stands for election, and where its Lease is.
-pub(super) struct Candidate {
-    namespace: String,
-    identity: String,
+pub(crate) struct Candidate {
+    pub(crate) namespace: String,
+    pub(crate) identity: String,
+}
+
+/// The ways to the API server: each of the three must notice something else about it.
+pub(crate) struct Clients {
+    /// Of the passes.
+    pub(crate) work: Client,
+    /// Of the elector: see [`lease::client`].
+    pub(crate) lease: Client,
+    /// Of the watches: see [`watch::client`].
+    pub(crate) watch: Client,
 }
 
 /// Starts the tasks of a controller. Without a candidate it acts without being elected.
@@ -82,30 +92,53 @@ pub(super) async fn start(
     clock: Clock,
     seed: u64,
 ) -> anyhow::Result<()> {
-    let client = Client::try_from(cluster.clone())?;
+    let clients = Clients {
+        work: Client::try_from(cluster.clone())?,
+        lease: lease::client(cluster.clone())?,
+        watch: watch::client(cluster.clone())?,
+    };
+    let providers = Providers::new(configuration.classes.instance.clone());
+    wire(supervisor, clients, configuration, providers, candidate, workers, clock, seed).await
+}
+
+/// The same on clients and providers that are there: a simulation brings its own.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "wiring is what it is: each is a part, and nothing else has them together"
+)]
+pub(crate) async fn wire(
+    supervisor: &mut Supervisor,
+    clients: Clients,
+    configuration: Configuration,
+    providers: Providers,
+    candidate: Option<Candidate>,
+    workers: u16,
+    clock: Clock,
+    seed: u64,
+) -> anyhow::Result<()> {
+    let client = clients.work;
     records::check_crds(&client).await?;
 
     let stop = supervisor.stop();
     let settings = configuration.settings();
     let classes = Arc::new(configuration.classes);
-    let providers = Arc::new(Providers::new(classes.instance.clone()));
+    let providers = Arc::new(providers);
 
     // Resigned after the last write, which the dispatcher's end is.
     let resign = CancellationToken::new();
     let (published, leadership) = tokio::sync::watch::channel(None);
     let gate = Gate::new(candidate.is_some().then_some(leadership), stop.clone(), clock);
     if let Some(Candidate { namespace, identity }) = candidate {
-        let client = lease::client(cluster.clone())?;
         let name = lease_name(&classes.instance);
         tracing::info!(lease = name, namespace, identity, "standing for election");
         let elector = Elector::new(identity, Timing::default(), seed);
-        let election = lease::run(client, Place { namespace, name }, elector, clock, published, resign.clone());
+        let election = lease::run(clients.lease, Place { namespace, name }, elector, clock, published, resign.clone());
         supervisor.spawn("elector", election.map(Ok::<(), Infallible>));
     }
 
     // The watches wait while the index is busy: nothing is dropped, and nothing piles up.
     let (events, observed) = mpsc::channel(1024);
-    supervisor.spawn("watches", watch::run(watch::client(cluster.clone())?, seed, events, stop.clone()));
+    supervisor.spawn("watches", watch::run(clients.watch, seed, events, stop.clone()));
 
     let reconciler = Reconciler {
         records: ClusterRecords::new(client.clone()),

@@ -21,8 +21,7 @@ impl Clock {
     }
 
     /// A clock whose wall time goes with the monotonic one, so that a test which pauses time sees the same timestamps every run.
-    #[cfg(test)]
-    #[cfg(feature = "sandbox")]
+    #[cfg(all(feature = "sandbox", any(test, feature = "simulation")))]
     pub(crate) fn start_at(epoch: jiff::Timestamp) -> Self {
         Self { epoch: Some(epoch), ..Self::start() }
     }

@@ -14,6 +14,7 @@ use serde_json::{Map, json};
 use crate::cluster::error::{CallError, Failure, call};
 use crate::cluster::project;
 use crate::cluster::stored::StoredService;
+use crate::planted::{Bug, planted};
 
 /// What is to become of the standard finalizer on a claimed Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +115,8 @@ pub(crate) async fn release(
     let Marks { standard, ingress, conditions } = marks;
     let ours = instance.finalizer();
     let is_kept = |finalizer: &&String| **finalizer != ours && !(*standard && *finalizer == STANDARD_FINALIZER);
-    let finalizers: Vec<&String> = service.object.finalizers.iter().filter(is_kept).collect();
+    let kept = service.object.finalizers.iter().filter(is_kept);
+    let finalizers: Vec<&String> = kept.filter(|_| !planted(Bug::ForeignFinalizers)).collect();
     let mut status = Map::new();
     if *conditions != service.object.conditions {
         status.insert("conditions".to_owned(), json!(conditions));

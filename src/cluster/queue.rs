@@ -16,6 +16,7 @@ use std::time::Duration;
 use portolan_core::time::Time;
 
 use crate::cluster::random::Random;
+use crate::planted::{Bug, planted};
 
 /// How a queue paces its keys.
 #[derive(Clone, Debug)]
@@ -155,6 +156,7 @@ impl<K: Ord + Clone> Queue<K> {
         };
         match entry.state {
             State::Ready => {}
+            State::InFlight { .. } if planted(Bug::LostWakeup) => {}
             State::InFlight { .. } => entry.state = State::InFlight { dirty: true },
             State::Asleep { until, wakeable } => {
                 let sooner = until.min(wakeable.max(now)); // due now: `wake` is next

@@ -2,12 +2,13 @@
 
 use kube::Client;
 use portolan_core::ids::Instance;
-use portolan_core::snapshot::{Service, Versioned};
+use portolan_core::snapshot::{Condition, Service, Versioned};
 use portolan_core::status::Status;
 use serde_json::json;
 
 use crate::cluster::error::CallError;
 use crate::cluster::{finalizers, project};
+use crate::planted::{Bug, planted};
 
 /// Writes a status; whether it is news, the caller has asked. The write carries the resourceVersion that the status was decided on, so that it is dropped
 /// when the Service has changed in the meantime (its type, say: the server refuses a status on any other type).
@@ -17,9 +18,12 @@ pub(crate) async fn write(
     service: &Versioned<Service>,
     status: &Status,
 ) -> Result<Versioned<Service>, CallError> {
+    let version = (!planted(Bug::StaleStatus)).then_some(&service.version);
+    let kept = |one: &&Condition| !planted(Bug::ForeignConditions) || one.condition_type.starts_with("portolan.dev/");
+    let conditions: Vec<_> = status.conditions.iter().filter(kept).collect();
     let patch = json!({
-        "metadata": {"resourceVersion": service.version, "uid": service.object.uid},
-        "status": {"loadBalancer": {"ingress": status.ingress}, "conditions": status.conditions},
+        "metadata": {"resourceVersion": version, "uid": service.object.uid},
+        "status": {"loadBalancer": {"ingress": status.ingress}, "conditions": conditions},
     });
     let written = finalizers::patch_status(client, instance, &service.object, patch).await?;
     Ok(project::service(written))

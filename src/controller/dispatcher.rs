@@ -23,6 +23,7 @@ use crate::cluster::queue::{Input, Output, Pace, Queue};
 use crate::controller::gate::Gate;
 use crate::controller::index::{Dirty, Index, Observed};
 use crate::controller::reconcile::{Passed, Reconciler};
+use crate::planted::fresh;
 use crate::providers;
 
 /// How long passes may go on after a signal. A step that was begun is better ended than cut.
@@ -56,6 +57,7 @@ impl Dispatcher {
     pub(crate) fn new(reconciler: Reconciler, gate: Gate, workers: usize, resync: Duration) -> Self {
         let pace = Pace { in_flight: workers, resync, ..Pace::default() };
         let seed = reconciler.seed;
+        fresh(true);
         Self {
             index: Index::new(reconciler.classes.as_ref().clone()),
             queue: Queue::new(pace, seed),

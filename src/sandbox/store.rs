@@ -167,7 +167,7 @@ impl State {
     }
 
     /// Forgets the history.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(super) fn compact(&mut self) {
         self.history.clear();
         self.forgotten = self.revision;

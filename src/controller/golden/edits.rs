@@ -16,16 +16,14 @@
 //! `PORTOLAN_EDITS_SEED` on if that is given too.
 
 mod end;
-mod grammar;
 mod history;
 mod look;
 
-use std::path::PathBuf;
-
 use serde_json::Value;
 
-use self::grammar::Grammar;
 use super::journal::Journal;
+use crate::sim::grammar::Grammar;
+use crate::sim::shrink::shortest;
 use crate::yaml;
 
 /// How many sequences.
@@ -76,21 +74,6 @@ fn play(grammar: &Grammar, edits: &[Value], seed: u64) -> Result<(), String> {
     })
 }
 
-/// Leaves out whatever is not needed for `fails`.
-fn shortest(mut edits: Vec<Value>, fails: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-    let mut piece = edits.len() / 2;
-    while piece > 0 {
-        let mut at = 0;
-        while at < edits.len() {
-            let mut fewer = edits.clone();
-            fewer.drain(at..(at + piece).min(edits.len()));
-            if fails(&fewer) { edits = fewer } else { at += piece }
-        }
-        piece /= 2;
-    }
-    edits
-}
-
 /// Says how to replay the sequence that panics.
 struct Replay(u64);
 
@@ -100,15 +83,4 @@ impl Drop for Replay {
             eprintln!("replay with PORTOLAN_EDITS_SEED={}", self.0);
         }
     }
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/edits")
-}
-
-#[test]
-fn a_sequence_that_fails_is_cut_down_to_what_it_takes() {
-    let edits: Vec<Value> = (0..20).map(Value::from).collect();
-    let needs = |edits: &[Value]| [3, 4, 17].iter().all(|needed| edits.contains(&Value::from(*needed)));
-    assert_eq!(shortest(edits, needs), [3, 4, 17].map(Value::from));
 }

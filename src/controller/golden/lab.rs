@@ -30,7 +30,8 @@ use crate::controller::gate::Gate;
 use crate::controller::index::{Dirty, Index, Observed};
 use crate::controller::preview::{Preview, preview};
 use crate::controller::reconcile::Reconciler;
-use crate::providers::{AnyProvider, Providers, check_parameters};
+use crate::providers::{AnyProvider, Providers};
+use crate::sim::grammar::configuration;
 
 /// How much virtual time a step has to settle: more than any pause of a queue (60 s) or of a case's mock.
 const SETTLE: Duration = Duration::from_secs(200);
@@ -297,14 +298,6 @@ impl Lab {
     fn virtual_clock(&self) -> VirtualClock {
         VirtualClock { clock: self.clock, nap: self.nap }
     }
-}
-
-/// The configuration that a file says.
-pub(super) fn configuration(text: &str) -> Configuration {
-    let check = |provider: &str, parameters: &Value| {
-        check_parameters(if provider == "aws" { "mock" } else { provider }, parameters)
-    };
-    Configuration::parse(text, &check).unwrap_or_else(|errors| panic!("{}", errors.in_file("config")))
 }
 
 /// The Service that was observed.

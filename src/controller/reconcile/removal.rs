@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portolan_core::claim::{WasOurs, has_own_conditions};
+use portolan_core::claim::{Claim, NotOurs, WasOurs, claim, has_own_conditions};
 use portolan_core::events::{self, Event, EventType};
 use portolan_core::provider::{Error, ErrorKind, Provider, Verdict as Finding};
 use portolan_core::reason::{ConditionType, Reason};
@@ -17,6 +17,7 @@ use crate::cluster::queue::Verdict;
 use crate::controller::decision::{Decision, Role};
 use crate::controller::index::Written;
 use crate::controller::walk::{End, observe, walk};
+use crate::planted::{Bug, planted};
 use crate::providers::with_provider;
 
 impl Pass<'_> {
@@ -34,6 +35,11 @@ impl Pass<'_> {
             None if leaving.is_empty() || decision.record.is_some() => None,
             None => self.reconciler.records.get(&self.snapshot.id).await?,
         };
+        if planted(Bug::FinalizerFirst) {
+            for (service, why) in &leaving {
+                self.release(service, stored.as_ref(), None, *why).await?;
+            }
+        }
         if let Some(record) = &stored {
             let services: Vec<_> = leaving.iter().map(|(service, _)| *service).collect();
             let verdict = self.remove(record, &services).await?;
@@ -86,9 +92,20 @@ impl Pass<'_> {
             conditions: status::without_ours(&service.object, why == WasOurs::HandedOver),
         };
         if let Some(released) = finalizers::release(client, service, &classes.instance, &marks).await? {
+            // Nothing about it changes any more that would bring its key back for this.
+            self.tell_unknown(&released).await;
             self.written.push(Written::Service(released));
         }
         Ok(())
+    }
+
+    /// A Service that was ours may name a class now that nobody has.
+    async fn tell_unknown(&self, released: &Versioned<Service>) {
+        let service = &released.object;
+        if let Claim::NotOurs(NotOurs::UnknownClass) = claim(service, &[], &self.reconciler.classes) {
+            let class = service.class.as_deref().unwrap_or_default();
+            self.tell(released, &[events::unknown_class(class)]).await;
+        }
     }
 
     /// Removes a load balancer and then its record. `Forgotten` when both are gone. `services` are told.
@@ -102,6 +119,9 @@ impl Pass<'_> {
             self.tell(service, &[Event { since: since.clone(), ..events::deleting() }]).await;
         }
         let mut record = record.clone();
+        if planted(Bug::RecordFirst) {
+            self.reconciler.records.delete(&record).await?;
+        }
         let end = match self.reconciler.providers.of_record(&record) {
             Err(error) => End::Failed(error),
             Ok(provider) => with_provider!(provider, provider => {

@@ -22,6 +22,7 @@ use crate::cluster::queue::Verdict;
 use crate::controller::decision::{Decision, Role};
 use crate::controller::index::Written;
 use crate::controller::walk::{End, Walked, observe, walk};
+use crate::planted::{Bug, fresh, planted};
 
 /// A Service that is served.
 pub(super) struct Seat<'a> {
@@ -86,6 +87,16 @@ impl Pass<'_> {
         seats: &[Seat<'_>],
     ) -> Result<Verdict, Interrupted> {
         let wanted = &desired.load_balancer;
+        if seats.is_empty()
+            && wanted.members.is_empty()
+            && let Some(record) = &decision.record
+        {
+            // Those who are left would join and may not: nobody has anything here any more.
+            return Ok(match self.clean_up(decision, Some(record)).await? {
+                Verdict::Done | Verdict::Forgotten => self.refused(decision, desired, None).await?,
+                verdict @ (Verdict::Again | Verdict::Retry | Verdict::WaitAtMost(_)) => verdict,
+            });
+        }
         let mut record = decision.record.clone();
         let mut left = Verdict::Done;
         if let Some(own) = &decision.record
@@ -127,6 +138,9 @@ impl Pass<'_> {
             };
         }
         let mut record = self.record(record.as_deref(), class, desired, seats).await?;
+        if planted(Bug::MadeAnew) && fresh(false) {
+            walk(provider, None, &mut record, &self.reconciler.records, self.gate).await;
+        }
         let walked = self.walk_under(provider, wanted, &mut record).await;
         self.written.push(Written::Record(Arc::new(record)));
         let before = self.written.len();
@@ -298,6 +312,9 @@ impl Pass<'_> {
             {
                 return Err(Interrupted::Overtaken);
             }
+            // To ask may have taken longer than we lead.
+            None if self.gate.check().is_err() => return Err(Interrupted::Stopped),
+            None if planted(Bug::RecordLate) => return Ok(wanted),
             None => match records.create(&wanted).await {
                 Ok(created) => created,
                 Err(RecordsError::Exists(_)) => return Err(self.reread_record().await),

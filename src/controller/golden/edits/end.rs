@@ -8,10 +8,10 @@ use similar::TextDiff;
 
 use super::super::journal::Journal;
 use super::super::server::Name;
-use super::grammar::{Grammar, of_the_other, one_of};
 use super::history::{History, of_others, uid};
 use super::look::{Look, look};
 use crate::cluster::random::Random;
+use crate::sim::grammar::{Grammar, of_the_other, one_of};
 
 /// Brings a history to its end; `Err` says what is not as it must be.
 pub(super) async fn end(mut history: History<'_>, grammar: &Grammar, seed: u64) -> Result<(), String> {

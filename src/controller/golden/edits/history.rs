@@ -12,8 +12,8 @@ use super::super::case::{Act, act};
 use super::super::journal::Journal;
 use super::super::lab::Lab;
 use super::super::server::Name;
-use super::grammar::Grammar;
 use crate::config::Configuration;
+use crate::sim::grammar::Grammar;
 
 /// How often the mock looks for changes: far below the time that everything has to settle.
 const NAP: Duration = Duration::from_secs(50);

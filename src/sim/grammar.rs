@@ -1,13 +1,15 @@
-//! What can happen, and how sequences are drawn from it.
+//! What users, the cluster and the provider can do: `testdata/edits`, in the words of a golden case. The golden sequences of edits
+//! and the simulation draw from it.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::super::lab::configuration;
 use crate::cluster::random::Random;
 use crate::config::Configuration;
+use crate::providers::check_parameters;
 use crate::yaml;
 
 /// Files of edits, and how often one is drawn from each.
@@ -31,19 +33,20 @@ const PROCESS: (&str, u64) = ("process", 2);
 const LONGEST: u64 = 20;
 
 /// All files of `testdata/edits`, read once.
-pub(super) struct Grammar {
+pub(crate) struct Grammar {
     topics: Vec<(Vec<Value>, u64)>,
     /// Statuses as somebody forges them.
-    pub(super) forged: Vec<Value>,
-    pub(super) begin: Vec<Value>,
-    pub(super) cure: Vec<Value>,
-    pub(super) configurations: BTreeMap<String, Configuration>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "of the golden sequences of edits"))]
+    pub(crate) forged: Vec<Value>,
+    pub(crate) begin: Vec<Value>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "of the golden sequences of edits"))]
+    pub(crate) cure: Vec<Value>,
+    pub(crate) configurations: BTreeMap<String, Configuration>,
 }
 
 impl Grammar {
-    pub(super) fn read() -> Self {
-        let text =
-            |file: &str| fs::read_to_string(super::root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    pub(crate) fn read() -> Self {
+        let text = |file: &str| fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let documents = |file: &str| {
             let file = format!("{file}.yaml");
             yaml::documents(&text(&file)).unwrap_or_else(|error| panic!("{file}:{error}"))
@@ -59,7 +62,8 @@ impl Grammar {
     }
 
     /// The sequence of this seed.
-    pub(super) fn sequence(&self, seed: u64) -> Vec<Value> {
+    #[cfg_attr(not(test), expect(dead_code, reason = "of the golden sequences of edits"))]
+    pub(crate) fn sequence(&self, seed: u64) -> Vec<Value> {
         let mut random = Random::new(seed.wrapping_mul(0x2545_F491_4F6C_DD1D)); // neighbouring seeds share nothing
         let mut edits = Vec::new();
         for _ in 0..1 + random.below(LONGEST) {
@@ -71,7 +75,8 @@ impl Grammar {
         edits
     }
 
-    fn edit(&self, random: &mut Random) -> Vec<Value> {
+    /// One entry of one file: edits that are made at once.
+    pub(crate) fn edit(&self, random: &mut Random) -> Vec<Value> {
         let all: u64 = self.topics.iter().map(|(_, often)| often).sum();
         let mut drawn = random.below(all);
         for (topic, often) in &self.topics {
@@ -84,8 +89,20 @@ impl Grammar {
     }
 }
 
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/edits")
+}
+
+/// The configuration that a file says. Classes of the provider aws, which alone may claim by type annotation, have the mock's parameters.
+pub(crate) fn configuration(text: &str) -> Configuration {
+    let check = |provider: &str, parameters: &Value| {
+        check_parameters(if provider == "aws" { "mock" } else { provider }, parameters)
+    };
+    Configuration::parse(text, &check).unwrap_or_else(|errors| panic!("{}", errors.in_file("config")))
+}
+
 /// One of these.
-pub(super) fn one_of<'a>(values: &'a [Value], random: &mut Random) -> &'a Value {
+pub(crate) fn one_of<'a>(values: &'a [Value], random: &mut Random) -> &'a Value {
     let place = usize::try_from(random.below(values.len() as u64)).unwrap();
     &values[place]
 }
@@ -101,7 +118,7 @@ fn pause(random: &mut Random) -> Option<Value> {
 }
 
 /// The same for the Service `api`, which asks for addresses of its own.
-pub(super) fn of_the_other(edit: &Value) -> Value {
+pub(crate) fn of_the_other(edit: &Value) -> Value {
     let text = edit.to_string();
     let own = [
         ("203.0.113.7", "203.0.113.8"),
