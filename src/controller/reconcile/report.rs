@@ -13,6 +13,7 @@ use portolan_core::status;
 
 use super::serving::{Seat, sooner};
 use super::{Interrupted, Pass};
+use crate::cluster::finalizers::Standard;
 use crate::cluster::queue::Verdict;
 use crate::controller::decision::Decision;
 use crate::controller::walk::{End, Walked, observe};
@@ -131,8 +132,15 @@ impl Pass<'_> {
         outcome: Option<&Outcome>,
     ) -> Result<Verdict, Interrupted> {
         let mut verdict = Verdict::Done;
-        for (service, _) in decision.served() {
+        for (service, claimed) in decision.served() {
             let Some(refusal) = desired.refused.get(&service.object.uid) else { continue };
+            // What upstream's finalizer was set for is gone; as long as the Service is refused nothing else would take it off.
+            let service =
+                &if Standard::of(&service.object, claimed.by, None, &self.reconciler.classes) == Standard::Take {
+                    self.mark(service.clone(), claimed.by).await?
+                } else {
+                    service.clone()
+                };
             let accepted = status::refused(refusal);
             let elsewhere = self.own_records().find(|record| record.names(&service.object.uid)).cloned();
             let outcome = match outcome {
