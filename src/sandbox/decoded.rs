@@ -122,9 +122,11 @@ fn shown_though_empty(kind: &Kind, object: &mut Value) {
             &["lastProbeTime", "lastTransitionTime"]
         };
         for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
-            times
-                .iter()
-                .for_each(|time| drop(condition.as_object_mut().map(|all| all.entry(*time).or_insert(Value::Null))));
+            for time in times {
+                if condition.get(*time).is_none() && condition.is_object() {
+                    condition[*time] = Value::Null;
+                }
+            }
         }
         if object["status"]["conditions"].is_null() {
             remove(&mut object["status"], "conditions");
@@ -173,9 +175,8 @@ fn without_zero(value: &mut Value, path: &[&str]) {
     match (value, path) {
         (Value::Array(items), path) => items.iter_mut().for_each(|item| without_zero(item, path)),
         (Value::Object(fields), [field]) => {
-            if fields.get(*field).is_some_and(|value| *value == "" || *value == 0 || *value == false) {
-                fields.remove(*field);
-            }
+            let is_zero = |value: &Value| *value == "" || *value == 0 || *value == false;
+            fields.retain(|name, value| !(name == field && is_zero(value)));
         }
         (Value::Object(fields), [field, rest @ ..]) => {
             if let Some(value) = fields.get_mut(*field) {

@@ -83,8 +83,7 @@ pub(super) fn update(versions: &Versions<'_>, writer: &Writer, live: Option<&Val
     if owners.is_empty() && live.is_some() {
         return;
     }
-    let empty = live.is_none().then(|| decoded::empty(versions.kind())).unwrap_or_default();
-    let before = live.map_or(Cow::Borrowed(&empty), |live| versions.shown(live));
+    let before = live.map_or_else(|| Cow::Owned(decoded::empty(versions.kind())), |live| versions.shown(live));
     let owners = taken(versions, writer, &before, &versions.shown(object), owners);
     carry(object, &entries::capped(owners));
 }
@@ -188,9 +187,11 @@ fn is_reset(entries: &Value) -> bool {
 }
 
 fn carry(object: &mut Value, owners: &Owners) {
-    match entries::written(owners) {
-        Value::Null => remove(&mut object["metadata"], "managedFields"),
-        entries => object["metadata"]["managedFields"] = entries,
+    let entries = entries::written(owners);
+    if entries.is_null() {
+        remove(&mut object["metadata"], "managedFields");
+    } else {
+        object["metadata"]["managedFields"] = entries;
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::case::{real_without_neighbours, say, without_neighbours};
-use crate::harness::{SOON, eventually};
+use crate::harness::{SOON, World, eventually};
 use crate::server;
 
 // The sandbox is asked the same.
@@ -102,5 +102,64 @@ fn writes_at_random_leave_the_same_owners_on_both_servers() {
         say(&format!("{done} writes accepted by both servers"));
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         assert!(done > 100, "both refuse almost everything: {done} writes accepted");
+    });
+}
+
+/// Who has an object's fields, as `kubectl get --show-managed-fields` prints it.
+fn owners(world: &World, name: &str) -> Vec<String> {
+    let shown = world.kubectl(&["get", "service", name, "-o", "json", "--show-managed-fields"]).unwrap();
+    let object: Value = serde_json::from_str(&shown).unwrap();
+    let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    let mut owners: Vec<String> =
+        entries.iter().map(|entry| format!("{} {}", entry["manager"], entry["operation"]).replace('"', "")).collect();
+    owners.sort();
+    owners
+}
+
+#[test]
+fn kubectl_applies_on_the_servers_side_after_it_has_on_its_own() {
+    without_neighbours(|world| {
+        let write = |file: &str, spec: &str| {
+            let path = world.folder.join(file);
+            let object = "apiVersion: v1\nkind: Service\nmetadata: {name: web, labels: {a: b}}";
+            fs::write(&path, format!("{object}\nspec: {spec}\n")).unwrap();
+            path.display().to_string()
+        };
+        let first = write(
+            "first.yaml",
+            "{selector: {app: web}, ports: [{name: http, port: 80}, {name: dns, port: 53, protocol: UDP}]}",
+        );
+        let second = write("second.yaml", "{selector: {app: other}, ports: [{name: http, port: 80}]}");
+        let said = |arguments: &[&str]| world.kubectl(arguments).unwrap_or_else(|error| error).trim().to_owned();
+
+        assert_eq!(said(&["apply", "-f", &first]), "service/web created");
+        assert_eq!(owners(world, "web"), ["kubectl-client-side-apply Update"]);
+
+        // Its own entry of before becomes one of an apply, so that what goes from the manifest goes from the object; the annotation with the
+        // manifest stays, under a name of its own.
+        assert_eq!(said(&["apply", "--server-side", "-f", &first]), "service/web serverside-applied");
+        let kubectls = ["kubectl Apply", "kubectl-last-applied Apply"];
+        assert_eq!(owners(world, "web"), kubectls);
+        assert_eq!(said(&["label", "service", "web", "c=d"]), "service/web labeled");
+        assert_eq!(owners(world, "web"), [kubectls[0], "kubectl-label Update", kubectls[1]]);
+
+        let dry = said(&["apply", "--server-side", "--dry-run=server", "-f", &second]);
+        assert_eq!(dry, "service/web serverside-applied (server dry run)");
+        let conflict = said(&["apply", "--server-side", "--field-manager=deployer", "-f", &second]);
+        assert!(
+            conflict.starts_with("error: Apply failed with 1 conflict: conflict with \"kubectl\": .spec.selector\n"),
+            "{conflict}"
+        );
+        let forced = said(&["apply", "--server-side", "--field-manager=deployer", "--force-conflicts", "-f", &second]);
+        assert_eq!(forced, "service/web serverside-applied");
+        assert_eq!(owners(world, "web"), ["deployer Apply", kubectls[0], "kubectl-label Update", kubectls[1]]);
+
+        // One port is the first manager's alone: it goes with it, the other stays the second's.
+        let third = write("third.yaml", "{ports: [{name: http, port: 80}]}");
+        assert_eq!(said(&["apply", "--server-side", "-f", &third]), "service/web serverside-applied");
+        let ports =
+            ["get", "service", "web", "-o", "jsonpath={.spec.ports[*].name} {.spec.selector.app} {.metadata.labels}"];
+        assert_eq!(said(&ports), r#"http other {"a":"b","c":"d"}"#);
+        assert!(!said(&["get", "service", "web", "-o", "yaml"]).contains("managedFields"));
     });
 }

@@ -176,19 +176,16 @@ impl<'a> Making<'a> {
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
             fields.insert(name.clone(), self.reference(field, keeps));
         }
-        let others = match &schema["additionalProperties"] {
-            Value::Null => (keeps || fields.is_empty()).then_some(DEDUCED),
-            Value::Bool(allowed) => allowed.then_some(DEDUCED),
-            others => Some(self.reference(others, keeps)),
+        let others = match schema.get("additionalProperties") {
+            None | Some(Value::Null) => (keeps || fields.is_empty()).then_some(DEDUCED),
+            Some(Value::Bool(allowed)) => allowed.then_some(DEDUCED),
+            Some(others) => Some(self.reference(others, keeps)),
         };
         MapShape { atomic: is_atomic_map(schema) == Some(true), fields, others }
     }
 
     fn list(&mut self, schema: &'a Value, keeps: bool) -> ListShape {
-        let of = match &schema["items"] {
-            Value::Null => ATOMIC,
-            items => self.reference(items, keeps),
-        };
+        let of = schema.get("items").map_or(ATOMIC, |items| self.reference(items, keeps));
         let merges = matches!(schema["x-kubernetes-patch-strategy"].as_str(), Some("merge" | "merge,retainKeys"));
         let keyed = |keys: &mut dyn Iterator<Item = &'a Value>| {
             let fields = &self.target(&schema["items"])["properties"];
@@ -200,10 +197,9 @@ impl<'a> Making<'a> {
             Some("map") => keyed(&mut schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten()),
             Some(_) => Items::Atomic,
             None if !merges => Items::Atomic,
-            None => match &schema["x-kubernetes-patch-merge-key"] {
-                Value::Null => Items::Set,
-                key => keyed(&mut std::iter::once(key)),
-            },
+            None => {
+                schema.get("x-kubernetes-patch-merge-key").map_or(Items::Set, |key| keyed(&mut std::iter::once(key)))
+            }
         };
         ListShape { items, of }
     }

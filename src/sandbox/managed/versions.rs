@@ -57,11 +57,8 @@ impl<'a> Versions<'a> {
             return Cow::Borrowed(object);
         }
         let mut object = object.clone();
-        if to == "v1" {
-            event::stored(&mut object)
-        } else {
-            event::shown(&mut object)
-        }
+        let convert = if to == "v1" { event::stored } else { event::shown };
+        convert(&mut object);
         Cow::Owned(object)
     }
 }

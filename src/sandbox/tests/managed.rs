@@ -73,6 +73,7 @@ fn the_sandbox_keeps_fields_as_the_server_does() {
 /// A figure, not a rule: what a write costs, and how much of it goes to the owners.
 #[test]
 #[ignore = "a measurement: cargo test --release --lib what_a_write_costs -- --ignored --nocapture"]
+#[expect(clippy::disallowed_methods, reason = "it measures real time")]
 fn what_a_write_costs() {
     let server = OnSandbox::new();
     let path = "/api/v1/namespaces/own-space/services";

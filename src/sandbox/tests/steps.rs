@@ -169,7 +169,7 @@ fn allocated(value: &mut Value) {
             for (name, field) in fields {
                 match name.as_str() {
                     "clusterIP" | "nodePort" | "healthCheckNodePort" if !field.is_null() && field != "None" => {
-                        *field = "*".into()
+                        *field = "*".into();
                     }
                     "clusterIPs" => *field = field.as_array().map(Vec::len).into(),
                     "lastTransitionTime" => {}
