@@ -324,7 +324,7 @@ fn references_beside(schema: &Value) -> Value {
             Value::Object(fields)
         }
         Value::Array(items) => Value::Array(items.iter().map(references_beside).collect()),
-        other => other.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => schema.clone(),
     }
 }
 
