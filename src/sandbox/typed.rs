@@ -45,7 +45,7 @@ pub(super) fn read(kind: &Kind, mut object: Value, dialect: Dialect) -> Result<R
         return Err(Unread::Undecodable(wrong));
     }
     if let Some(schema) = Schema::of(kind) {
-        decoder::null_texts(&mut object, &schema);
+        decoder::null_items(&mut object, &schema);
     }
     let read = match kind.kind.as_str() {
         "ConfigMap" => through::<ConfigMap>(object),
@@ -58,7 +58,7 @@ pub(super) fn read(kind: &Kind, mut object: Value, dialect: Dialect) -> Result<R
         "Node" => through::<Node>(object),
         "Pod" => through::<Pod>(object),
         "Secret" => through::<Secret>(object),
-        "Service" => through::<Service>(object),
+        "Service" => timeless(object),
         other => Err(format!("the sandbox has no type for {other}")),
     };
     let mut object = read.map_err(Unread::Undecodable)?;
@@ -118,6 +118,27 @@ fn without_empty_lists(value: &mut Value) {
 fn through<T: DeserializeOwned + Serialize>(object: Value) -> Result<Value, String> {
     let typed: T = serde_path_to_error::deserialize(object).map_err(|error| error.to_string())?;
     serde_json::to_value(typed).map_err(|error| error.to_string())
+}
+
+/// A Service, whose conditions may have no time: Go takes the null and writes it again, where k8s-openapi's type wants a time.
+fn timeless(mut service: Value) -> Result<Value, String> {
+    const NO_TIME: &str = "0001-01-01T00:00:00Z"; // Go's own word for none
+    let each = |service: &mut Value, change: &dyn Fn(&mut Value)| {
+        let conditions = service.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
+        conditions.into_iter().flatten().filter_map(|one| one.get_mut("lastTransitionTime")).for_each(change);
+    };
+    each(&mut service, &|time| {
+        if time.is_null() {
+            *time = NO_TIME.into();
+        }
+    });
+    let mut service = through::<Service>(service)?;
+    each(&mut service, &|time| {
+        if *time == NO_TIME {
+            *time = Value::Null;
+        }
+    });
+    Ok(service)
 }
 
 /// A custom resource: the metadata has a type, all else a schema (`customresource_handler.go`, `schemaCoercingDecoder`).
