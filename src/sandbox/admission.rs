@@ -114,15 +114,16 @@ pub(super) fn warnings(kind: &Kind, object: &Value) -> Vec<String> {
 }
 
 /// A custom resource is held to its definition (`customresource/{validator,strategy}.go`).
-fn custom(kind: &Kind, name: &str, object: &Value, old: Option<&Value>) -> Result<(), Refused> {
+fn custom(kind: &Kind, name: &str, object: &mut Value, old: Option<&Value>) -> Result<(), Refused> {
     let mut errors = structural::check(object, &kind.structure, old);
     structural::check_embedded(object, &kind.structure, "", &mut errors);
     structural::check_lists(object, &kind.structure, "", &mut errors);
+    structural::numbers_whole(object);
     if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
 }
 
 /// The same of its status, which the server looks at as if it stood alone.
-fn custom_status(kind: &Kind, name: &str, object: &Value, old: &Value) -> Result<(), Refused> {
+fn custom_status(kind: &Kind, name: &str, object: &mut Value, old: &Value) -> Result<(), Refused> {
     let (status, schema) = (&object["status"], &kind.structure["properties"]["status"]);
     if status.is_null() || schema.is_null() {
         return Ok(());
@@ -131,6 +132,7 @@ fn custom_status(kind: &Kind, name: &str, object: &Value, old: &Value) -> Result
         structural::check(status, schema, old.get("status")).into_iter().map(|error| error.within("status")).collect();
     structural::check_embedded(status, schema, "status", &mut errors);
     structural::check_lists(status, schema, "status", &mut errors);
+    structural::numbers_whole(object);
     if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
 }
 

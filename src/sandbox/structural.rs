@@ -96,3 +96,18 @@ pub(super) fn check_embedded(value: &Value, schema: &Value, at: &str, errors: &m
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
+
+/// Go writes 1.0 as 1, and yet knows it from 1 until then.
+pub(super) fn numbers_whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let float = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() < 1e15);
+            if let Some(float) = float {
+                *value = (float as i64).into();
+            }
+        }
+        Value::Object(fields) => fields.values_mut().for_each(numbers_whole),
+        Value::Array(items) => items.iter_mut().for_each(numbers_whole),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}

@@ -148,7 +148,6 @@ fn custom(kind: &Kind, mut object: Value, dialect: Dialect) -> Result<Read, Stri
     if object["metadata"].is_null() {
         object["metadata"] = json!({});
     }
-    numbers_whole(&mut object);
     embedded(&mut object, &kind.structure, "", &mut strict, dialect)?;
     strict.extend(structural::prune(&mut object, &kind.structure));
     strict.sort();
@@ -204,19 +203,4 @@ fn embedded(
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
     Ok(())
-}
-
-/// Go writes 1.0 as 1.
-fn numbers_whole(value: &mut Value) {
-    match value {
-        Value::Number(number) => {
-            let float = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() < 1e15);
-            if let Some(float) = float {
-                *value = (float as i64).into();
-            }
-        }
-        Value::Object(fields) => fields.values_mut().for_each(numbers_whole),
-        Value::Array(items) => items.iter_mut().for_each(numbers_whole),
-        Value::Null | Value::Bool(_) | Value::String(_) => {}
-    }
 }

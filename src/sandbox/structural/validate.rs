@@ -181,11 +181,9 @@ fn wrong_text(text: &str, schema: &Value, place: &str) -> Option<FieldError> {
 /// `numberValidator`.
 fn check_number(value: &Value, schema: &Value, place: &str, all: &mut Checked) {
     let Some(number) = value.as_f64() else { return };
-    let invalid = |value: &Value, why: String| FieldError::invalid(place, value, why);
-    if schema["type"] == "integer"
-        && schema["format"] == "int32"
-        && value.as_i64().is_none_or(|value| i32::try_from(value).is_err())
-    {
+    let invalid = |value: &Value, why: String| FieldError::invalid(place, &shown(value), why);
+    let of_32_bits = number.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number);
+    if schema["type"] == "integer" && schema["format"] == "int32" && !of_32_bits {
         all.composite(format!("Checked value must be of type integer with format int32 in {place}"));
     }
     if let Some(factor) = schema["multipleOf"].as_f64() {
@@ -257,7 +255,7 @@ fn check_enum(value: &Value, schema: &Value, place: &str, all: &mut Checked) {
         let allowed: Vec<String> =
             allowed.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect();
         let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
-        all.errors.push(FieldError::not_supported(place, value, &allowed));
+        all.errors.push(FieldError::not_supported(place, &shown(value), &allowed));
     }
 }
 
@@ -288,6 +286,13 @@ fn check_fields(
             all.errors.push(FieldError::required(format!("{at}.{name}").trim_start_matches('.'), ""));
         }
     }
+}
+
+/// A value as messages show it.
+fn shown(value: &Value) -> Value {
+    let mut value = value.clone();
+    super::numbers_whole(&mut value);
+    value
 }
 
 fn is_whole(number: &serde_json::Number) -> bool {
