@@ -4,31 +4,36 @@
 //! | Module | Decides |
 //! |---|---|
 //! | [`route`] | what a request means: path, verb, parameters |
+//! | [`protobuf`] | bodies that typed clients send |
 //! | [`kinds`] | which kinds there are; a CustomResourceDefinition brings its own |
 //! | [`schema`] | what a kind's objects look like |
 //! | [`discovery`], [`openapi`] | what clients are told about the kinds |
 //! | [`store`] | objects, resourceVersions, the history that watches and continued lists read |
-//! | [`read`], [`watch`], [`selector`] | get, list and watch |
+//! | [`read`], [`watch`], [`bookmark`], [`selector`], [`page`], [`options`] | get, list and watch |
+//! | [`form`], [`columns`] | in which form they are answered: as objects, as rows of a Table, as metadata |
 //! | [`mod@write`], [`patch`], [`metadata`] | create, replace, patch and delete, whatever the kind |
+//! | [`propagation`] | what holds an object back until its dependents are seen to |
 //! | [`decoder`], [`typed`], [`structural`], [`fields`] | whether that fits its kind, and what is said of fields that nobody knows |
-//! | [`decoded`], [`admission`], [`service`] | what a kind makes of what is written |
+//! | [`decoded`], [`admission`], [`service`], [`pod`] | what a kind makes of what is written |
 //! | [`managed`], [`apply`] | who owns which field; server-side apply |
 //! | [`mod@audit`] | who wrote what |
 //! | [`refused`] | the server's words when it says no |
 //! | [`cluster`] | the manifests that it begins with |
 //! | [`expect`], [`table`], [`view`] | what is expected of its Services, and what became of them |
 //!
-//! Not emulated, and refused by name where somebody asks for it: Table answers,
-//! protobuf, watches that begin at an exact list, garbage collection (`propagationPolicy` other than Background), graceful
-//! deletion of anything but Pods, conversion of custom resources by webhooks. Not emulated, and told in a warning to whoever defines a
-//! kind with it: CEL rules (`x-kubernetes-validations`), and the formats of `structural::UNCHECKED`. Silently absent, because nobody
-//! can ask for it by name: authentication, RBAC, admission webhooks, the endpoint, namespace and node controllers (so a deleted
-//! Namespace stays Terminating, as on a server without them), and the defaults of Pods.
+//! Not emulated, and refused by name where somebody asks for it: answers in protobuf or YAML, watches that begin at an exact list,
+//! graceful deletion of anything but Pods, conversion of custom resources by webhooks. Not emulated, and told in a warning to whoever
+//! defines a kind with it: CEL rules (`x-kubernetes-validations`), and the formats of `structural::UNCHECKED`. Silently absent, because
+//! nobody can ask for it by name: authentication, RBAC, admission webhooks, the garbage collector and the endpoint, namespace and node
+//! controllers (so a deleted Namespace stays Terminating, and what is deleted with `--cascade=foreground` or `orphan` keeps its
+//! finalizer, as on a server without them), and the validation of Pods.
 
 mod admission;
 mod apply;
 pub(crate) mod audit;
+mod bookmark;
 pub(crate) mod cluster;
+mod columns;
 mod decoded;
 mod decoder;
 mod definition;
@@ -36,11 +41,17 @@ mod discovery;
 mod event;
 pub(crate) mod expect;
 mod fields;
+mod form;
 mod kinds;
 mod managed;
 mod metadata;
 mod openapi;
+mod options;
+mod page;
 mod patch;
+mod pod;
+mod propagation;
+mod protobuf;
 mod read;
 mod refused;
 mod route;

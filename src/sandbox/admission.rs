@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::definition;
 use super::kinds::Kind;
 use super::metadata::{self, remove, text, timestamp};
+use super::pod;
 use super::refused::{FieldError, Refused};
 use super::service::{self, Unfit};
 use super::store::State;
@@ -33,7 +34,7 @@ pub(super) fn create(kind: &Kind, object: &mut Value, state: &State) -> Result<(
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
         }
         "Pod" => {
-            object["status"] = json!({"phase": "Pending"});
+            pod::admit(object, state);
             object["metadata"]["generation"] = 1.into();
         }
         "EndpointSlice" => {
@@ -105,6 +106,11 @@ pub(super) fn update_status(kind: &Kind, object: &mut Value, old: &Value) -> Res
         service::admit_status(object, true).map_err(|unfit| unfit_service(kind, &name, unfit))?;
     }
     Ok(())
+}
+
+/// What a writer is told of an object that is stored all the same.
+pub(super) fn warnings(kind: &Kind, object: &Value) -> Vec<String> {
+    if kind.is("Service") { service::warnings(object) } else { Vec::new() }
 }
 
 /// A custom resource is held to its definition (`customresource/{validator,strategy}.go`).

@@ -8,6 +8,7 @@ use super::event;
 use super::kinds::Kind;
 use super::managed::shape::Form;
 use super::metadata::{remove, text};
+use super::pod;
 use super::service;
 
 /// An object that was just read.
@@ -35,6 +36,16 @@ pub(super) fn complete(kind: &Kind, object: &mut Value) {
             }
         }
         "Node" => {
+            let spec = &mut object["spec"];
+            // Who knows of one network only means the first of them.
+            if let (true, Some(first)) = (spec["podCIDRs"].is_null(), spec["podCIDR"].as_str()) {
+                spec["podCIDRs"] = json!([first]);
+            }
+            for field in ["podCIDR", "podCIDRs"] {
+                if spec[field].is_null() {
+                    remove(spec, field);
+                }
+            }
             let status = &mut object["status"];
             if status["allocatable"].is_null() && status["capacity"].is_object() {
                 status["allocatable"] = status["capacity"].clone();
@@ -46,6 +57,7 @@ pub(super) fn complete(kind: &Kind, object: &mut Value) {
                 remove(status, "capacity");
             }
         }
+        "Pod" => pod::defaults(object),
         "Secret" => secret(object),
         "EndpointSlice" => {
             for port in object["ports"].as_array_mut().into_iter().flatten() {

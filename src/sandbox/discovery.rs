@@ -55,6 +55,7 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>, path: &[&str])
         ["apis", name, version] if groups(&kinds).get(*name).is_some_and(|all| all.contains(version)) => {
             resources(&kinds, name, version)
         }
+        ["openapi", "v2"] => return Ok(openapi_v2(request)),
         ["openapi", "v3"] => {
             let paths: BTreeSet<String> = kinds.iter().map(|kind| openapi::path(kind)).collect();
             openapi::index(paths.iter().map(String::as_str))
@@ -70,6 +71,26 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>, path: &[&str])
         _ => return Err(Refused::no_such_path()),
     };
     Ok(json_answer(200, &document))
+}
+
+/// OpenAPI v2, which names no kind. kubectl asks for it before it sends a List, or a kind that there is not, and lets pass what it does
+/// not find there; what it finds is in OpenAPI v3.
+fn openapi_v2<B>(request: &Request<B>) -> Response<Body> {
+    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let (title, (_, _, version)) = ("Kubernetes", VERSION);
+    if !accept.contains("spec.v2@v1.0+protobuf") {
+        let info = json!({"title": title, "version": version});
+        return json_answer(200, &json!({"swagger": "2.0", "info": info, "paths": {}, "definitions": {}}));
+    }
+    // message Document {string swagger = 1; Info info = 2;}, message Info {string title = 1; string version = 2;}
+    let field = |number: u8, content: &[u8]| {
+        let length = u8::try_from(content.len()).unwrap_or_default();
+        [&[number << 3 | 2, length], content].concat()
+    };
+    let info = [field(1, title.as_bytes()), field(2, version.as_bytes())].concat();
+    let document = [field(1, b"2.0"), field(2, &info)].concat();
+    answer_of(200, PROTOBUF, Full::new(Bytes::from(document)).boxed_unsync())
 }
 
 fn wants_all<B>(request: &Request<B>) -> bool {

@@ -128,6 +128,10 @@ impl Kind {
     }
 
     pub(super) fn verbs(&self) -> Value {
+        // In the order in which each half of the server counts them.
+        if self.custom {
+            return json!(["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]);
+        }
         json!(["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"])
     }
 }

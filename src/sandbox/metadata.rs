@@ -1,6 +1,8 @@
 //! What holds for the metadata of every kind. From `k8s.io/apiserver/pkg/registry/rest/{create,update}.go` and
 //! `k8s.io/apimachinery/pkg/api/validation/objectmeta.go`.
 
+pub(super) mod labels;
+
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -33,6 +35,8 @@ pub(super) fn born(target: &Target, object: &mut Value, random: &mut Random, clo
     let mut errors = Vec::new();
     check_name(kind, &name, &mut errors);
     check_finalizers(object, &mut errors);
+    labels::check(object, &mut errors);
+    check_owners(object, &mut errors);
     if !errors.is_empty() {
         return Err(wrong(&errors, &name));
     }
@@ -49,10 +53,7 @@ pub(super) fn kept(target: &Target, object: &mut Value, old: &Value, patched: bo
     let kind = &target.kind;
     place(target, object)?;
     let name = text(&object["metadata"]["name"]);
-    if name != target.name {
-        let message = format!("the name of the object ({name}) does not match the name on the URL ({})", target.name);
-        return Err(Refused::bad_request(message));
-    }
+    named(target, object)?;
     let (asked, uid) = (text(&object["metadata"]["uid"]), text(&old["metadata"]["uid"]));
     if !asked.is_empty() && asked != uid && patched {
         let error = FieldError::invalid("metadata.uid", &asked.into(), "field is immutable");
@@ -70,6 +71,14 @@ pub(super) fn kept(target: &Target, object: &mut Value, old: &Value, patched: bo
     if !version.is_empty() && version != text(&old["metadata"]["resourceVersion"]) {
         return Err(Refused::conflict(kind, &name));
     }
+    let mut errors = Vec::new();
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        // Nobody takes such a mark away, or sets it by hand.
+        let (wanted, had) = (&object["metadata"][field], &old["metadata"][field]);
+        if !wanted.is_null() && had.is_null() {
+            errors.push(FieldError::invalid(format!("metadata.{field}"), wanted, "field is immutable"));
+        }
+    }
     for field in
         ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName", "generation"]
     {
@@ -78,8 +87,9 @@ pub(super) fn kept(target: &Target, object: &mut Value, old: &Value, patched: bo
             None => remove(&mut object["metadata"], field),
         }
     }
-    let mut errors = Vec::new();
     check_finalizers(object, &mut errors);
+    labels::check(object, &mut errors);
+    check_owners(object, &mut errors);
     let finalizers = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
     let before = finalizers(old);
     let new: Vec<String> =
@@ -94,6 +104,21 @@ pub(super) fn kept(target: &Target, object: &mut Value, old: &Value, patched: bo
     // Whoever updates asks twice: for all kinds (`BeforeUpdate`), and for this one (its strategy).
     errors.extend(errors.clone());
     if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, &name, &errors)) }
+}
+
+/// The object has the name that the path names.
+pub(super) fn named(target: &Target, object: &Value) -> Result<(), Refused> {
+    let name = text(&object["metadata"]["name"]);
+    if name.is_empty() {
+        let message =
+            format!("the name of the object ({} based on URL) was undeterminable: name must be provided", target.name);
+        return Err(Refused::bad_request(message));
+    }
+    if name != target.name {
+        let message = format!("the name of the object ({name}) does not match the name on the URL ({})", target.name);
+        return Err(Refused::bad_request(message));
+    }
+    Ok(())
 }
 
 /// The object is of the kind and namespace that the path names.
@@ -112,17 +137,46 @@ fn place(target: &Target, object: &mut Value) -> Result<(), Refused> {
 fn check_name(kind: &Kind, name: &str, errors: &mut Vec<FieldError>) {
     // RelaxedServiceNameValidation: the name of a Service may begin with a digit.
     let label = kind.is("Service") || kind.is("Namespace");
-    let why = if label && !is_label(name) {
-        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an \
-         alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-    } else if !is_subdomain(name) {
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end \
-         with an alphanumeric character (e.g. 'example.com', regex used for validation is \
-         '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-    } else {
+    let mut wrong = |why: &str| errors.push(FieldError::invalid("metadata.name", &name.into(), why));
+    if label {
+        if name.len() > 63 {
+            wrong("must be no more than 63 characters");
+        }
+        if name.is_empty() || !is_label_of_any_length(name) {
+            wrong(
+                "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an \
+                 alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
+            );
+        }
         return;
-    };
-    errors.push(FieldError::invalid("metadata.name", &name.into(), why));
+    }
+    if name.len() > 253 {
+        wrong("must be no more than 253 characters");
+    }
+    if !name.split('.').all(|part| !part.is_empty() && is_label_of_any_length(part)) {
+        wrong(
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end \
+             with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+             '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+        );
+    }
+}
+
+/// `validateOwnerReference`: who owns is named by all four marks, and one alone controls.
+fn check_owners(object: &Value, errors: &mut Vec<FieldError>) {
+    let owners = object["metadata"]["ownerReferences"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for owner in owners {
+        for (field, why) in [
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ] {
+            if text(&owner[field]).is_empty() {
+                errors.push(FieldError::invalid(format!("metadata.ownerReferences.{field}"), &"".into(), why));
+            }
+        }
+    }
 }
 
 fn check_finalizers(object: &Value, errors: &mut Vec<FieldError>) {

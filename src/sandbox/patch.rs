@@ -25,7 +25,7 @@ impl Patch {
             "application/strategic-merge-patch+json" if !target.kind.custom => object(body, "").map(Self::Strategic),
             "application/strategic-merge-patch+json" => Err(Refused::unsupported_media_type(
                 "the body of the request was in an unknown format - accepted media types include: \
-                 application/json-patch+json, application/merge-patch+json",
+                 application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
             )),
             _ => Err(Refused::unsupported_media_type("415: Unsupported Media Type")),
         }

@@ -2,35 +2,24 @@
 
 use std::sync::Arc;
 
-use http::{Request, header};
 use serde_json::{Value, json};
 
 use super::kinds::Kind;
-use super::refused::{FieldError, Refused};
+use super::page::Page;
+use super::refused::Refused;
 use super::route::{Parameters, Target};
 use super::selector::Selector;
 use super::store::{Key, OutOfHistory, State};
-use super::{Storage, event};
+use super::{Storage, event, options};
 
-/// The only form of answers is JSON. A client that takes nothing else is refused; one that would rather have a Table gets the objects.
-pub(super) fn accepts<B>(request: &Request<B>) -> Result<(), Refused> {
-    let Some(accept) = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()) else {
-        return Ok(());
-    };
-    let plain = |range: &str| {
-        let (media, parameters) = range.split_once(';').unwrap_or((range, ""));
-        matches!(media.trim(), "application/json" | "*/*" | "application/*") && !parameters.contains("as=")
-    };
-    if accept.trim().is_empty() || accept.split(',').any(plain) {
-        return Ok(());
-    }
-    let message =
-        "only the following media types are accepted: application/json; the sandbox has neither Tables nor protobuf";
-    Err(Refused::not_acceptable(message))
-}
-
-pub(super) fn get(storage: &Storage, target: &Target) -> Result<Value, Refused> {
+/// An object as it is now, or not older than the version that was asked for.
+pub(super) fn get(storage: &Storage, target: &Target, parameters: &Parameters) -> Result<Value, Refused> {
+    let asked = parameters.text("resourceVersion");
+    let version = if asked.is_empty() { 0 } else { asked.parse().map_err(|_| Refused::no_version(asked))? };
     let state = storage.lock();
+    if version > state.revision() {
+        return Err(Refused::too_new(version, state.revision()));
+    }
     let object = state.get(&target.key()).ok_or_else(|| Refused::not_found(&target.kind, &target.name))?;
     Ok(shown(&target.kind, object))
 }
@@ -38,31 +27,36 @@ pub(super) fn get(storage: &Storage, target: &Target) -> Result<Value, Refused> 
 pub(super) fn list(storage: &Storage, target: &Target, parameters: &Parameters) -> Result<Value, Refused> {
     let kind = &target.kind;
     let selector = Selector::read(kind, parameters)?;
-    if parameters.has("sendInitialEvents") {
-        let why = "sendInitialEvents is forbidden for list";
-        return Err(Refused::invalid_options(&FieldError::forbidden("sendInitialEvents", why)));
-    }
+    options::check_list(parameters)?;
     let limit = parameters.number("limit")?.filter(|limit| *limit > 0);
     let state = storage.lock();
     let from = From::read(&state, parameters)?;
-    let chosen = |(key, object): (&Key, &Arc<Value>)| {
-        let after = from.after.as_ref().is_none_or(|(namespace, name)| (&key.namespace, &key.name) > (namespace, name));
-        let named = target.name.is_empty() || target.name == key.name;
-        (after && named && selector.selects(object)).then(|| (key.clone(), object.clone()))
+    let left = |(key, object): (&Key, &Arc<Value>)| {
+        let left = from.page.as_ref().is_none_or(|page| page.holds(&target.namespace, key));
+        left.then(|| (key.clone(), object.clone()))
     };
-    let all: Vec<(Key, Arc<Value>)> = if from.revision == state.revision() {
-        state.list(&kind.place(), &target.namespace).filter_map(chosen).collect()
+    let left: Vec<(Key, Arc<Value>)> = if from.revision == state.revision() {
+        state.list(&kind.place(), &target.namespace).filter_map(left).collect()
     } else {
         let past = state.list_at(&kind.place(), &target.namespace, from.revision);
-        past.map_err(|error| from.refused(error))?.iter().filter_map(chosen).collect()
+        past.map_err(|error| from.refused(error))?.iter().filter_map(left).collect()
     };
     let mut metadata = json!({"resourceVersion": from.revision.to_string()});
-    let page = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX).min(all.len());
-    let (page, rest) = all.split_at_checked(page).unwrap_or((&all, &[]));
-    if let (Some((last, _)), false) = (page.last(), rest.is_empty()) {
-        metadata["continue"] = token(from.revision, last).into();
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let mut left = left.into_iter();
+    let mut page = Vec::new();
+    while page.len() < limit
+        && let Some((key, object)) = left.next()
+    {
+        if (target.name.is_empty() || target.name == key.name) && selector.selects(&object) {
+            page.push((key, object));
+        }
+    }
+    // A page that is full is said to be followed by another if anything follows, selected or not.
+    if let (Some((last, _)), true) = (page.last(), left.len() > 0) {
+        metadata["continue"] = Page::after(from.revision, &target.namespace, last).token().into();
         if selector.is_empty() {
-            metadata["remainingItemCount"] = rest.len().into();
+            metadata["remainingItemCount"] = left.len().into();
         }
     }
     let items: Vec<Value> = page.iter().map(|(_, object)| item(kind, object)).collect();
@@ -81,7 +75,7 @@ pub(super) fn shown(kind: &Kind, object: &Value) -> Value {
 }
 
 /// The same within a list, where built-in kinds do not repeat what the list says.
-fn item(kind: &Kind, object: &Value) -> Value {
+pub(super) fn item(kind: &Kind, object: &Value) -> Value {
     let mut object = shown(kind, object);
     if !kind.custom
         && let Some(fields) = object.as_object_mut()
@@ -95,8 +89,7 @@ fn item(kind: &Kind, object: &Value) -> Value {
 /// Where a list begins.
 struct From {
     revision: u64,
-    /// After this namespace and name.
-    after: Option<(String, String)>,
+    page: Option<Page>,
 }
 
 impl From {
@@ -107,55 +100,28 @@ impl From {
             if !matches!(asked, "" | "0") {
                 return Err(Refused::bad_request("specifying resource version is not allowed when using continue"));
             }
-            return Self::continued(parameters.text("continue"));
+            let page = Page::read(parameters.text("continue"))?;
+            return Ok(Self { revision: page.revision.unwrap_or(current), page: Some(page) });
         }
-        let version = version(asked)?;
-        match (rule, version) {
-            ("", None) => Ok(Self { revision: current, after: None }),
-            ("NotOlderThan" | "Exact", None) => Err(Refused::invalid_options(&FieldError::forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden unless resourceVersion is provided",
-            ))),
-            ("Exact", Some(0)) => Err(Refused::invalid_options(&FieldError::forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-            ))),
+        let now = Self { revision: current, page: None };
+        match version(asked)? {
+            None => Ok(now),
             // A limit without a rule has meant exactly this version since before there were rules.
-            ("Exact", Some(version)) => Ok(Self { revision: version, after: None }),
-            ("", Some(version)) if version > 0 && parameters.has("limit") => {
-                Ok(Self { revision: version, after: None })
+            Some(version) if rule == "Exact" || (rule.is_empty() && version > 0 && parameters.has("limit")) => {
+                Ok(Self { revision: version, page: None })
             }
-            ("" | "NotOlderThan", Some(version)) if version <= current => Ok(Self { revision: current, after: None }),
-            ("" | "NotOlderThan", Some(version)) => Err(Refused::too_new(version, current)),
-            (other, _) => Err(Refused::invalid_options(&FieldError::not_supported(
-                "resourceVersionMatch",
-                &other.into(),
-                &["Exact", "NotOlderThan", ""],
-            ))),
+            Some(version) if version <= current => Ok(now),
+            Some(version) => Err(Refused::too_new(version, current)),
         }
-    }
-
-    fn continued(token: &str) -> Result<Self, Refused> {
-        let read = || {
-            let (revision, rest) = token.split_once('.')?;
-            let (namespace, name) = rest.split_once('.')?;
-            Some(Self { revision: revision.parse().ok()?, after: Some((namespace.to_owned(), name.to_owned())) })
-        };
-        read().ok_or_else(|| Refused::bad_request("invalid continue token: continue key is not valid"))
     }
 
     fn refused(&self, error: OutOfHistory) -> Refused {
-        match error {
-            OutOfHistory::Forgotten(_) if self.after.is_some() => Refused::continue_expired(),
-            OutOfHistory::Forgotten(compacted) => Refused::too_old(self.revision, compacted),
-            OutOfHistory::NotYet(current) => Refused::too_new(self.revision, current),
+        match (error, &self.page) {
+            (OutOfHistory::Forgotten(_), Some(page)) => Refused::continue_expired(&page.now().token()),
+            (OutOfHistory::Forgotten(_), None) => Refused::list_expired(),
+            (OutOfHistory::NotYet(current), _) => Refused::too_new(self.revision, current),
         }
     }
-}
-
-/// Opaque to clients. A namespace has no dot.
-fn token(revision: u64, last: &Key) -> String {
-    format!("{revision}.{}.{}", last.namespace, last.name)
 }
 
 /// The number that a resourceVersion stands for; none where it is empty.

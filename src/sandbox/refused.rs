@@ -16,6 +16,8 @@ pub(crate) struct Refused {
     reason: &'static str,
     message: String,
     details: Value,
+    /// The continue token of an inconsistent rest of a list; empty elsewhere.
+    rest: String,
 }
 
 /// What is wrong with one field.
@@ -28,7 +30,7 @@ pub(crate) struct FieldError {
 
 impl Refused {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null }
+        Self { code, reason, message: message.into(), details: Value::Null, rest: String::new() }
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
@@ -55,6 +57,13 @@ impl Refused {
 
     pub(super) fn already_exists(kind: &Kind, name: &str) -> Self {
         Self::new(409, "AlreadyExists", format!("{} {name:?} already exists", kind.qualified())).about(kind, name)
+    }
+
+    /// The same, where the name will be free soon.
+    pub(super) fn still_exists(kind: &Kind, name: &str) -> Self {
+        let mut refused = Self::already_exists(kind, name);
+        refused.message.insert_str(0, "object is being deleted: ");
+        refused
     }
 
     pub(super) fn conflict(kind: &Kind, name: &str) -> Self {
@@ -143,14 +152,6 @@ impl Refused {
         refused
     }
 
-    /// Parameters of a list or watch that contradict each other.
-    pub(super) fn invalid_options(error: &FieldError) -> Self {
-        let mut refused = Self::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {error}"));
-        let cause = json!({"reason": error.reason, "message": error.message, "field": error.field});
-        refused.details = json!({"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]});
-        refused
-    }
-
     /// Parameters of a write that cannot be.
     pub(super) fn invalid_parameters(options: &str, errors: &[FieldError]) -> Self {
         let listed: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -226,16 +227,30 @@ impl Refused {
         Self::new(410, "Expired", format!("too old resource version: {asked} ({compacted})"))
     }
 
-    /// A continued list whose history is gone.
-    pub(super) fn continue_expired() -> Self {
+    /// A list of a version whose history is gone.
+    pub(super) fn list_expired() -> Self {
+        Self::new(410, "Expired", "The resourceVersion for the provided list is too old.")
+    }
+
+    /// A continued list whose history is gone; `rest` is the token of what is left of it now.
+    pub(super) fn continue_expired(rest: &str) -> Self {
         let message = "The provided continue parameter is too old to display a consistent list result. You can start a new list \
-                       without the continue parameter.";
-        Self::new(410, "Expired", message)
+                       without the continue parameter, or use the continue token in this response to retrieve the remainder of \
+                       the results. Continuing with the provided token results in an inconsistent list - objects that were \
+                       created, modified, or deleted between the time the first chunk was returned and now may show up in the \
+                       list.";
+        Self { rest: rest.to_owned(), ..Self::new(410, "Expired", message) }
+    }
+
+    /// A resourceVersion that is no number. The server takes that for its own fault.
+    pub(super) fn no_version(text: &str) -> Self {
+        let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+        Self::new(500, "", format!("resourceVersion: Invalid value: {text:?}: {why}"))
     }
 
     /// A version that there is not yet.
     pub(super) fn too_new(asked: u64, current: u64) -> Self {
-        let message = format!("Too large resource version: {asked}, current: {current}");
+        let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
         let mut refused = Self::new(504, "Timeout", message);
         let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
         refused.details = json!({"causes": [cause], "retryAfterSeconds": 1});
@@ -267,6 +282,9 @@ impl Refused {
         }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
+        }
+        if !self.rest.is_empty() {
+            status["metadata"]["continue"] = self.rest.as_str().into();
         }
         status
     }

@@ -9,10 +9,11 @@ use serde_json::Value;
 use super::apply::{self, Apply};
 use super::decoder::{self, Dialect};
 use super::fields::Fields;
+use super::form::Form;
 use super::kinds::Kind;
-use super::refused::Refused;
+use super::refused::{FieldError, Refused};
 use super::schema::Schema;
-use super::{Body, Storage, discovery, json_answer, patch, read, watch, write};
+use super::{Body, Storage, admission, discovery, json_answer, patch, protobuf, read, watch, write};
 use crate::yaml;
 
 /// What a request is about.
@@ -62,17 +63,21 @@ impl Parameters {
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refused> {
         match self.text(name) {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| Refused::bad_request(format!("{name}: {text:?} is no number"))),
+            text => text
+                .parse()
+                .map(Some)
+                .map_err(|_| Refused::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
         }
     }
 
-    /// Whether the write is to be judged but not done.
-    pub(super) fn dry_run(&self) -> Result<bool, Refused> {
+    /// Whether the write is to be judged but not done; `options` is the kind of its parameters.
+    pub(super) fn dry_run(&self, options: &str) -> Result<bool, Refused> {
         match self.text("dryRun") {
             "" => Ok(false),
             "All" => Ok(true),
             other => {
-                Err(Refused::bad_request(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"")))
+                let error = FieldError::not_supported("dryRun", &serde_json::json!([other]), &["All"]);
+                Err(Refused::invalid_parameters(options, &[error]))
             }
         }
     }
@@ -90,55 +95,60 @@ pub(super) fn answer(storage: &Storage, request: &Request<Bytes>) -> Response<Bo
 
 fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters) -> Result<Response<Body>, Refused> {
     let path = path(request.uri());
-    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let mut parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let watches = is_watch(&parts);
+    if let Some(at) = watches {
+        parts.remove(at);
+    }
+    let watches = watches.is_some();
     let Some(target) = target(storage, &parts)? else {
         return discovery::answer(storage, request, &parts);
     };
     let named = !target.name.is_empty();
-    match request.method().as_str() {
-        "GET" | "HEAD" if named && !parameters.flag("watch") => {
-            read::accepts(request)?;
-            read::get(storage, &target).map(|object| json_answer(200, &object))
-        }
-        "GET" => {
-            read::accepts(request)?;
-            if parameters.flag("watch") {
-                watch::begin(storage, target, parameters)
-            } else {
-                read::list(storage, &target, parameters).map(|list| json_answer(200, &list))
-            }
-        }
+    let form = Form::of(request, parameters)?;
+    let manager = || apply::manager(parameters, agent(request));
+    let (code, answer) = match request.method().as_str() {
+        // The name counts more than `watch` (`NewRequestInfo`).
+        "GET" | "HEAD" if named && !watches => (200, read::get(storage, &target, parameters)?),
+        "GET" if watches || parameters.flag("watch") => return watch::begin(storage, target, parameters, form),
+        "GET" => (200, read::list(storage, &target, parameters)?),
         "POST" if !named => {
             apply::check(parameters, "CreateOptions", false)?;
-            let manager = apply::manager(parameters, agent(request));
-            write::create(storage, &target, parameters, manager, &object(request, &target, parameters)?)
-                .map(|new| json_answer(201, &new))
+            let body = object(request, &target, parameters)?;
+            (201, write::create(storage, &target, parameters, manager(), &body)?)
         }
         "PUT" if named => {
             apply::check(parameters, "UpdateOptions", false)?;
-            let manager = apply::manager(parameters, agent(request));
             let body = object(request, &target, parameters)?;
-            write::replace(storage, &target, parameters, manager, &body).map(|(code, new)| json_answer(code, &new))
+            write::replace(storage, &target, parameters, manager(), &body)?
         }
         "PATCH" if named && content_type(request) == Apply::CONTENT_TYPE => {
             apply::check(parameters, "PatchOptions", true)?;
-            let manager = apply::manager(parameters, agent(request));
             let apply = Apply::read(request.body(), parameters)?;
-            write::apply(storage, &target, parameters, manager, &apply).map(|(code, new)| json_answer(code, &new))
+            write::apply(storage, &target, parameters, manager(), &apply)?
         }
         "PATCH" if named => {
             let patch = patch::Patch::read(content_type(request), request.body(), &target)?;
             apply::check(parameters, "PatchOptions", false)?;
-            let manager = apply::manager(parameters, agent(request));
-            write::patch(storage, &target, parameters, manager, &patch).map(|new| json_answer(200, &new))
+            (200, write::patch(storage, &target, parameters, manager(), &patch)?)
         }
-        "DELETE" if named && !target.status => {
-            write::delete(storage, &target, parameters, &options(request)?).map(|(code, last)| json_answer(code, &last))
-        }
-        "DELETE" if !named => {
-            write::delete_all(storage, &target, parameters, &options(request)?).map(|list| json_answer(200, &list))
-        }
-        _ => Err(Refused::method_not_allowed()),
+        "DELETE" if named && !target.status => write::delete(storage, &target, parameters, &options(request)?)?,
+        "DELETE" if !named => (200, write::delete_all(storage, &target, parameters, &options(request)?)?),
+        _ => return Err(Refused::method_not_allowed()),
+    };
+    if matches!(request.method().as_str(), "POST" | "PUT" | "PATCH") && !target.status {
+        admission::warnings(&target.kind, &answer).into_iter().for_each(|warning| parameters.fields.say(warning));
+    }
+    let answer = form.answer(&storage.lock(), &target.kind, answer)?;
+    Ok(json_answer(code, &answer))
+}
+
+/// Where a path says that it is one of a watch, as of old: `/api/v1/watch/...`.
+fn is_watch(path: &[&str]) -> Option<usize> {
+    match path {
+        ["api", _, "watch", _, ..] => Some(2),
+        ["apis", _, _, "watch", _, ..] => Some(3),
+        _ => None,
     }
 }
 
@@ -174,8 +184,9 @@ fn target(storage: &Storage, path: &[&str]) -> Result<Option<Target>, Refused> {
     };
     let kind = {
         let state = storage.lock();
-        let served = state.kinds.all().any(|kind| kind.group == group && kind.version == version);
-        let unknown = if served { Refused::no_such_resource } else { Refused::no_such_path };
+        // Built-in groups answer for what they have not; all else falls through to the mux, also what a custom group has not.
+        let built_in = state.kinds.all().any(|kind| kind.group == group && !kind.custom);
+        let unknown = if built_in { Refused::no_such_resource } else { Refused::no_such_path };
         state.kinds.find(group, version, plural).ok_or_else(unknown)?
     };
     let status = match subresource {
@@ -246,6 +257,12 @@ fn json(request: &Request<Bytes>) -> Result<Value, Refused> {
             .and_then(|text| yaml::documents(text).map_err(|error| error.to_string()))
             .and_then(|documents| documents.into_iter().next().ok_or_else(|| "there is no document".to_owned()))
             .map_err(|error| Refused::bad_request(format!("couldn't get version/kind; yaml: {error}"))),
+        "application/vnd.kubernetes.protobuf" => protobuf::read(request.body()).map_err(|error| match error {
+            protobuf::Unreadable::Kind(_) => Refused::unsupported_media_type(error.to_string()),
+            protobuf::Unreadable::Prefix | protobuf::Unreadable::Cut | protobuf::Unreadable::Type(_) => {
+                Refused::bad_request(error.to_string())
+            }
+        }),
         other => Err(Refused::unsupported_media_type(format!(
             "the body of the request was in an unknown format ({other}) - accepted media types include: application/json, \
              application/yaml"

@@ -1,5 +1,7 @@
 //! Label and field selectors, as `k8s.io/apimachinery/pkg/{labels,fields}` read them.
 
+mod labels;
+
 use serde_json::Value;
 
 use super::kinds::Kind;
@@ -39,9 +41,8 @@ struct FieldTerm {
 
 impl Selector {
     pub(super) fn read(kind: &Kind, parameters: &Parameters) -> Result<Self, Refused> {
-        let unable = |error: String| Refused::bad_request(format!("unable to parse requirement: {error}"));
         Ok(Self {
-            labels: labels(parameters.text("labelSelector")).map_err(unable)?,
+            labels: labels::read(parameters.text("labelSelector")).map_err(Refused::bad_request)?,
             fields: fields(kind, parameters.text("fieldSelector"))?,
         })
     }
@@ -81,53 +82,6 @@ impl FieldTerm {
         // A Node that says nothing can be scheduled on.
         let found = if self.pointer == "/spec/unschedulable" && found.is_empty() { "false".to_owned() } else { found };
         (found == self.value) == self.equal
-    }
-}
-
-/// A comma within the parentheses of a set separates values, elsewhere terms.
-fn labels(text: &str) -> Result<Vec<Requirement>, String> {
-    let mut terms = vec![String::new()];
-    let mut within = false;
-    for character in text.chars() {
-        within = (within || character == '(') && character != ')';
-        match (character, within) {
-            (',', false) => terms.push(String::new()),
-            _ => terms.last_mut().into_iter().for_each(|term| term.push(character)),
-        }
-    }
-    terms.iter().map(|term| term.trim()).filter(|term| !term.is_empty()).map(requirement).collect()
-}
-
-fn requirement(term: &str) -> Result<Requirement, String> {
-    let made = |key: &str, wants| {
-        let key = key.trim();
-        let fits = |character: char| character.is_ascii_alphanumeric() || "-_./".contains(character);
-        if key.is_empty() || !key.chars().all(fits) {
-            return Err(format!("{term:?} has no valid label key"));
-        }
-        Ok(Requirement { key: key.to_owned(), wants })
-    };
-    if let Some((head, set)) = term.strip_suffix(')').and_then(|term| term.split_once('(')) {
-        let values = set.split(',').map(|value| value.trim().to_owned()).collect();
-        return match head.split_whitespace().collect::<Vec<_>>().as_slice() {
-            [key, "in"] => made(key, Wants::In(values)),
-            [key, "notin"] => made(key, Wants::NotIn(values)),
-            _ => Err(format!("found {head:?}, expected: in, notin")),
-        };
-    }
-    let one = |value: &str| vec![value.trim().to_owned()];
-    if let Some((key, value)) = term.split_once("!=") {
-        made(key, Wants::NotIn(one(value)))
-    } else if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
-        made(key, Wants::In(one(value)))
-    } else if let Some((key, value)) = term.split_once('>') {
-        made(key, Wants::Above(value.trim().parse().map_err(|_| format!("{value:?} is no integer"))?))
-    } else if let Some((key, value)) = term.split_once('<') {
-        made(key, Wants::Below(value.trim().parse().map_err(|_| format!("{value:?} is no integer"))?))
-    } else if let Some(key) = term.strip_prefix('!') {
-        made(key, Wants::Missing)
-    } else {
-        made(term, Wants::Exists)
     }
 }
 

@@ -5,6 +5,7 @@
 mod numbers;
 mod status;
 mod validate;
+mod warn;
 
 use serde_json::{Map, Value, json};
 
@@ -13,6 +14,7 @@ pub(super) use numbers::Numbers;
 pub(crate) use numbers::Ranges;
 pub(crate) use status::{admit_status, has_modes};
 pub(super) use validate::validate;
+pub(super) use warn::warnings;
 
 /// Whoever gives numbers and addresses away; or says that all are taken.
 pub(crate) trait Allocator {
@@ -160,6 +162,12 @@ fn keep_allocated(spec: &mut Map<String, Value>, old: &Value) {
             *health_port = old["healthCheckNodePort"].clone();
         }
     }
+    // `normalizeClusterIPs`: who writes one address means the list of them, if that is still the old one.
+    let (before, now) = (old["clusterIP"].as_str().unwrap_or_default(), text(spec, "clusterIP"));
+    let same = spec.get("clusterIPs").is_some_and(|all| *all == old["clusterIPs"]);
+    if !now.is_empty() && !before.is_empty() && now != before && same {
+        spec.insert("clusterIPs".to_owned(), json!([now]));
+    }
     for field in ["clusterIP", "clusterIPs"] {
         spec.entry(field).or_insert_with(|| old[field].clone());
     }
@@ -224,6 +232,13 @@ fn changes(spec: &Map<String, Value>, old: Option<&Value>, annotated: bool) -> R
     if !load_balancer && annotated {
         let field = format!("metadata.annotations[{RANGES_ANNOTATION}]");
         return Err(FieldError::forbidden(field, ONLY_LOAD_BALANCERS));
+    }
+    let addresses = spec.get("clusterIPs").unwrap_or(&Value::Null);
+    if let (Some(old), Some(now)) = (old, addresses.get(0))
+        && text(spec, "type") != "ExternalName"
+        && old["clusterIPs"].get(0).is_some_and(|before| before != now)
+    {
+        return Err(FieldError::invalid("spec.clusterIPs[0]", addresses, "may not change once set"));
     }
     let spec = Value::Object(spec.clone());
     let health_port = &spec["healthCheckNodePort"];

@@ -15,13 +15,32 @@ use crate::cluster::random::Random;
 const HISTORY: usize = 10_000;
 
 /// Where an object lies.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     /// `Kind::place`.
     pub(super) place: String,
     /// Empty for what is cluster-wide.
     pub(super) namespace: String,
     pub(super) name: String,
+}
+
+/// The order of lists: that of the paths `NAMESPACE/NAME` in etcd, where `a-b/c` comes before `a/c`.
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place.cmp(&other.place).then_with(|| self.path().cmp(other.path()))
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Key {
+    fn path(&self) -> impl Iterator<Item = u8> {
+        self.namespace.bytes().chain([b'/']).chain(self.name.bytes())
+    }
 }
 
 /// One write: the object before and after, of which one may be missing.

@@ -15,13 +15,14 @@ use portolan_core::time::Time;
 use serde_json::{Value, json};
 use tokio::sync::watch as signal;
 
-use super::kinds::Kind;
-use super::read::{self, shown};
-use super::refused::{FieldError, Refused};
+use super::bookmark::bookmark;
+use super::form::{Form, Rows};
+use super::read::shown;
+use super::refused::Refused;
 use super::route::{Parameters, Target};
 use super::selector::Selector;
 use super::store::{Change, OutOfHistory};
-use super::{Body, Storage, answer_of};
+use super::{Body, Storage, answer_of, options};
 
 /// How long a watch lasts that does not say. The real server takes 30 to 60 minutes at random.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -31,24 +32,34 @@ const BOOKMARKS: Duration = Duration::from_secs(60);
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 
 /// A watch that begins.
-pub(super) fn begin(storage: &Storage, target: Target, parameters: &Parameters) -> Result<Response<Body>, Refused> {
+pub(super) fn begin(
+    storage: &Storage,
+    target: Target,
+    parameters: &Parameters,
+    form: Form,
+) -> Result<Response<Body>, Refused> {
     let selector = Selector::read(&target.kind, parameters)?;
     let bookmarks = parameters.flag("allowWatchBookmarks");
-    let initial = initial_events(parameters)?;
-    let asked = read::version(parameters.text("resourceVersion"))?;
+    options::check_watch(parameters)?;
+    let initial = parameters.has("sendInitialEvents").then(|| parameters.flag("sendInitialEvents"));
+    let asked = match parameters.text("resourceVersion") {
+        "" => None,
+        text => Some(text.parse::<u64>().map_err(|_| Refused::no_version(text))?),
+    };
     let lifetime =
         parameters.number("timeoutSeconds")?.filter(|seconds| *seconds > 0).map_or(LIFETIME, Duration::from_secs);
     let now = storage.clock.now();
     let mut watch = Watch {
         written: storage.written.subscribe(),
         storage: storage.clone(),
+        rows: Rows::new(form, &storage.lock(), &target.kind),
         target,
         selector,
         position: asked.unwrap_or(0),
         ready: VecDeque::new(),
         over: false,
         ends: now + lifetime,
-        next_bookmark: bookmarks.then(|| now + BOOKMARKS.min(lifetime.saturating_sub(LAST_BOOKMARK))),
+        next_bookmark: bookmarks.then(|| next_bookmark(now, now + lifetime)),
     };
     if let Some(version) = asked.filter(|version| *version > storage.lock().revision()) {
         return Err(Refused::too_new(version, storage.lock().revision()));
@@ -59,7 +70,7 @@ pub(super) fn begin(storage: &Storage, target: Target, parameters: &Parameters) 
         watch.position = storage.lock().revision();
     }
     if initial == Some(true) && bookmarks {
-        watch.bookmark(json!({"k8s.io/initial-events-end": "true"}));
+        watch.bookmark(true);
     }
     let lines = stream::unfold(watch, |mut watch| async {
         let line = watch.next().await?;
@@ -68,22 +79,12 @@ pub(super) fn begin(storage: &Storage, target: Target, parameters: &Parameters) 
     Ok(answer_of(200, "application/json", StreamBody::new(lines).boxed_unsync()))
 }
 
-/// Whether the watch begins with everything that there is (a streaming list, KEP-3157); none where the request does not say.
-fn initial_events(parameters: &Parameters) -> Result<Option<bool>, Refused> {
-    let rule = parameters.text("resourceVersionMatch");
-    if !parameters.has("sendInitialEvents") {
-        return if rule.is_empty() {
-            Ok(None)
-        } else {
-            let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-            Err(Refused::invalid_options(&FieldError::forbidden("resourceVersionMatch", why)))
-        };
-    }
-    if rule != "NotOlderThan" {
-        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-        return Err(Refused::invalid_options(&FieldError::forbidden("resourceVersionMatch", why)));
-    }
-    Ok(Some(parameters.flag("sendInitialEvents")))
+/// When a watch that is told nothing learns how far it has come: every so often, and once before its end, if that is not now
+/// (`nextBookmarkTime` of the cacher).
+fn next_bookmark(now: Time, ends: Time) -> Time {
+    let before_the_end = Time::from_nanos(ends.as_nanos().saturating_sub(LAST_BOOKMARK.as_nanos() as u64));
+    let next = now + BOOKMARKS;
+    if before_the_end > now { next.min(before_the_end) } else { next }
 }
 
 struct Watch {
@@ -91,6 +92,8 @@ struct Watch {
     written: signal::Receiver<u64>,
     target: Target,
     selector: Selector,
+    /// In which form.
+    rows: Rows,
     /// Told up to this revision.
     position: u64,
     ready: VecDeque<Bytes>,
@@ -117,9 +120,8 @@ impl Watch {
                 continue;
             }
             if self.next_bookmark.is_some_and(|due| now >= due) {
-                self.bookmark(Value::Null);
-                let next = now + BOOKMARKS;
-                self.next_bookmark = Some(if next < self.ends { next } else { self.ends });
+                self.bookmark(false);
+                self.next_bookmark = Some(next_bookmark(now, self.ends));
                 continue;
             }
             let due = self.next_bookmark.map_or(self.ends, |due| due.min(self.ends));
@@ -138,7 +140,8 @@ impl Watch {
         let place = self.target.kind.place();
         let all = state.list(&place, &self.target.namespace);
         let chosen = all.filter(|(key, object)| named(&key.name) && self.selector.selects(object));
-        self.ready.extend(chosen.map(|(_, object)| line("ADDED", &shown(&self.target.kind, object))));
+        let rows = &mut self.rows;
+        self.ready.extend(chosen.map(|(_, object)| line("ADDED", rows.object(shown(&self.target.kind, object)))));
         self.position = state.revision();
     }
 
@@ -148,32 +151,28 @@ impl Watch {
         let state = storage.lock();
         match state.since(self.position) {
             Ok(changes) => {
-                self.ready.extend(changes.filter_map(|change| told(change, &self.target, &self.selector)));
+                let told = changes.filter_map(|change| told(change, &self.target, &self.selector));
+                let rows = &mut self.rows;
+                self.ready
+                    .extend(told.map(|(kind, object)| line(kind, rows.object(shown(&self.target.kind, &object)))));
                 self.position = state.revision();
             }
             Err(OutOfHistory::Forgotten(compacted)) => {
-                self.ready.push_back(line("ERROR", &Refused::too_old(self.position, compacted).status()));
+                self.ready.push_back(line("ERROR", Refused::too_old(self.position, compacted).status()));
                 self.over = true;
             }
             Err(OutOfHistory::NotYet(_)) => {} // judged before the watch began
         }
     }
 
-    fn bookmark(&mut self, annotations: Value) {
-        let Kind { kind, .. } = &*self.target.kind;
-        let mut bookmark = json!({
-            "kind": kind, "apiVersion": self.target.kind.api_version(),
-            "metadata": {"resourceVersion": self.position.to_string(), "creationTimestamp": null},
-        });
-        if !annotations.is_null() {
-            bookmark["metadata"]["annotations"] = annotations;
-        }
-        self.ready.push_back(line("BOOKMARK", &bookmark));
+    fn bookmark(&mut self, ends_the_list: bool) {
+        let bookmark = bookmark(&self.target.kind, self.position, ends_the_list);
+        self.ready.push_back(line("BOOKMARK", self.rows.object(bookmark)));
     }
 }
 
 /// What a watch is told of a change: an object that comes to be selected is new to it, one that ceases to be is gone.
-fn told(change: &Change, target: &Target, selector: &Selector) -> Option<Bytes> {
+fn told(change: &Change, target: &Target, selector: &Selector) -> Option<(&'static str, Arc<Value>)> {
     let Change { key, before, after, gone, .. } = change;
     let meant = key.place == target.kind.place()
         && (target.namespace.is_empty() || target.namespace == key.namespace)
@@ -185,18 +184,19 @@ fn told(change: &Change, target: &Target, selector: &Selector) -> Option<Bytes> 
     let is = !gone && selector.selects(after);
     match (was, is) {
         (None, false) => None,
-        (None, true) => Some(line("ADDED", &shown(&target.kind, after))),
-        (Some(_), true) => Some(line("MODIFIED", &shown(&target.kind, after))),
-        (Some(_), false) if *gone => Some(line("DELETED", &shown(&target.kind, after))),
+        (None, true) => Some(("ADDED", after.clone())),
+        (Some(_), true) => Some(("MODIFIED", after.clone())),
+        (Some(_), false) if *gone => Some(("DELETED", after.clone())),
         (Some(was), false) => {
             // As it was selected at last, under the version that took it away.
-            let mut last = Value::clone(&Arc::clone(was));
+            let mut last = Value::clone(was);
             last["metadata"]["resourceVersion"] = after["metadata"]["resourceVersion"].clone();
-            Some(line("DELETED", &shown(&target.kind, &last)))
+            Some(("DELETED", Arc::new(last)))
         }
     }
 }
 
-fn line(kind: &str, object: &Value) -> Bytes {
+#[expect(clippy::needless_pass_by_value, reason = "events are made where they are told")]
+fn line(kind: &str, object: Value) -> Bytes {
     Bytes::from(format!("{}\n", json!({"type": kind, "object": object})))
 }

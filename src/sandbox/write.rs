@@ -10,7 +10,8 @@ use super::kinds::Kind;
 use super::managed::{self, Versions, Writer};
 use super::metadata::{self, text};
 use super::patch::Patch;
-use super::read::shown;
+use super::propagation::Propagation;
+use super::read::{item, shown};
 use super::refused::Refused;
 use super::route::{Parameters, Target};
 use super::selector::Selector;
@@ -47,7 +48,7 @@ pub(super) fn create(
         return Err(Refused::method_not_allowed());
     }
     let mut object = read(&target.kind, parameters, body)?;
-    let dry_run = parameters.dry_run()?;
+    let dry_run = parameters.dry_run("CreateOptions")?;
     let writer = writer(storage, target, manager);
     storage.write(|state| {
         managed::update(&Versions::of(&state.kinds, &target.kind), &writer, None, &mut object);
@@ -64,13 +65,11 @@ pub(super) fn replace(
 ) -> Result<(u16, Value), Refused> {
     let kind = &target.kind;
     let mut object = read(kind, parameters, body)?;
-    let dry_run = parameters.dry_run()?;
+    let dry_run = parameters.dry_run("UpdateOptions")?;
     let writer = writer(storage, target, manager);
     storage.write(|state| {
         if state.get(&target.key()).is_none() && kind.put_creates && may_create(target) {
-            if text(&object["metadata"]["name"]) != target.name {
-                return Err(Refused::bad_request("the name of the object does not match the name on the URL"));
-            }
+            metadata::named(target, &object)?;
             managed::update(&Versions::of(&state.kinds, kind), &writer, None, &mut object);
             return create_in(state, target, object, dry_run).map(|new| (201, new));
         }
@@ -95,7 +94,7 @@ pub(super) fn patch(
     manager: String,
     patch: &Patch,
 ) -> Result<Value, Refused> {
-    let dry_run = parameters.dry_run()?;
+    let dry_run = parameters.dry_run("PatchOptions")?;
     let kind = &target.kind;
     let writer = writer(storage, target, manager);
     storage.write(|state| {
@@ -115,7 +114,7 @@ pub(super) fn apply(
     manager: String,
     apply: &Apply,
 ) -> Result<(u16, Value), Refused> {
-    let dry_run = parameters.dry_run()?;
+    let dry_run = parameters.dry_run("PatchOptions")?;
     let kind = &target.kind;
     let writer = writer(storage, target, manager);
     storage.write(|state| {
@@ -165,7 +164,7 @@ pub(super) fn delete_all(
         let place = kind.place();
         let all = state.list(&place, &target.namespace).filter(|(_, object)| selector.selects(object));
         let (names, items): (Vec<String>, Vec<Value>) =
-            all.map(|(key, object)| (key.name.clone(), shown(kind, object))).unzip();
+            all.map(|(key, object)| (key.name.clone(), item(kind, object))).unzip();
         for name in names {
             delete_in(state, &Target { name, ..target.clone() }, &options)?;
         }
@@ -230,8 +229,9 @@ fn create_in(state: &mut State, target: &Target, mut object: Value, dry_run: boo
     let key = Key { name: name.clone(), ..target.key() };
     namespace_takes(state, target, &name)?;
     admission::create(kind, &mut object, state)?;
-    if state.get(&key).is_some() {
-        return Err(Refused::already_exists(kind, &name));
+    if let Some(old) = state.get(&key) {
+        let refused = if is_leaving(old) { Refused::still_exists } else { Refused::already_exists };
+        return Err(refused(kind, &name));
     }
     if dry_run {
         return Ok(shown(kind, &object));
@@ -296,8 +296,15 @@ fn delete_in(state: &mut State, target: &Target, options: &DeleteOptions) -> Res
     }
     let grace = grace(kind, &old, options);
     let mut object = Value::clone(&old);
+    let pending = is_leaving(&old) && old["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0;
+    if !pending || grace == 0 {
+        options.hold_back(kind, &mut object);
+    }
     // What nothing holds goes as it is: no deletionTimestamp was ever on it.
-    let goes = grace == 0 && !is_held(kind, &old);
+    let goes = grace == 0 && !is_held(kind, &object);
+    if goes {
+        object = Value::clone(&old);
+    }
     if !goes && !is_leaving(&old) {
         let metadata = &mut object["metadata"];
         metadata["deletionTimestamp"] = metadata::later(state.clock, grace).into();
@@ -391,6 +398,7 @@ fn commit(state: &mut State, kind: &Kind, key: Key, object: Value, goes: bool) -
 /// What a delete asks for besides.
 struct DeleteOptions {
     dry_run: bool,
+    propagation: Option<Propagation>,
     grace: Option<i64>,
     uid: String,
     version: String,
@@ -398,17 +406,30 @@ struct DeleteOptions {
 
 impl DeleteOptions {
     fn read(parameters: &Parameters, body: &Value) -> Result<Self, Refused> {
-        let policy = body["propagationPolicy"].as_str().unwrap_or(parameters.text("propagationPolicy"));
-        if !matches!(policy, "" | "Background") {
-            return Err(Refused::not_emulated(format!("propagationPolicy {policy}: it has no garbage collector")));
+        let (kind, version) = (text(&body["kind"]), text(&body["apiVersion"]));
+        if !matches!(kind.as_str(), "" | "DeleteOptions") {
+            let message = format!("no kind {kind:?} is registered for version {version:?} in scheme of options");
+            return Err(Refused::bad_request(message));
         }
         let grace = parameters.number("gracePeriodSeconds")?.and_then(|seconds| i64::try_from(seconds).ok());
         Ok(Self {
-            dry_run: parameters.dry_run()? || body["dryRun"].as_array().is_some_and(|all| !all.is_empty()),
+            dry_run: parameters.dry_run("DeleteOptions")?
+                || body["dryRun"].as_array().is_some_and(|all| !all.is_empty()),
+            propagation: Propagation::read(parameters, body)?,
             grace: body["gracePeriodSeconds"].as_i64().or(grace),
             uid: text(&body["preconditions"]["uid"]),
             version: text(&body["preconditions"]["resourceVersion"]),
         })
+    }
+
+    /// Gives an object the finalizer that its deletion asks for, or takes the one that it does not.
+    fn hold_back(&self, kind: &Kind, object: &mut Value) {
+        let finalizers = Propagation::finalizers(self.propagation, kind, object);
+        if finalizers.is_empty() {
+            metadata::remove(&mut object["metadata"], "finalizers");
+        } else {
+            object["metadata"]["finalizers"] = finalizers.into();
+        }
     }
 
     /// Whether the preconditions are met.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{RANGES_ANNOTATION, is_load_balancer, items};
+use crate::sandbox::metadata::labels::check_labels;
 use crate::sandbox::metadata::{is_label, is_qualified, is_subdomain};
 use crate::sandbox::refused::FieldError;
 
@@ -12,6 +13,7 @@ pub(in crate::sandbox) fn validate(service: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     kind(spec, &mut errors);
     ports(spec, &mut errors);
+    check_labels(&spec["selector"], "spec.selector", &mut errors);
     enumerations(spec, &mut errors);
     families(spec, &mut errors);
     affinity(spec, &mut errors);
