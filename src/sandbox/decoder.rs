@@ -86,6 +86,10 @@ impl<'a> Scan<'a, '_> {
         if form.takes(found) {
             return;
         }
+        if form == Form::Quantity {
+            self.wrong(|_| NO_QUANTITY.to_owned());
+            return;
+        }
         let (dialect, go, told) = (self.dialect, go_type(&schema), found.told_to(form));
         self.wrong(|at| match dialect {
             Dialect::Json if !at.fields.is_empty() => {
@@ -102,9 +106,12 @@ impl<'a> Scan<'a, '_> {
         let Some(schema) = self.schema else { return };
         let form = Form::of(&schema);
         if form == Form::Time && text.parse::<jiff::Timestamp>().is_err() {
-            self.wrong(|_| {
-                format!("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\"")
-            });
+            let micro = schema.name().is_some_and(|name| name.ends_with(".MicroTime"));
+            let layout = if micro { "2006-01-02T15:04:05.000000Z07:00" } else { "2006-01-02T15:04:05Z07:00" };
+            self.wrong(|_| format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""));
+        }
+        if form == Form::Quantity && !is_quantity(text) {
+            self.wrong(|_| NO_QUANTITY.to_owned());
         }
         if form == Form::Bytes
             && let Some(place) = not_base64(text)
@@ -264,6 +271,7 @@ enum Form {
     Text,
     Bytes,
     Time,
+    Quantity,
     IntOrString,
     List,
     Map,
@@ -285,6 +293,7 @@ impl Form {
             ("object", _) if schema.says("properties").is_object() => Self::Struct,
             ("object", _) if schema.additional().is_some() => Self::Map,
             (_, "int-or-string") => Self::IntOrString,
+            _ if schema.name().is_some_and(|name| name.ends_with(".resource.Quantity")) => Self::Quantity,
             _ => Self::Anything,
         }
     }
@@ -293,8 +302,8 @@ impl Form {
         match (self, found) {
             (Self::Anything, _)
             | (Self::Bool, Found::Bool)
-            | (Self::Text | Self::Bytes | Self::Time | Self::IntOrString, Found::Text)
-            | (Self::Float, Found::Number(_) | Found::Integer(_))
+            | (Self::Text | Self::Bytes | Self::Time | Self::Quantity | Self::IntOrString, Found::Text)
+            | (Self::Float | Self::Quantity, Found::Number(_) | Found::Integer(_))
             | (Self::Int64, Found::Integer(_))
             | (Self::List, Found::Array)
             | (Self::Map | Self::Struct, Found::Object) => true,
@@ -320,13 +329,17 @@ impl Form {
             | Self::Float
             | Self::Text
             | Self::Time
+            | Self::Quantity
             | Self::IntOrString => format!("unrecognized type: {go}"),
         }
     }
 }
 
-/// The Go type that a schema was made of. Named texts (`v1.ServiceType`) are texts in a schema.
+/// The Go type that a schema was made of.
 fn go_type(schema: &Schema) -> String {
+    if let Some(named) = schema.named_text() {
+        return if Form::of(schema) == Form::List { format!("[]{named}") } else { named.to_owned() };
+    }
     let inner = |schema: Option<Schema>| schema.map_or_else(|| "interface {}".to_owned(), |schema| go_type(&schema));
     match Form::of(schema) {
         Form::Bool => "bool".to_owned(),
@@ -336,32 +349,51 @@ fn go_type(schema: &Schema) -> String {
         Form::Text | Form::Time => "string".to_owned(),
         Form::Bytes => "[]uint8".to_owned(),
         Form::List => format!("[]{}", inner(schema.items())),
+        // The one map that has a name everywhere.
+        Form::Map if schema.additional().is_some_and(|schema| Form::of(&schema) == Form::Quantity) => {
+            "v1.ResourceList".to_owned()
+        }
         Form::Map => format!("map[string]{}", inner(schema.additional())),
-        Form::Struct | Form::Anything => schema.name().map_or_else(|| "interface {}".to_owned(), go_name),
+        Form::Struct | Form::Quantity | Form::Anything => {
+            schema.name().map_or_else(|| "interface {}".to_owned(), go_name)
+        }
     }
 }
 
-/// Nulls in lists and maps of texts are texts, as Go reads them; elsewhere a null is nothing.
-pub(super) fn null_texts(value: &mut Value, schema: &Schema) {
+/// Nulls in lists and maps are what Go's type has as nothing, as Go reads them; elsewhere a null is left out.
+pub(super) fn null_items(value: &mut Value, schema: &Schema) {
     let element = |item: &mut Value, schema: Option<Schema>| {
         let Some(schema) = schema else { return };
         if item.is_null() && Form::of(&schema) == Form::Text {
             *item = "".into();
+        } else if item.is_null() && Form::of(&schema) == Form::Struct {
+            *item = Value::Object(serde_json::Map::new());
         }
-        null_texts(item, &schema);
+        null_items(item, &schema);
     };
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| element(item, schema.items())),
         Value::Object(fields) => {
             for (name, field) in fields {
                 match schema.property(name) {
-                    Some(schema) => null_texts(field, &schema),
+                    Some(schema) => null_items(field, &schema),
                     None => element(field, schema.additional()),
                 }
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// `ErrFormatWrong` of `k8s.io/apimachinery/pkg/api/resource/quantity.go`.
+const NO_QUANTITY: &str = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+
+fn is_quantity(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let suffix = unsigned.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
+    let exponent = suffix.trim_start_matches(|letter: char| "eEinumkKMGTP".contains(letter));
+    let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    suffix.len() < unsigned.len() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Go's `omitempty`: a map without entries is none. (A struct without fields is one.)
@@ -381,12 +413,13 @@ pub(super) fn without_empty_maps(value: &mut Value, schema: &Schema) {
     }
 }
 
-/// The first byte that is not base64 (RFC 4648, 4).
+/// The first byte that is not base64 (RFC 4648, 4), as Go counts: of a group that is not whole its beginning.
 fn not_base64(text: &str) -> Option<usize> {
     let body = text.trim_end_matches('=');
     let wrong =
         body.bytes().position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'\n' | b'\r')));
-    wrong.or_else(|| (!text.len().is_multiple_of(4) || text.len() - body.len() > 2).then_some(text.len()))
+    let broken = !text.len().is_multiple_of(4) || text.len() - body.len() > 2;
+    wrong.or_else(|| broken.then_some(body.len() - body.len() % 4))
 }
 
 /// What stands in a document, as Go's messages name it.

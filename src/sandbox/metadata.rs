@@ -124,7 +124,10 @@ pub(super) fn named(target: &Target, object: &Value) -> Result<(), Refused> {
 /// The object is of the kind and namespace that the path names.
 fn place(target: &Target, object: &mut Value) -> Result<(), Refused> {
     let namespace = text(&object["metadata"]["namespace"]);
-    if !namespace.is_empty() && namespace != target.namespace {
+    if !namespace.is_empty() && !target.kind.namespaced {
+        // `EnsureObjectNamespaceMatchesRequestNamespace`: what is cluster-wide has none, whatever is said.
+        remove(&mut object["metadata"], "namespace");
+    } else if !namespace.is_empty() && namespace != target.namespace {
         let message = "the namespace of the provided object does not match the namespace sent on the request";
         return Err(Refused::bad_request(message));
     }

@@ -19,6 +19,8 @@ pub(super) struct Schema<'a> {
     target: &'a Value,
     /// The name of that, where it refers to something.
     name: Option<&'a str>,
+    /// The name of Go's own type, of a text or of texts in a list that have one.
+    named_text: Option<&'static str>,
 }
 
 impl<'a> Schema<'a> {
@@ -27,13 +29,17 @@ impl<'a> Schema<'a> {
 
     /// The schema of a kind's objects. That of a custom resource whose definition says nothing has no fields.
     pub(super) fn of(kind: &'a Kind) -> Option<Self> {
-        Self::published(kind).map(|(_, schema)| Self::at(schema))
+        let (_, published) = Self::published(kind)?;
+        let schema = Self::at(published);
+        let built_in = || components::of(&kind.group, &kind.version, &kind.kind).map(|(name, _)| name);
+        Some(Self { name: if kind.custom { None } else { built_in() }, ..schema })
     }
 
     /// The same as clients are served it, with its name.
     pub(super) fn published(kind: &'a Kind) -> Option<(String, &'a Value)> {
         let Some(published) = &kind.schema else {
-            return components::of(&kind.group, &kind.version, &kind.kind);
+            let (name, schema) = components::of(&kind.group, &kind.version, &kind.kind)?;
+            return Some((name.to_owned(), schema));
         };
         // Under the group's name read backwards.
         let mut group: Vec<&str> = kind.group.split('.').collect();
@@ -50,7 +56,12 @@ impl<'a> Schema<'a> {
         let reference = here["$ref"].as_str().or(alone.and_then(Value::as_str));
         let name = reference.and_then(|name| name.strip_prefix(PREFIX));
         let target = name.and_then(|name| components().get(name)).unwrap_or(here);
-        Self { here, target, name }
+        Self { here, target, name, named_text: None }
+    }
+
+    /// What Go calls the type of a text, or of the texts in a list: `v1.ServiceType`; none where that is `string`.
+    pub(super) fn named_text(&self) -> Option<&'static str> {
+        self.named_text
     }
 
     /// The name of the schema that stands here by reference: `io.k8s.api.core.v1.ServicePort`.
@@ -65,7 +76,8 @@ impl<'a> Schema<'a> {
 
     /// The schema of a field that is named in it.
     pub(super) fn property(&self, name: &str) -> Option<Self> {
-        self.target["properties"].get(name).map(Self::at)
+        let schema = self.target["properties"].get(name).map(Self::at)?;
+        Some(Self { named_text: self.name.and_then(|within| components::named_text(within, name)), ..schema })
     }
 
     /// The schema of the values of a map.
@@ -75,7 +87,8 @@ impl<'a> Schema<'a> {
 
     /// The schema of a list's items.
     pub(super) fn items(&self) -> Option<Self> {
-        Some(&self.target["items"]).filter(|schema| schema.is_object()).map(Self::at)
+        let schema = Some(&self.target["items"]).filter(|schema| schema.is_object()).map(Self::at)?;
+        Some(Self { named_text: self.named_text, ..schema })
     }
 
     /// The field by which a strategic merge patch merges a list of objects.

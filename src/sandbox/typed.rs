@@ -45,7 +45,7 @@ pub(super) fn read(kind: &Kind, mut object: Value, dialect: Dialect) -> Result<R
         return Err(Unread::Undecodable(wrong));
     }
     if let Some(schema) = Schema::of(kind) {
-        decoder::null_texts(&mut object, &schema);
+        decoder::null_items(&mut object, &schema);
     }
     let read = match kind.kind.as_str() {
         "ConfigMap" => through::<ConfigMap>(object),

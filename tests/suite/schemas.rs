@@ -128,6 +128,96 @@ fn the_published_schemas_are_those_of_k8s_openapi_and_what_the_sandbox_adds() {
     });
 }
 
+/// Where the server's Go types of texts have names of their own.
+const NAMES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sandbox/schema/names.json");
+
+#[test]
+fn texts_have_the_types_that_the_server_names_when_it_refuses_something_else() {
+    without_neighbours(|world| {
+        let schemas = upstream::schemas();
+        let mut names = BTreeMap::new();
+        for (kind, collection, root) in [
+            ("ConfigMap", "/api/v1/namespaces/{ns}/configmaps", "io.k8s.api.core.v1.ConfigMap"),
+            ("Event", "/api/v1/namespaces/{ns}/events", "io.k8s.api.core.v1.Event"),
+            ("Namespace", "/api/v1/namespaces", "io.k8s.api.core.v1.Namespace"),
+            ("Node", "/api/v1/nodes", "io.k8s.api.core.v1.Node"),
+            ("Pod", "/api/v1/namespaces/{ns}/pods", "io.k8s.api.core.v1.Pod"),
+            ("Secret", "/api/v1/namespaces/{ns}/secrets", "io.k8s.api.core.v1.Secret"),
+            ("Service", "/api/v1/namespaces/{ns}/services", "io.k8s.api.core.v1.Service"),
+            ("Lease", "/apis/coordination.k8s.io/v1/namespaces/{ns}/leases", "io.k8s.api.coordination.v1.Lease"),
+            (
+                "EndpointSlice",
+                "/apis/discovery.k8s.io/v1/namespaces/{ns}/endpointslices",
+                "io.k8s.api.discovery.v1.EndpointSlice",
+            ),
+            ("Event", "/apis/events.k8s.io/v1/namespaces/{ns}/events", "io.k8s.api.events.v1.Event"),
+            (
+                "CustomResourceDefinition",
+                "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+                "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
+            ),
+        ] {
+            let path = collection.replace("{ns}", &world.namespace);
+            for (field, wrong) in texts(&schemas, root) {
+                let body = serde_json::json!({"kind": kind}).as_object().cloned().unwrap();
+                let body: Map<String, Value> = body.into_iter().chain(wrong.as_object().cloned().unwrap()).collect();
+                let refused = world.api.request(Method::POST, &path, Some(("application/json", &body.into())));
+                let message = refused.expect_err("a text is no object").message;
+                let named = message.split(" of type ").nth(1).and_then(|rest| rest.split('"').next());
+                if let Some(named) = named.filter(|named| !matches!(*named, "string" | "[]string")) {
+                    names.insert(field, named.trim_start_matches("[]").to_owned());
+                }
+            }
+        }
+        let found = serde_json::to_string_pretty(&names).unwrap() + "\n";
+        if updates() {
+            fs::write(NAMES, found).unwrap();
+            return;
+        }
+        assert_eq!(fs::read_to_string(NAMES).unwrap(), found);
+    });
+}
+
+/// The fields of all schemas within this one that are texts or lists of texts, as `SCHEMA.FIELD`; each with an object in which an object
+/// stands there.
+fn texts(schemas: &Map<String, Value>, root: &str) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut rest = vec![(root.to_owned(), Vec::<String>::new())];
+    while let Some((name, path)) = rest.pop() {
+        let Some(fields) = schemas[&name]["properties"].as_object().filter(|_| seen.insert(name.clone())) else {
+            continue;
+        };
+        for (field, schema) in fields {
+            let of_list = schema["type"] == "array";
+            let inner = if of_list { &schema["items"] } else { schema };
+            let inner = if inner["additionalProperties"].is_object() { &inner["additionalProperties"] } else { inner };
+            let mut path: Vec<String> = path.iter().cloned().chain([field.clone()]).collect();
+            if inner["type"] == "string" && inner["format"].is_null() {
+                if !(path == ["kind"] || path == ["apiVersion"]) && schema["additionalProperties"].is_null() {
+                    found.push((format!("{name}.{field}"), nested(&path)));
+                }
+            } else if let Some(reference) = inner["$ref"].as_str() {
+                if of_list {
+                    path.push("[]".to_owned());
+                } else if schema["additionalProperties"].is_object() {
+                    path.push("any".to_owned());
+                }
+                rest.push((reference.trim_start_matches("#/components/schemas/").to_owned(), path));
+            }
+        }
+    }
+    found
+}
+
+/// An object within objects and lists, at this path.
+fn nested(path: &[String]) -> Value {
+    path.iter().rev().fold(Value::Object(Map::new()), |inner, part| match part.as_str() {
+        "[]" => Value::Array(vec![inner]),
+        field => Value::Object(Map::from_iter([(field.to_owned(), inner)])),
+    })
+}
+
 #[test]
 fn a_custom_resource_is_published_as_its_definition_says() {
     without_neighbours(|world| {
@@ -234,7 +324,7 @@ fn references_beside(schema: &Value) -> Value {
             Value::Object(fields)
         }
         Value::Array(items) => Value::Array(items.iter().map(references_beside).collect()),
-        other => other.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => schema.clone(),
     }
 }
 

@@ -31,7 +31,7 @@ pub(in crate::sandbox) fn components() -> &'static Map<String, Value> {
 }
 
 /// A built-in kind's schema, with its name.
-pub(super) fn of(group: &str, version: &str, kind: &str) -> Option<(String, &'static Value)> {
+pub(super) fn of(group: &str, version: &str, kind: &str) -> Option<(&'static str, &'static Value)> {
     // Every write asks, and there are some two hundred schemas.
     static OF_KINDS: LazyLock<BTreeMap<[String; 3], (&str, &Value)>> = LazyLock::new(|| {
         let identities =
@@ -42,7 +42,15 @@ pub(super) fn of(group: &str, version: &str, kind: &str) -> Option<(String, &'st
             .flat_map(|(name, schema)| identities(schema).map(move |identity| (key(identity), (name.as_str(), schema))))
             .collect()
     });
-    OF_KINDS.get(&[group, version, kind].map(str::to_owned)).map(|(name, schema)| ((*name).to_owned(), *schema))
+    OF_KINDS.get(&[group, version, kind].map(str::to_owned)).copied()
+}
+
+/// What Go calls the type of a text that is a field of a schema, or of the texts in a list: of `ServiceSpec.type` `v1.ServiceType`. The
+/// server says it to whoever writes something else there; no document has it.
+pub(super) fn named_text(schema: &str, field: &str) -> Option<&'static str> {
+    static NAMES: LazyLock<BTreeMap<String, String>> =
+        LazyLock::new(|| serde_json::from_str(include_str!("names.json")).unwrap_or_default());
+    NAMES.get(&format!("{schema}.{field}")).map(String::as_str)
 }
 
 /// In OpenAPI 3.0 nothing may stand beside a reference, so that one with a description or a default stands within an `allOf`.
@@ -73,6 +81,17 @@ mod tests {
         assert!(patches.len() > 100);
         for name in patches.keys() {
             assert!(upstream.contains_key(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn texts_have_names_of_their_own_where_schemas_have_fields() {
+        assert_eq!(named_text("io.k8s.api.core.v1.ServiceSpec", "type"), Some("v1.ServiceType"));
+        assert_eq!(named_text("io.k8s.api.core.v1.ServiceSpec", "externalName"), None);
+        let names: BTreeMap<String, String> = serde_json::from_str(include_str!("names.json")).unwrap();
+        for name in names.keys() {
+            let (schema, field) = name.rsplit_once('.').unwrap();
+            assert!(components()[schema]["properties"][field].is_object(), "{name}");
         }
     }
 
