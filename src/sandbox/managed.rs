@@ -9,6 +9,10 @@
 //! | [`ownership`], [`reconciled`], [`versions`] | what a write makes of the owners |
 //! | [`entries`] | how an object carries them |
 //! | [`last_applied`] | what `kubectl apply` on the client's side has left behind |
+//!
+//! Known to be otherwise than on the server: empty labels or annotations that are applied to a custom resource are not stored, where the
+//! server stores them unseen and its next write takes them away; an object is not held to its schema before an update is recorded (the
+//! server drops all entries of one that does not fit, which none does that was admitted).
 
 mod difference;
 mod element;
