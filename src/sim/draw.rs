@@ -91,12 +91,12 @@ fn weather(random: &mut Random, controllers: Controllers) -> Weather {
         12 => [On::Slices, On::Nodes, On::Namespaces, On::Events][random.below(4) as usize],
         _ => On::Leases,
     };
-    let fault = match random.below(21) {
+    let fault = match random.below(25) {
         0 => Fault::Slow(random.below(2 * SECOND)),
         1 => Fault::Slow(random.below(40 * SECOND)),
-        2 => Fault::Conflict,
+        2 | 20..=21 => Fault::Conflict,
         3 => Fault::Gone,
-        4 => Fault::Busy(1 + random.below(20) as u32),
+        4 | 22..=23 => Fault::Busy(1 + random.below(20) as u32),
         5 => Fault::Unauthorized,
         6 => Fault::Forbidden,
         7 => Fault::FailBefore,
@@ -121,6 +121,28 @@ fn weather(random: &mut Random, controllers: Controllers) -> Weather {
     };
     let one = controllers != Controllers::One && random.below(3) > 0;
     let who = one.then(|| random.below(controllers.count() as u64) as usize);
-    let on = if fault == Fault::Away { On::All } else { on };
+    let on = match fault {
+        Fault::Away => On::All,
+        // Only writes conflict.
+        Fault::Conflict => [On::Writes, On::Services, On::Records][random.below(3) as usize],
+        Fault::Slow(_)
+        | Fault::Gone
+        | Fault::Busy(_)
+        | Fault::Unauthorized
+        | Fault::Forbidden
+        | Fault::FailBefore
+        | Fault::FailAfter
+        | Fault::CutBefore
+        | Fault::CutAfter
+        | Fault::HangBefore
+        | Fault::HangAfter
+        | Fault::WatchEnds
+        | Fault::WatchTruncated
+        | Fault::WatchSilent
+        | Fault::WatchExpired
+        | Fault::WatchGarbage
+        | Fault::WatchCoalesced(_)
+        | Fault::Stale(_) => on,
+    };
     Weather { lasts, who, on, one_in: [1, 1, 2, 3, 5][random.below(5) as usize], fault }
 }
