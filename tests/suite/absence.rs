@@ -139,7 +139,7 @@ fn a_service_handed_to_another_class_through_another_type_is_let_go() {
 
 #[test]
 fn of_a_service_that_was_only_refused_the_conditions_go_when_it_is_handed_to_another_class() {
-    real(|world| {
+    both(|world| {
         let setup = world.setup();
         let controller = setup.start();
         world.create("web", json!({"metadata": {"annotations": {"portolan.dev/load-balancer-ips": "banana"}}}));

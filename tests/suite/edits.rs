@@ -167,7 +167,7 @@ fn apply(world: &World, name: &str, last: &Value) {
 }
 
 /// What must be the same. Left out are times, identities, what the server draws by lot (node ports, UIDs), which address of a network and
-/// which generation it is, conditions and finalizers of others; and the status of a Service that is not ours, which anybody may write.
+/// which generation it is, where nobody asks for a scheme which of both it is, conditions and finalizers of others; and the status of a Service that is not ours, which anybody may write.
 #[derive(Debug, PartialEq)]
 struct Look {
     finalizers: Vec<String>,
@@ -189,8 +189,10 @@ impl Look {
         let class = service["spec"]["loadBalancerClass"].as_str().unwrap_or_default();
         let is_ours =
             service["spec"]["type"] == "LoadBalancer" && ["portolan.dev/mock", "portolan.dev/slow"].contains(&class);
-        let plain = |value: &Value| plain(value, &service, uid, &world.instance);
         let record = world.records().into_iter().find(|record| record["metadata"]["name"] == id.as_str());
+        let scheme = record.as_ref().map_or(Value::Null, |record| record["spec"]["terms"]["scheme"].clone());
+        let plain =
+            |value: &Value| Plain { service: &service, uid, instance: &world.instance, scheme: &scheme }.of(value);
         let status = json!({
             "ingress": service["status"]["loadBalancer"]["ingress"].as_array().cloned().unwrap_or_default(),
             "conditions": conditions(&service),
@@ -230,33 +232,65 @@ fn network(address: &str) -> &str {
     address.rsplit_once(['.', ':']).map_or(address, |(network, _)| network)
 }
 
-fn plain(value: &Value, service: &Value, uid: &str, instance: &str) -> Value {
-    let again = |value: &Value| plain(value, service, uid, instance);
-    match value {
-        Value::Object(fields) => fields
-            .iter()
-            .filter(|(key, _)| !matches!(key.as_str(), "generation" | "nodePort" | "namespace" | "instance"))
-            .map(|(key, value)| {
-                let is_health_port = key == "port" && value == &service["spec"]["healthCheckNodePort"];
-                (key.clone(), if is_health_port { "the Service's own".into() } else { again(value) })
-            })
-            .collect::<Map<_, _>>()
-            .into(),
-        Value::Array(items) => items.iter().map(again).collect(),
-        Value::String(text) => {
-            let mut text = text
-                .replace(uid, "UID")
-                .replace(&format!("{instance}."), "I.")
-                .replace(&format!(":{instance}:"), ":I:");
-            for address in addresses(service) {
-                text = text.replace(&address, network(&address));
+/// A Service's world without what may differ.
+struct Plain<'a> {
+    service: &'a Value,
+    uid: &'a str,
+    instance: &'a str,
+    /// What its record says of the scheme.
+    scheme: &'a Value,
+}
+
+impl Plain<'_> {
+    fn of(&self, value: &Value) -> Value {
+        match value {
+            Value::Object(fields) => fields
+                .iter()
+                .filter(|(key, _)| !matches!(key.as_str(), "generation" | "nodePort" | "namespace" | "instance"))
+                .map(|(key, value)| (key.clone(), self.field(key, value)))
+                .collect::<Map<_, _>>()
+                .into(),
+            Value::Array(items) => items.iter().map(|item| self.of(item)).collect(),
+            Value::String(text) => {
+                let mut text = text
+                    .replace(self.uid, "UID")
+                    .replace(&format!("{}.", self.instance), "I.")
+                    .replace(&format!(":{}:", self.instance), ":I:");
+                for address in addresses(self.service) {
+                    text = text.replace(&address, self.network(&address));
+                }
+                if GIVEN.iter().any(|network| text.starts_with(network)) {
+                    text = self.network(&text).to_owned();
+                }
+                let is_name = text.ends_with(".mock.portolan.dev");
+                if is_name { "NAME".into() } else { text.into() }
             }
-            if GIVEN.iter().any(|network| text.starts_with(network)) {
-                text = network(&text).to_owned();
-            }
-            let is_name = text.ends_with(".mock.portolan.dev");
-            if is_name { "NAME".into() } else { text.into() }
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+
+    fn field(&self, key: &str, value: &Value) -> Value {
+        let settled = &self.scheme["value"];
+        match key {
+            "port" if value == &self.service["spec"]["healthCheckNodePort"] => "the Service's own".into(),
+            "scheme" if !self.is_asked() && (settled.is_null() || settled == value) => "its own".into(),
+            _ => self.of(value),
+        }
+    }
+
+    /// A Service asks for the scheme. Where nobody does, a load balancer keeps the one that it has.
+    fn is_asked(&self) -> bool {
+        self.scheme["askedBy"].as_array().is_some_and(|uids| !uids.is_empty())
+    }
+
+    fn network<'t>(&self, address: &'t str) -> &'t str {
+        let wishes = [&self.service["spec"]["loadBalancerIP"], &self.service["metadata"]["annotations"]];
+        if self.is_asked() || wishes.iter().any(|wish| wish.to_string().contains(address)) {
+            network(address)
+        } else if address.contains(':') {
+            "an IPv6 address"
+        } else {
+            "an IPv4 address"
+        }
     }
 }
