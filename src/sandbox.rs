@@ -83,7 +83,7 @@ use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
-use tokio::sync::watch as signal;
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::clock::Clock;
@@ -99,8 +99,8 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 #[derive(Clone)]
 pub(crate) struct Storage {
     state: Arc<Mutex<State>>,
-    /// The revision of the last write, for watches that wait for the next.
-    written: signal::Sender<u64>,
+    /// Tells watches that something was written.
+    written: broadcast::Sender<()>,
     clock: Clock,
 }
 
@@ -115,7 +115,7 @@ impl Storage {
     pub(crate) fn with_ranges(clock: Clock, ranges: Ranges) -> Self {
         let mut state = State::new(clock, ranges);
         write::found(&mut state);
-        let (written, _) = signal::channel(state.revision());
+        let (written, _) = broadcast::channel(1);
         Self { state: Arc::new(Mutex::new(state)), written, clock }
     }
 
@@ -133,7 +133,7 @@ impl Storage {
     #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn compact(&self) {
         self.lock().compact();
-        self.written.send_modify(|_| {}); // watches that lag behind learn of it
+        self.wake(); // watches that lag behind learn of it
     }
 
     /// Forgets, so often, what was written before the last time: how the real server compacts etcd
@@ -146,7 +146,7 @@ impl Storage {
                 () = self.clock.sleep_until(Some(self.clock.now() + interval)) => {}
             }
             self.lock().forget(until);
-            self.written.send_modify(|_| {}); // watches that lag behind learn of it
+            self.wake(); // watches that lag behind learn of it
             until = self.lock().revision();
         }
     }
@@ -162,13 +162,21 @@ impl Storage {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes the watches, each in its turn: a simulation must see the same order each time.
+    fn wake(&self) {
+        let _ = self.written.send(()); // nobody may be watching
+    }
+
     /// Writes under the lock, and wakes the watches.
     fn write<T>(&self, write: impl FnOnce(&mut State) -> Result<T, Refused>) -> Result<T, Refused> {
         let mut state = self.lock();
+        let before = state.revision();
         let result = write(&mut state);
         let revision = state.revision();
         drop(state);
-        self.written.send_if_modified(|known| std::mem::replace(known, revision) != revision);
+        if revision != before {
+            self.wake();
+        }
         result
     }
 }

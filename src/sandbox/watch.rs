@@ -13,7 +13,8 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use portolan_core::time::Time;
 use serde_json::{Value, json};
-use tokio::sync::watch as signal;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::bookmark::bookmark;
 use super::form::{Form, Rows};
@@ -89,7 +90,7 @@ fn next_bookmark(now: Time, ends: Time) -> Time {
 
 struct Watch {
     storage: Storage,
-    written: signal::Receiver<u64>,
+    written: broadcast::Receiver<()>,
     target: Target,
     selector: Selector,
     /// In which form.
@@ -114,7 +115,7 @@ impl Watch {
             if self.over || now >= self.ends {
                 return None;
             }
-            self.written.mark_unchanged();
+            while matches!(self.written.try_recv(), Ok(()) | Err(TryRecvError::Lagged(_))) {} // seen with what follows
             self.follow();
             if !self.ready.is_empty() {
                 continue;
@@ -126,8 +127,9 @@ impl Watch {
             }
             let due = self.next_bookmark.map_or(self.ends, |due| due.min(self.ends));
             tokio::select! {
+                biased;
+                written = self.written.recv() => self.over = written == Err(RecvError::Closed),
                 () = self.storage.clock.sleep_until(Some(due)) => {}
-                changed = self.written.changed() => self.over = changed.is_err(),
             }
         }
     }
