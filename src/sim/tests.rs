@@ -10,16 +10,17 @@ use super::run::run;
 use super::schedule::Schedule;
 use crate::planted::Bug;
 
-/// How many schedules every run of the tests plays.
+/// How many schedules every run of the tests plays; `PORTOLAN_SIM_SEEDS` says otherwise.
 const SEEDS: u64 = 200;
 
 #[test]
 fn every_schedule_keeps_the_laws_and_ends_as_it_must() {
     let grammar = Grammar::read();
-    let failed = failures(&grammar, 0, SEEDS, None, |failure| println!("seed {}: {}", failure.seed, failure.why));
-    println!("{SEEDS} schedules");
+    let seeds = std::env::var("PORTOLAN_SIM_SEEDS").map_or(SEEDS, |text| text.parse().unwrap());
+    let failed = failures(&grammar, 0, seeds, None, |failure| println!("seed {}: {}", failure.seed, failure.why));
+    println!("{seeds} schedules");
     let first = failed.first().map(|failure| failure.text(&grammar, None, true));
-    assert!(failed.is_empty(), "{} of {SEEDS} failed, the first:\n{}", failed.len(), first.unwrap_or_default());
+    assert!(failed.is_empty(), "{} of {seeds} failed, the first:\n{}", failed.len(), first.unwrap_or_default());
 }
 
 #[test]
