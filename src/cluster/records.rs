@@ -61,14 +61,11 @@ impl Records for ClusterRecords {
         let request = self.api.delete(record.id.as_str(), &parameters);
         match call(format!("delete record {}", record.id), request).await {
             Ok(answer) if answer.as_ref().right().is_some_and(|status| !status.is_success()) => {
-                Err(RecordsError::Unavailable(format!(
-                    "cannot delete record {}: the answer says neither yes nor no",
-                    record.id
-                )))
+                Err(unavailable(format!("cannot delete record {}: the answer says neither yes nor no", record.id)))
             }
             Ok(answer) => answer.left().filter(has_finalizer).map_or(Ok(()), |object| {
                 let finalizers = object.metadata.finalizers.unwrap_or_default().join(", ");
-                Err(RecordsError::Unavailable(format!(
+                Err(unavailable(format!(
                     "record {} is kept by somebody's finalizer ({finalizers}); remove it if its owner is gone",
                     record.id
                 )))
@@ -99,8 +96,13 @@ fn decode(stored: LoadBalancerRecord) -> Result<Record, RecordsError> {
 fn refused_or_unavailable(error: &CallError) -> RecordsError {
     match error.failure {
         Failure::UnknownKind | Failure::Invalid | Failure::Forbidden => RecordsError::Refused(error.to_string()),
-        Failure::Conflict | Failure::Gone | Failure::Retry { .. } => RecordsError::Unavailable(error.to_string()),
+        Failure::Conflict | Failure::Gone => unavailable(error.to_string()),
+        Failure::Retry { after } => RecordsError::Unavailable { message: error.to_string(), after },
     }
+}
+
+fn unavailable(message: String) -> RecordsError {
+    RecordsError::Unavailable { message, after: None }
 }
 
 /// Why the controller cannot start yet.

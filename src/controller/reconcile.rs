@@ -341,7 +341,8 @@ impl From<&RecordsError> for Interrupted {
     fn from(error: &RecordsError) -> Self {
         match error {
             RecordsError::Exists(_) | RecordsError::Conflict(_) => Self::Overtaken,
-            RecordsError::Unavailable(_) | RecordsError::Refused(_) => Self::Failed(error.to_string(), None),
+            RecordsError::Unavailable { message, after } => Self::Failed(message.clone(), *after),
+            RecordsError::Refused(message) => Self::Failed(message.clone(), None),
         }
     }
 }

@@ -21,8 +21,8 @@ pub(crate) fn draw(grammar: &Grammar, seed: u64) -> Schedule {
     let mut random = Random::new(seed.wrapping_mul(0x2545_F491_4F6C_DD1D)); // neighbouring seeds share nothing
     let random = &mut random;
     let controllers = match random.below(10) {
-        0..=6 => Controllers::One,
-        7 => Controllers::TwoElected,
+        0..=5 => Controllers::One,
+        6..=7 => Controllers::TwoElected,
         _ => Controllers::TwoActing,
     };
     let mut items = Vec::new();
@@ -40,12 +40,17 @@ pub(crate) fn draw(grammar: &Grammar, seed: u64) -> Schedule {
     // Trouble comes at any time, and above all when there is something to do.
     let span = at + 5 * SECOND;
     let edited: Vec<u64> = items.iter().map(|item| item.at).chain([0]).collect();
+    let beside = |random: &mut Random| {
+        edited[random.below(edited.len() as u64) as usize].saturating_sub(random.below(SECOND / 2))
+    };
     let sometime = |random: &mut Random| match random.below(3) {
         0 => random.below(span),
-        _ => edited[random.below(edited.len() as u64) as usize].saturating_sub(random.below(SECOND / 2)),
+        _ => beside(random),
     };
     for _ in 0..random.below(SPELLS + 1) {
-        let (at, weather) = (sometime(random), weather(random, controllers));
+        let weather = weather(random, controllers);
+        // A conflict needs a write, of which there are few, and none but after an edit.
+        let at = if weather.fault == Fault::Conflict { beside(random) } else { sometime(random) };
         // What one misses is worst if it is forgotten meanwhile.
         if weather.fault.keeps_news() && random.below(2) == 0 {
             items.push(Item { at: at + random.below(weather.lasts + SECOND), what: What::Compact(Default::default()) });
@@ -123,8 +128,8 @@ fn weather(random: &mut Random, controllers: Controllers) -> Weather {
     let who = one.then(|| random.below(controllers.count() as u64) as usize);
     let on = match fault {
         Fault::Away => On::All,
-        // Only writes conflict.
-        Fault::Conflict => [On::Writes, On::Services, On::Records][random.below(3) as usize],
+        // Only writes conflict, and those of records are the fewest.
+        Fault::Conflict => [On::Writes, On::Services, On::Records, On::Records][random.below(4) as usize],
         Fault::Slow(_)
         | Fault::Gone
         | Fault::Busy(_)

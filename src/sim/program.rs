@@ -1,6 +1,5 @@
 //! The program `portolan-sim`: any number of seeds on all cores, one schedule again, or the planted bugs.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,7 +62,7 @@ pub fn main() -> ExitCode {
     if arguments.seeds == 1 {
         return played(&grammar, &draw(&grammar, arguments.start), None, arguments.trace);
     }
-    let failures = failures(&grammar, arguments.start, arguments.seeds, None, |failure| {
+    let failures = failures(&grammar, arguments.start, arguments.seeds, |failure| {
         println!("{}", failure.text(&grammar, None, !arguments.no_shrink));
     });
     let failed = failures.len() as u64;
@@ -105,11 +104,7 @@ fn played(grammar: &Grammar, schedule: &Schedule, bug: Option<Bug>, trace: bool)
 fn found(grammar: &Grammar, arguments: &Arguments, bugs: &[Bug]) -> ExitCode {
     let mut missed = 0;
     for bug in bugs {
-        let mut seeds = arguments.start..arguments.start + arguments.seeds;
-        let first = seeds.find_map(|seed| {
-            let why = run(grammar, &draw(grammar, seed), Some(*bug)).failure?;
-            Some(Failure { seed, why })
-        });
+        let first = first(grammar, arguments.start, arguments.seeds, *bug);
         match first {
             Some(failure) => println!("{bug:?}: {}", failure.text(grammar, Some(*bug), !arguments.no_shrink)),
             None => {
@@ -153,35 +148,54 @@ pub(super) fn shortest(grammar: &Grammar, schedule: &Schedule, bug: Option<Bug>)
     with(&shrink::shortest(schedule.items.clone(), fails))
 }
 
+/// The first of these seeds that finds a bug: all cores look, none beyond what another has found.
+fn first(grammar: &Grammar, start: u64, seeds: u64, bug: Bug) -> Option<Failure> {
+    let found: Mutex<Option<Failure>> = Mutex::new(None);
+    on_all_cores(start, seeds, |seed| {
+        if found.lock().unwrap().as_ref().is_some_and(|found| found.seed < seed) {
+            return false;
+        }
+        if let Some(why) = run(grammar, &draw(grammar, seed), Some(bug)).failure {
+            let mut found = found.lock().unwrap();
+            if found.as_ref().is_none_or(|found| seed < found.seed) {
+                *found = Some(Failure { seed, why });
+            }
+        }
+        true
+    });
+    found.into_inner().unwrap()
+}
+
 /// Plays these seeds on all cores; those that fail, in order. Each is told as it is found.
-pub(super) fn failures(
-    grammar: &Grammar,
-    start: u64,
-    seeds: u64,
-    bug: Option<Bug>,
-    tell: impl Fn(&Failure) + Sync,
-) -> Vec<Failure> {
+pub(super) fn failures(grammar: &Grammar, start: u64, seeds: u64, tell: impl Fn(&Failure) + Sync) -> Vec<Failure> {
+    let failed = Mutex::new(Vec::new());
+    on_all_cores(start, seeds, |seed| {
+        if let Some(why) = run(grammar, &draw(grammar, seed), None).failure {
+            let failure = Failure { seed, why };
+            tell(&failure);
+            failed.lock().unwrap().push(failure);
+        }
+        true
+    });
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort_by_key(|failure| failure.seed);
+    failed
+}
+
+/// Takes these one after the other, each core its own, until one has had enough of it.
+fn on_all_cores(start: u64, seeds: u64, take: impl Fn(u64) -> bool + Sync) {
     let next = AtomicU64::new(start);
-    let failed = Mutex::new(VecDeque::new());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= start + seeds {
+                    if seed >= start + seeds || !take(seed) {
                         return;
-                    }
-                    if let Some(why) = run(grammar, &draw(grammar, seed), bug).failure {
-                        let failure = Failure { seed, why };
-                        tell(&failure);
-                        failed.lock().unwrap().push_back(failure);
                     }
                 }
             });
         }
     });
-    let mut failed: Vec<Failure> = failed.into_inner().unwrap().into();
-    failed.sort_by_key(|failure| failure.seed);
-    failed
 }

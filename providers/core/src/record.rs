@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -97,8 +98,13 @@ pub enum RecordsError {
     #[error("record {0} was changed by somebody else")]
     Conflict(LoadBalancerId),
     /// The store did not answer, or not sensibly. Worth another try.
-    #[error("{0}")]
-    Unavailable(String),
+    #[error("{message}")]
+    Unavailable {
+        /// What was tried, and what went wrong.
+        message: String,
+        /// The pause that the store asks for (`Retry-After`).
+        after: Option<Duration>,
+    },
     /// The store refuses, and will go on refusing until somebody acts.
     #[error("{0}")]
     Refused(String),

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -92,7 +93,7 @@ async fn outcomes(status: u16, answer: Value) -> [String; 4] {
     let short = |error: RecordsError| match error {
         RecordsError::Exists(_) => "exists",
         RecordsError::Conflict(_) => "conflict",
-        RecordsError::Unavailable(_) => "unavailable",
+        RecordsError::Unavailable { .. } => "unavailable",
         RecordsError::Refused(_) => "refused",
     };
     [
@@ -124,6 +125,23 @@ async fn every_answer_of_the_server_has_its_meaning() {
         (200, kept, ["some", "done", "done", "unavailable"]),
     ] {
         assert_eq!(outcomes(status, answer.clone()).await, outcome, "{status} {answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_pause_that_a_busy_server_asks_for_is_kept() {
+    let mut busy = failure(429, "TooManyRequests", "");
+    busy["details"]["retryAfterSeconds"] = json!(7);
+    let records = ClusterRecords::new(server(429, busy).0);
+    let record = record(Some("7"));
+    for error in [
+        records.get(&record.id).await.unwrap_err(),
+        records.create(&record).await.unwrap_err(),
+        records.replace(&record).await.unwrap_err(),
+        records.delete(&record).await.unwrap_err(),
+    ] {
+        let RecordsError::Unavailable { message, after } = error else { panic!("{error}") };
+        assert_eq!(after, Some(Duration::from_secs(7)), "{message}");
     }
 }
 
