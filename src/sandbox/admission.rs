@@ -65,7 +65,11 @@ pub(super) fn update(kind: &Kind, object: &mut Value, old: &Value, state: &State
         match kind.kind.as_str() {
             "Service" => service(kind, &name, object, Some(old), state)?,
             "Namespace" => keep_within(object, old, "spec", "finalizers"), // changed through `finalize` alone
-            "Secret" => immutable(kind, &name, object, old, "type", "/type")?,
+            "ConfigMap" => frozen(kind, &name, object, old, &["binaryData", "data"])?,
+            "Secret" => {
+                frozen(kind, &name, object, old, &["data"])?;
+                immutable(kind, &name, object, old, "type", "/type")?;
+            }
             "EndpointSlice" => {
                 immutable(kind, &name, object, old, "addressType", "/addressType")?;
                 slice(kind, &name, object)?;
@@ -74,6 +78,7 @@ pub(super) fn update(kind: &Kind, object: &mut Value, old: &Value, state: &State
                 definition(kind, &name, object)?;
                 immutable(kind, &name, object, old, "spec.group", "/spec/group")?;
                 immutable(kind, &name, object, old, "spec.scope", "/spec/scope")?;
+                immutable(kind, &name, object, old, "spec.names.kind", "/spec/names/kind")?;
                 established(object, state);
             }
             _ => {}
@@ -144,8 +149,8 @@ pub(super) fn may_go(kind: &Kind, object: &Value) -> bool {
 fn service(kind: &Kind, name: &str, object: &mut Value, old: Option<&Value>, state: &State) -> Result<(), Refused> {
     let unfit = |unfit| unfit_service(kind, name, unfit);
     let mut choice = state.numbers.choice(old);
-    service::admit(object, old, &mut choice).map_err(unfit)?;
-    let mut errors = service::validate(object);
+    service::admit(object, old, &mut choice, true).map_err(unfit)?;
+    let mut errors = service::validate(object, old);
     errors.extend(state.numbers.choice(old).check(object));
     if errors.is_empty() { Ok(()) } else { Err(unfit(Unfit::Fields(errors))) }
 }
@@ -206,22 +211,10 @@ fn unfit_address(family: &str, address: &str) -> Option<&'static str> {
     let Ok(parsed) = address.parse::<std::net::IpAddr>() else {
         return Some("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
     };
-    let link_local = match parsed {
-        std::net::IpAddr::V4(address) => address.is_link_local(),
-        std::net::IpAddr::V6(address) => address.is_unicast_link_local(),
-    };
     if parsed.is_ipv4() != (family == "IPv4") {
         Some("must be an address of the slice's addressType")
-    } else if parsed.is_unspecified() {
-        Some("may not be unspecified (0.0.0.0 or ::)")
-    } else if parsed.is_loopback() {
-        Some("may not be in the loopback range (127.0.0.0/8, ::1/128)")
-    } else if link_local {
-        Some("may not be in the link-local range (169.254.0.0/16, fe80::/10)")
-    } else if parsed.is_multicast() {
-        Some("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
     } else {
-        None
+        service::special(parsed)
     }
 }
 
@@ -270,6 +263,18 @@ fn immutable(kind: &Kind, name: &str, object: &Value, old: &Value, field: &str, 
         return Ok(());
     }
     Err(Refused::invalid(kind, name, &[FieldError::invalid(field, value, "field is immutable")]))
+}
+
+/// `ValidateConfigMapUpdate`, `ValidateSecretUpdate`: what somebody has made immutable stays so, with all that it holds.
+fn frozen(kind: &Kind, name: &str, object: &Value, old: &Value, fields: &[&str]) -> Result<(), Refused> {
+    if old["immutable"] != true {
+        return Ok(());
+    }
+    let changed = |field: &&&str| object.get(**field) != old.get(**field);
+    let why = "field is immutable when `immutable` is set";
+    let all = ["immutable"].iter().chain(fields);
+    let errors: Vec<FieldError> = all.filter(changed).map(|field| FieldError::forbidden(*field, why)).collect();
+    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
 }
 
 /// Which kinds count their changes, and of what. Services never did.

@@ -209,6 +209,9 @@ pub(super) fn not_emulated(definition: &Value) -> Vec<String> {
     let mut found = BTreeSet::new();
     for version in definition["spec"]["versions"].as_array().into_iter().flatten() {
         search(&version["schema"]["openAPIV3Schema"], &mut found);
+        if !version["subresources"]["scale"].is_null() {
+            found.insert("the sandbox does not emulate the subresource scale".to_owned());
+        }
     }
     found.into_iter().collect()
 }

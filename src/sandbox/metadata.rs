@@ -16,6 +16,16 @@ use crate::cluster::random::Random;
 /// Names that the server makes up have no vowels, so that they spell nothing (`k8s.io/apimachinery/pkg/util/rand`).
 const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
+/// What the server says of what should be a DNS label.
+pub(super) const LABEL_WORDS: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
+    start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
+    '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+
+/// What it says of what should be a DNS subdomain.
+pub(super) const SUBDOMAIN_WORDS: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or \
+    '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+    '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+
 /// Names and marks an object that is created.
 pub(super) fn born(target: &Target, object: &mut Value, random: &mut Random, clock: Clock) -> Result<(), Refused> {
     let kind = &target.kind;
@@ -146,10 +156,7 @@ fn check_name(kind: &Kind, name: &str, errors: &mut Vec<FieldError>) {
             wrong("must be no more than 63 characters");
         }
         if name.is_empty() || !is_label_of_any_length(name) {
-            wrong(
-                "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an \
-                 alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
-            );
+            wrong(LABEL_WORDS);
         }
         return;
     }
@@ -157,11 +164,7 @@ fn check_name(kind: &Kind, name: &str, errors: &mut Vec<FieldError>) {
         wrong("must be no more than 253 characters");
     }
     if !name.split('.').all(|part| !part.is_empty() && is_label_of_any_length(part)) {
-        wrong(
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end \
-             with an alphanumeric character (e.g. 'example.com', regex used for validation is \
-             '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
-        );
+        wrong(SUBDOMAIN_WORDS);
     }
 }
 

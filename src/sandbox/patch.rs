@@ -10,6 +10,9 @@ use super::refused::Refused;
 use super::route::Target;
 use super::strategic;
 
+/// `maxJSONPatchOperations` of `k8s.io/apiserver/pkg/endpoints/handlers/patch.go`.
+const MOST_OPERATIONS: usize = 10_000;
+
 /// What is to change.
 pub(super) enum Patch {
     Json(Vec<PatchOperation>),
@@ -74,6 +77,22 @@ fn operate(operation: &PatchOperation, object: &mut Value) -> Option<()> {
         fields.insert(name.decoded().into_owned(), replace.value.clone());
         return Some(());
     }
+    if let PatchOperation::Test(test) = operation
+        && test.value.is_null()
+        && object.pointer(test.path.as_str()).is_none()
+        && test.path.split_back().is_some_and(|(parent, _)| object.pointer(parent.as_str()).is_some())
+    {
+        return Some(()); // what is not there is null
+    }
+    if let PatchOperation::Remove(remove) = operation
+        && let Some((parent, name)) = remove.path.split_back()
+        && let Some(from_end) = name.decoded().strip_prefix('-').and_then(|number| number.parse::<usize>().ok())
+        && let Some(Value::Array(items)) = object.pointer_mut(parent.as_str())
+    {
+        let index = items.len().checked_sub(from_end).filter(|index| *index < items.len())?;
+        items.remove(index); // its option `SupportNegativeIndices` is on
+        return Some(());
+    }
     json_patch::patch(object, std::slice::from_ref(operation)).ok()
 }
 
@@ -82,6 +101,11 @@ fn operations(body: &[u8]) -> Result<Vec<PatchOperation>, Refused> {
     let Some(operations) = patch.as_array() else {
         return Err(not_of(&patch, "error decoding patch: ", "[]handlers.jsonPatchOp"));
     };
+    if operations.len() > MOST_OPERATIONS {
+        let why =
+            format!("The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {}", operations.len());
+        return Err(Refused::too_large(why));
+    }
     let read = |operation: &Value| PatchOperation::deserialize(operation).map_err(|_| Refused::unfit_patch());
     operations.iter().map(read).collect()
 }

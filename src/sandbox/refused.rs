@@ -181,6 +181,11 @@ impl Refused {
         Self::new(400, "BadRequest", message)
     }
 
+    /// More than the server reads at once.
+    pub(super) fn too_large(why: impl std::fmt::Display) -> Self {
+        Self::new(413, "RequestEntityTooLarge", format!("Request entity too large: {why}"))
+    }
+
     /// A patch that does not fit the object.
     pub(super) fn unfit_patch() -> Self {
         let message = "the server rejected our request due to an error in our request";
@@ -343,6 +348,11 @@ impl FieldError {
 
     pub(crate) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self::new(field, "FieldValueDuplicate", format!("Duplicate value: {value}"))
+    }
+
+    /// The same of a value that is shown as Go's own type of it.
+    pub(crate) fn duplicate_as_shown(field: impl Into<String>, shown: &str) -> Self {
+        Self::new(field, "FieldValueDuplicate", format!("Duplicate value: {shown}"))
     }
 
     pub(crate) fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {

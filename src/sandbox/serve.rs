@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::audit::Audit;
 use super::refused::Refused;
 use super::{Body, Storage};
+
+/// Bytes of a request: `MaxRequestBodyBytes` of `k8s.io/apiserver/pkg/server/config.go`.
+const LARGEST_BODY: usize = 3 * 1024 * 1024;
 
 /// Answers whoever connects, until `stop`; connections, and the watches on them, end with it. Writes are in the audit log, if there is
 /// one, before they are answered.
@@ -52,8 +55,11 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
-    let body: Bytes = match body.collect().await {
+    let body: Bytes = match Limited::new(body, LARGEST_BODY).collect().await {
         Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            return Ok(Refused::too_large(format!("limit is {LARGEST_BODY}")).answer());
+        }
         Err(error) => return Ok(Refused::bad_request(format!("the body cannot be read: {error}")).answer()),
     };
     let request = Request::from_parts(parts, body);

@@ -2,6 +2,8 @@
 //! Kubernetes' `pkg/registry/core/service/{strategy,storage/alloc}.go` and `pkg/apis/core/v1/defaults.go`. Also the admission of the
 //! golden cases' stand-in, whose Services may hold what an older server once let through: `validate` is apart.
 
+mod addresses;
+mod cluster_ips;
 mod numbers;
 mod status;
 mod validate;
@@ -10,6 +12,7 @@ mod warn;
 use serde_json::{Map, Value, json};
 
 use super::refused::FieldError;
+pub(super) use addresses::special;
 pub(super) use numbers::Numbers;
 pub(crate) use numbers::Ranges;
 pub(crate) use status::{admit_status, has_modes};
@@ -37,8 +40,14 @@ pub(crate) enum Unfit {
 
 const RANGES_ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 
-/// A Service that is created (`old` is none) or edited, as it is stored; or why it is refused.
-pub(crate) fn admit(service: &mut Value, old: Option<&Value>, allocator: &mut impl Allocator) -> Result<(), Unfit> {
+/// A Service that is created (`old` is none) or edited, as it is stored; or why it is refused. How its cluster IPs and
+/// families go together is judged only if `strict`.
+pub(crate) fn admit(
+    service: &mut Value,
+    old: Option<&Value>,
+    allocator: &mut impl Allocator,
+    strict: bool,
+) -> Result<(), Unfit> {
     let old = old.map(|old| &old["spec"]);
     let annotated = service.pointer("/metadata/annotations").and_then(|all| all.get(RANGES_ANNOTATION)).is_some();
     let left = old.is_some_and(is_load_balancer);
@@ -49,6 +58,12 @@ pub(crate) fn admit(service: &mut Value, old: Option<&Value>, allocator: &mut im
     if let Some(old) = old {
         keep_allocated(spec, old);
         drop_what_depends_on_the_type(spec, old);
+    } else if items(spec.get("clusterIPs").unwrap_or(&Value::Null)).is_empty() && !text(spec, "clusterIP").is_empty() {
+        spec.insert("clusterIPs".to_owned(), json!([text(spec, "clusterIP")])); // `normalizeClusterIPs`
+    }
+    let unrelated = if strict { cluster_ips::related(spec, old) } else { Vec::new() };
+    if !unrelated.is_empty() {
+        return Err(Unfit::Fields(unrelated));
     }
     changes(spec, old, annotated)?;
     families(spec, old)?;
@@ -201,6 +216,9 @@ fn drop_what_depends_on_the_type(spec: &mut Map<String, Value>, old: &Value) {
         forget("loadBalancerClass");
         forget("allocateLoadBalancerNodePorts");
     }
+    if kind == "ExternalName" {
+        forget("internalTrafficPolicy");
+    }
     if has_health_port(old)
         && !has_health_port(&Value::Object(spec.clone()))
         && spec.get("healthCheckNodePort") == Some(&old["healthCheckNodePort"])
@@ -248,7 +266,7 @@ fn changes(spec: &Map<String, Value>, old: Option<&Value>, annotated: bool) -> R
     }
     match old {
         Some(old) if has_health_port(old) && has_health_port(&spec) && &old["healthCheckNodePort"] != health_port => {
-            Err(FieldError::invalid("spec.healthCheckNodePort", health_port, "field is immutable"))
+            Err(FieldError::forbidden("spec.healthCheckNodePort", "field is immutable"))
         }
         Some(_) | None => Ok(()),
     }

@@ -293,7 +293,8 @@ impl Stored {
             return Err(Refused::new(409, "AlreadyExists", name, "it exists already"));
         }
         if name.kind == "Service" {
-            admit(&mut object, None, &mut self.allocated).map_err(|why| Refused::invalid(name, why.to_string()))?;
+            admit(&mut object, None, &mut self.allocated, false)
+                .map_err(|why| Refused::invalid(name, why.to_string()))?;
         }
         let times = self.created.entry(name.clone()).or_default();
         *times += 1;
@@ -308,7 +309,7 @@ impl Stored {
         let mut object = merged(old.clone(), patch);
         if name.kind == "Service" {
             object["status"] = old["status"].clone();
-            admit(&mut object, Some(&old), &mut self.allocated)
+            admit(&mut object, Some(&old), &mut self.allocated, false)
                 .map_err(|why| Refused::invalid(name, why.to_string()))?;
         }
         Ok(self.put(name, object))

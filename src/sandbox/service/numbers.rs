@@ -101,7 +101,12 @@ impl Choice<'_> {
             }
             let family = self.numbers.ranges.cluster_ips.iter().find(|net| net.addr().is_ipv4() == parsed.is_ipv4());
             let why = match family {
-                Some(net) if !net.contains(&parsed) => {
+                // The network's own address is nobody's, nor is that for all of an IPv4 network.
+                Some(net)
+                    if !net.contains(&parsed)
+                        || parsed == net.network()
+                        || parsed.is_ipv4() && parsed == net.broadcast() =>
+                {
                     format!("failed to allocate IP {parsed}: the provided network does not match the current range")
                 }
                 Some(_) if self.numbers.held.addresses.contains(&parsed) => {

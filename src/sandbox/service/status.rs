@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Unfit, is_load_balancer};
-use crate::sandbox::metadata::is_subdomain;
+use crate::sandbox::metadata::{SUBDOMAIN_WORDS, is_subdomain};
 use crate::sandbox::refused::FieldError;
 
 /// A status that is about to be stored; its values are judged only if `strict`.
@@ -60,7 +60,7 @@ fn values(entry: &Value, at: &str, errors: &mut Vec<FieldError>) {
     if let Some(hostname) = entry["hostname"].as_str().filter(|hostname| !hostname.is_empty()) {
         let at = format!("{at}.hostname");
         if !is_subdomain(hostname) {
-            errors.push(FieldError::invalid(at, &hostname.into(), "a lowercase RFC 1123 subdomain is expected"));
+            errors.push(FieldError::invalid(at, &hostname.into(), SUBDOMAIN_WORDS));
         } else if is_address(&entry["hostname"]) {
             errors.push(FieldError::invalid(at, &hostname.into(), "must be a DNS name, not an IP address"));
         }

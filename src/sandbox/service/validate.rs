@@ -2,22 +2,21 @@
 
 use serde_json::Value;
 
-use super::{RANGES_ANNOTATION, is_load_balancer, items};
-use crate::sandbox::metadata::labels::check_labels;
-use crate::sandbox::metadata::{is_label, is_qualified, is_subdomain};
+use super::{RANGES_ANNOTATION, addresses, is_load_balancer, items};
+use crate::sandbox::metadata::labels::{check_labels, name_is};
+use crate::sandbox::metadata::{LABEL_WORDS, SUBDOMAIN_WORDS, is_label, is_subdomain};
 use crate::sandbox::refused::FieldError;
 
-/// Everything that is wrong with a Service after its defaults.
-pub(in crate::sandbox) fn validate(service: &Value) -> Vec<FieldError> {
+/// Everything that is wrong with a Service after its defaults; what stood in `old` may stay.
+pub(in crate::sandbox) fn validate(service: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let spec = &service["spec"];
     let mut errors = Vec::new();
     kind(spec, &mut errors);
     ports(spec, &mut errors);
     check_labels(&spec["selector"], "spec.selector", &mut errors);
     enumerations(spec, &mut errors);
-    families(spec, &mut errors);
     affinity(spec, &mut errors);
-    load_balancer(service, &mut errors);
+    load_balancer(service, old, &mut errors);
     errors
 }
 
@@ -29,11 +28,7 @@ fn kind(spec: &Value, errors: &mut Vec<FieldError>) {
             if name.is_empty() {
                 errors.push(FieldError::required("spec.externalName", ""));
             } else if !is_subdomain(name.trim_end_matches('.')) {
-                errors.push(FieldError::invalid(
-                    "spec.externalName",
-                    &name.into(),
-                    "a lowercase RFC 1123 subdomain is expected",
-                ));
+                errors.push(FieldError::invalid("spec.externalName", &name.into(), SUBDOMAIN_WORDS));
             }
         }
         kind => {
@@ -44,13 +39,6 @@ fn kind(spec: &Value, errors: &mut Vec<FieldError>) {
             if items(&spec["ports"]).is_empty() && !headless {
                 errors.push(FieldError::required("spec.ports", ""));
             }
-        }
-    }
-    for (index, address) in items(&spec["clusterIPs"]).iter().enumerate() {
-        let text = address.as_str().unwrap_or_default();
-        if text != "None" && text.parse::<std::net::IpAddr>().is_err() {
-            let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-            errors.push(FieldError::invalid(format!("spec.clusterIPs[{index}]"), address, why));
         }
     }
 }
@@ -65,7 +53,7 @@ fn ports(spec: &Value, errors: &mut Vec<FieldError>) {
         if name.is_empty() && ports.len() > 1 {
             errors.push(FieldError::required(at("name"), ""));
         } else if !name.is_empty() && !is_label(name) {
-            errors.push(FieldError::invalid(at("name"), &name.into(), "a lowercase RFC 1123 label is expected"));
+            errors.push(FieldError::invalid(at("name"), &name.into(), LABEL_WORDS));
         } else if !name.is_empty() && names.contains(&name) {
             errors.push(FieldError::duplicate(at("name"), &name.into()));
         }
@@ -77,8 +65,9 @@ fn ports(spec: &Value, errors: &mut Vec<FieldError>) {
             errors.push(FieldError::not_supported(at("protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]));
         }
         match &port["targetPort"] {
-            Value::String(name) if !is_port_name(name) => {
-                errors.push(FieldError::invalid(at("targetPort"), &port["targetPort"], "must be an IANA_SVC_NAME"));
+            Value::String(name) => {
+                let wrong = port_name_is(name).into_iter();
+                errors.extend(wrong.map(|why| FieldError::invalid(at("targetPort"), &port["targetPort"], why)));
             }
             Value::Number(_) if !is_port(&port["targetPort"]) => {
                 errors.push(FieldError::invalid(
@@ -87,20 +76,20 @@ fn ports(spec: &Value, errors: &mut Vec<FieldError>) {
                     "must be between 1 and 65535, inclusive",
                 ));
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {}
         }
-        if let Some(protocol) = port["appProtocol"].as_str().filter(|protocol| !is_qualified(protocol)) {
-            errors.push(FieldError::invalid(
-                at("appProtocol"),
-                &protocol.into(),
-                "name part must consist of alphanumeric characters, '-', '_' or '.'",
-            ));
+        if let Some(protocol) = port["appProtocol"].as_str() {
+            let wrong = name_is(protocol).into_iter();
+            errors.extend(wrong.map(|why| FieldError::invalid(at("appProtocol"), &port["appProtocol"], why)));
         }
         let number = (&port["protocol"], &port["port"]);
         if numbers.contains(&number) {
-            let duplicate = serde_json::json!({"protocol": number.0, "port": number.1});
-            errors.push(FieldError::duplicate(format!("spec.ports[{index}]"), &duplicate));
+            // Go's own form of the two that make a port one, and nothing else.
+            let shown = format!(
+                "{{\"Name\":\"\",\"Protocol\":{},\"AppProtocol\":null,\"Port\":{},\"TargetPort\":0,\"NodePort\":0}}",
+                number.0, number.1
+            );
+            errors.push(FieldError::duplicate_as_shown(format!("spec.ports[{index}]"), &shown));
         }
         numbers.push(number);
         let node_port = (&port["protocol"], &port["nodePort"]);
@@ -118,12 +107,11 @@ fn ports(spec: &Value, errors: &mut Vec<FieldError>) {
 
 /// Fields that take one of a few words. Unset is always one.
 fn enumerations(spec: &Value, errors: &mut Vec<FieldError>) {
-    let fields: [(&str, &[&str]); 6] = [
+    let fields: [(&str, &[&str]); 5] = [
         ("type", &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]),
         ("sessionAffinity", &["ClientIP", "None"]),
         ("internalTrafficPolicy", &["Cluster", "Local"]),
         ("externalTrafficPolicy", &["Cluster", "Local"]),
-        ("ipFamilyPolicy", &["PreferDualStack", "RequireDualStack", "SingleStack"]),
         ("trafficDistribution", &["PreferClose", "PreferSameZone", "PreferSameNode"]),
     ];
     for (field, words) in fields {
@@ -144,32 +132,9 @@ fn enumerations(spec: &Value, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::forbidden("spec.allocateLoadBalancerNodePorts", why));
     }
     for (index, address) in items(&spec["externalIPs"]).iter().enumerate() {
-        if address.as_str().is_none_or(|text| text.parse::<std::net::IpAddr>().is_err()) {
-            let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-            errors.push(FieldError::invalid(format!("spec.externalIPs[{index}]"), address, why));
-        }
-    }
-}
-
-fn families(spec: &Value, errors: &mut Vec<FieldError>) {
-    let families = items(&spec["ipFamilies"]);
-    for (index, family) in families.iter().enumerate() {
-        if family != "IPv4" && family != "IPv6" {
-            let field = format!("spec.ipFamilies[{index}]");
-            errors.push(FieldError::not_supported(field, family, &["IPv4", "IPv6"]));
-        } else if families.iter().take(index).any(|before| before == family) {
-            errors.push(FieldError::duplicate(format!("spec.ipFamilies[{index}]"), family));
-        }
-    }
-    for (index, (address, family)) in items(&spec["clusterIPs"]).iter().zip(families).enumerate() {
-        let of = address.as_str().and_then(|text| text.parse::<std::net::IpAddr>().ok());
-        if of.is_some_and(|address| address.is_ipv4() != (family == "IPv4")) {
-            let why = format!(
-                "expected an {} value as indicated by `ipFamilies[{index}]`",
-                family.as_str().unwrap_or_default()
-            );
-            errors.push(FieldError::invalid(format!("spec.clusterIPs[{index}]"), address, why));
-        }
+        let text = address.as_str().unwrap_or_default();
+        let wrong = addresses::unfit(text).or_else(|| text.parse().ok().and_then(addresses::special));
+        errors.extend(wrong.map(|why| FieldError::invalid(format!("spec.externalIPs[{index}]"), address, why)));
     }
 }
 
@@ -181,35 +146,30 @@ fn affinity(spec: &Value, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn load_balancer(service: &Value, errors: &mut Vec<FieldError>) {
+fn load_balancer(service: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     let spec = &service["spec"];
-    if let Some(class) = spec["loadBalancerClass"].as_str().filter(|class| !is_qualified(class)) {
-        let why = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
-                   alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
-                   '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-        errors.push(FieldError::invalid("spec.loadBalancerClass", &class.into(), why));
+    if let Some(class) = spec["loadBalancerClass"].as_str() {
+        let wrong = name_is(class).into_iter();
+        errors.extend(wrong.map(|why| FieldError::invalid("spec.loadBalancerClass", &class.into(), why)));
     }
     let ranges = items(&spec["loadBalancerSourceRanges"]);
-    for (index, range) in ranges.iter().enumerate() {
-        if range.as_str().is_none_or(|range| range.trim().parse::<ipnet::IpNet>().is_err()) {
-            let field = format!("spec.LoadBalancerSourceRanges[{index}]");
-            errors.push(FieldError::invalid(
-                field,
-                range,
-                "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
-            ));
-        }
-    }
-    let annotation = service["metadata"]["annotations"].get(RANGES_ANNOTATION).and_then(Value::as_str);
-    if let Some(text) = annotation.filter(|text| ranges.is_empty() && !text.trim().is_empty())
-        && text.split(',').any(|range| range.trim().parse::<ipnet::IpNet>().is_err())
+    let known = old.map(|old| items(&old["spec"]["loadBalancerSourceRanges"]));
+    for (index, range) in
+        ranges.iter().enumerate().filter(|(_, range)| known.is_none_or(|known| !known.contains(range)))
     {
-        let field = format!("metadata.annotations[{RANGES_ANNOTATION}]");
-        errors.push(FieldError::invalid(
-            field,
-            &text.into(),
-            "must be a list of IP ranges. For example, 10.240.0.0/24,10.250.0.0/24",
-        ));
+        let wrong = addresses::unfit_range(range.as_str().unwrap_or_default());
+        let field = format!("spec.LoadBalancerSourceRanges[{index}]");
+        errors.extend(wrong.map(|why| FieldError::invalid(field, range, why)));
+    }
+    let annotation =
+        |service: &Value| Some(service["metadata"]["annotations"].get(RANGES_ANNOTATION)?.as_str()?.to_owned());
+    let text = annotation(service).filter(|_| ranges.is_empty()).unwrap_or_default();
+    if old.and_then(annotation).as_ref() != Some(&text) && !text.trim().is_empty() {
+        for range in text.split(',').map(str::trim) {
+            let field = format!("metadata.annotations[{RANGES_ANNOTATION}]");
+            let wrong = addresses::unfit_range(range);
+            errors.extend(wrong.map(|why| FieldError::invalid(field, &range.into(), why)));
+        }
     }
 }
 
@@ -217,7 +177,18 @@ fn is_port(value: &Value) -> bool {
     value.as_i64().is_some_and(|port| (1..=65_535).contains(&port))
 }
 
-/// RFC 6335, 5.1: up to 15 letters, digits and single hyphens, with a letter among them.
-fn is_port_name(name: &str) -> bool {
-    name.len() <= 15 && is_label(name) && !name.contains("--") && name.bytes().any(|byte| byte.is_ascii_lowercase())
+/// What is wrong with the name of a port (RFC 6335, 5.1; `IsValidPortName`).
+fn port_name_is(name: &str) -> Vec<&'static str> {
+    let lower = |byte: u8| byte.is_ascii_lowercase();
+    let rules = [
+        (name.len() > 15, "must be no more than 15 characters"),
+        (
+            !name.bytes().all(|byte| lower(byte) || byte.is_ascii_digit() || byte == b'-') || name.is_empty(),
+            "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
+        ),
+        (!name.bytes().any(lower), "must contain at least one letter (a-z)"),
+        (name.contains("--"), "must not contain consecutive hyphens"),
+        (name.starts_with('-') || name.ends_with('-'), "must not begin or end with a hyphen"),
+    ];
+    rules.into_iter().filter(|(holds, _)| *holds).map(|(_, why)| why).collect()
 }
