@@ -33,8 +33,10 @@ impl EventWriter {
         Self { client, clock, told: Mutex::default() }
     }
 
-    /// Tells each of these, unless it has been told already.
-    pub(crate) async fn tell(&self, service: &Service, events: &[Event]) {
+    /// Tells each of these, unless it has been told already. What may be told yet if it is tried again, if anything: whoever has nothing
+    /// but the Event to say it should.
+    pub(crate) async fn tell(&self, service: &Service, events: &[Event]) -> Option<CallError> {
+        let mut untold = None;
         for event in events {
             let name = name(service, event);
             if self.is_known(&name) {
@@ -45,9 +47,13 @@ impl EventWriter {
                 // The namespace is on its way out, or the role lacks the verb: nothing that the Service can help.
                 Err(error) => {
                     tracing::debug!(service = %service.key, event = event.reason, %error, "event not written");
+                    if matches!(error.failure, Failure::Retry { .. }) {
+                        untold.get_or_insert(error);
+                    }
                 }
             }
         }
+        untold
     }
 
     async fn write(&self, service: &Service, event: &Event, name: &str) -> Result<(), CallError> {

@@ -130,10 +130,7 @@ impl Pass<'_> {
         let decision = decide(self.snapshot, &self.reconciler.classes);
         for (service, role) in &decision.services {
             match role {
-                Role::Stranger(NotOurs::UnknownClass) => {
-                    let class = service.object.class.as_deref().unwrap_or_default();
-                    self.tell(service, &[events::unknown_class(class)]).await;
-                }
+                Role::Stranger(NotOurs::UnknownClass) => self.tell_unknown(service).await?,
                 Role::Kept(finding) => self.only(service, &[(ConditionType::Accepted, finding.clone())]).await?,
                 Role::Stranger(
                     NotOurs::NotLoadBalancer
@@ -316,7 +313,16 @@ impl Pass<'_> {
         if self.gate.check().is_err() {
             return;
         }
-        self.reconciler.events.tell(&service.object, events).await;
+        // Best effort: the status says it too.
+        drop(self.reconciler.events.tell(&service.object, events).await);
+    }
+
+    /// A Service names a class under our prefix that nobody has. Nothing but the Event says so, and it is told until the server has it.
+    async fn tell_unknown(&self, service: &Versioned<Service>) -> Result<(), Interrupted> {
+        self.gate.check()?;
+        let class = service.object.class.as_deref().unwrap_or_default();
+        let untold = self.reconciler.events.tell(&service.object, &[events::unknown_class(class)]).await;
+        untold.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 

@@ -92,20 +92,13 @@ impl Pass<'_> {
             conditions: status::without_ours(&service.object, why == WasOurs::HandedOver),
         };
         if let Some(released) = finalizers::release(client, service, &classes.instance, &marks).await? {
-            // Nothing about it changes any more that would bring its key back for this.
-            self.tell_unknown(&released).await;
-            self.written.push(Written::Service(released));
+            self.written.push(Written::Service(released.clone()));
+            // It may name a class now that nobody has. Nothing about it changes any more that would bring its key back for that.
+            if let Claim::NotOurs(NotOurs::UnknownClass) = claim(&released.object, &[], classes) {
+                self.tell_unknown(&released).await?;
+            }
         }
         Ok(())
-    }
-
-    /// A Service that was ours may name a class now that nobody has.
-    async fn tell_unknown(&self, released: &Versioned<Service>) {
-        let service = &released.object;
-        if let Claim::NotOurs(NotOurs::UnknownClass) = claim(service, &[], &self.reconciler.classes) {
-            let class = service.class.as_deref().unwrap_or_default();
-            self.tell(released, &[events::unknown_class(class)]).await;
-        }
     }
 
     /// Removes a load balancer and then its record. `Forgotten` when both are gone. `services` are told.
