@@ -164,7 +164,7 @@ static DIFFERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"/tmp/(LIVE|MERGED)-\d+", "${1}"),
         (r"kubectl-edit-\w+", "EDITED"),
         // An age, in a table or after a word; years and days of a time that never changes stay.
-        (r#"(?m)(^|\s|")(\d+m)?\d+s(\s|"|$)"#, "${1}AGE${3}"),
+        (r#"(?m)(^|\s|")(?:\d+m)?\d+[ms](\s|"|$)"#, "${1}AGE${2}"),
     ]
     .map(|(pattern, word)| (Regex::new(pattern).expect("a pattern"), word))
     .into()
