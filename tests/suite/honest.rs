@@ -186,7 +186,16 @@ impl Session<'_> {
     fn named(&self, text: &str) -> String {
         let longer = |(_, value): &&(String, String)| value.len() > 2;
         let known = self.known.iter().filter(longer);
-        known.fold(text.to_owned(), |text, (name, value)| text.replace(value.as_str(), &format!("{{{name}}}")))
+        known.fold(text.to_owned(), |text, (name, value)| {
+            let name = format!("{{{name}}}");
+            if value.bytes().all(|byte| byte.is_ascii_digit()) {
+                // A version may be part of a number that means something else.
+                let whole = regex::Regex::new(&format!(r"\b{value}\b")).expect("a pattern");
+                whole.replace_all(&text, name.as_str()).into_owned()
+            } else {
+                text.replace(value.as_str(), &name)
+            }
+        })
     }
 }
 
