@@ -21,7 +21,7 @@ pub(super) fn complete(kind: &Kind, object: &mut Value) {
         without_empty_maps(kind.shapes().form(), object);
     }
     without_zeros(kind, object);
-    shown_though_empty(kind, object);
+    show(kind, object);
     match kind.kind.as_str() {
         "Service" => service::defaulted(object),
         "Namespace" => {
@@ -85,7 +85,7 @@ pub(super) fn empty(kind: &Kind) -> Value {
     let mut object = json!({"apiVersion": kind.api_version(), "kind": kind.kind});
     if !kind.custom {
         object["metadata"] = json!({});
-        shown_though_empty(kind, &mut object);
+        show(kind, &mut object);
         if kind.is_new_event() {
             event::shown(&mut object);
         }
@@ -93,14 +93,15 @@ pub(super) fn empty(kind: &Kind) -> Value {
     object
 }
 
-/// Fields that Go's type shows, whatever they hold.
-fn shown_though_empty(kind: &Kind, object: &mut Value) {
-    let shown = match kind.kind.as_str() {
+/// Fields that Go's type writes, whatever they hold. What is custom has no such type.
+pub(super) fn shown_though_empty(kind: &Kind) -> Value {
+    match kind.kind.as_str() {
+        _ if kind.custom => json!({}),
         "Service" => json!({"spec": {}, "status": {"loadBalancer": {}}}),
         "Namespace" | "Pod" => json!({"spec": {}, "status": {}}),
         "Lease" => json!({"spec": {}}),
         "Node" => {
-            let info = [
+            let texts = [
                 "architecture",
                 "bootID",
                 "containerRuntimeVersion",
@@ -112,7 +113,7 @@ fn shown_though_empty(kind: &Kind, object: &mut Value) {
                 "osImage",
                 "systemUUID",
             ];
-            let info: Map<String, Value> = info.iter().map(|field| ((*field).to_owned(), "".into())).collect();
+            let info: Map<String, Value> = texts.map(|text| (text.to_owned(), "".into())).into_iter().collect();
             json!({"spec": {}, "status": {"nodeInfo": info, "daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}}})
         }
         "EndpointSlice" => json!({"addressType": "", "endpoints": null, "ports": null}),
@@ -124,9 +125,13 @@ fn shown_though_empty(kind: &Kind, object: &mut Value) {
             "spec": {"group": "", "names": {"plural": "", "kind": ""}, "scope": "", "versions": null},
             "status": {"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": null},
         }),
-        _ => return,
-    };
-    fill(object, shown);
+        _ => json!({}),
+    }
+}
+
+/// Puts them in where they are missing, also the times of conditions.
+fn show(kind: &Kind, object: &mut Value) {
+    fill(object, shown_though_empty(kind));
     if matches!(kind.kind.as_str(), "Node" | "Pod") {
         let times: &[&str] = if kind.is("Node") {
             &["lastHeartbeatTime", "lastTransitionTime"]
