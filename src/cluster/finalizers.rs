@@ -48,21 +48,22 @@ impl Standard {
     }
 }
 
-/// The standard finalizer of this Service, if it has one, is ours. One that carries our own finalizer without a record was on its way
-/// to us or from us when something came in between, and nobody remembers how it was claimed. Where we serve the default class, the order
-/// tells: we set both in one write, ours first; what somebody else had set before stands before ours. Where we do not, whoever does
-/// may have set it after ours, and would lose by it what it has made.
+/// The standard finalizer of this Service, if it has one, is ours: the record says that it was claimed as default class, or the server
+/// remembers that nobody but we have put it there. Where neither can tell (who clears `managedFields` takes that memory), and it was on
+/// its way to us or from us, the order tells if we serve the default class: we set both in one write, ours first; what somebody else had
+/// set before stands before ours. If we do not, whoever does may have set it after ours, and would lose by it what it has made.
 pub(crate) fn was_set<'a>(before: impl IntoIterator<Item = &'a Record>, service: &Service, classes: &Classes) -> bool {
     let claims: Vec<ClaimedBy> = before.into_iter().filter_map(|record| record.claimed_by(&service.uid)).collect();
-    let place = |name: &str| service.finalizers.iter().position(|finalizer| finalizer == name);
-    if claims.is_empty() {
-        classes.default_class().is_some()
-            && place(&classes.instance.finalizer())
-                .zip(place(STANDARD_FINALIZER))
-                .is_some_and(|(ours, both)| ours < both)
-    } else {
-        claims.contains(&ClaimedBy::Default)
+    if claims.contains(&ClaimedBy::Default)
+        || service.standard_finalizer_by.iter().eq([&classes.instance.field_manager()])
+    {
+        return true;
     }
+    let place = |name: &str| service.finalizers.iter().position(|finalizer| finalizer == name);
+    claims.is_empty()
+        && service.standard_finalizer_by.is_empty()
+        && classes.default_class().is_some()
+        && place(&classes.instance.finalizer()).zip(place(STANDARD_FINALIZER)).is_some_and(|(ours, both)| ours < both)
 }
 
 /// The finalizers that a claimed Service shall have; `None` if it has them. Never for a Service that is being deleted: the
@@ -183,6 +184,10 @@ mod tests {
         assert_eq!(of(&service), Standard::Leave, "somebody had set it before us");
         service.finalizers = vec![STANDARD_FINALIZER.to_owned()];
         assert_eq!(of(&service), Standard::Leave, "without a mark of ours it is somebody else's");
+        service.standard_finalizer_by = ["portolan".to_owned()].into();
+        assert_eq!(of(&service), Standard::Take, "the server remembers that we have set it");
+        service.standard_finalizer_by.insert("cloud-controller-manager".to_owned());
+        assert_eq!(of(&service), Standard::Leave, "somebody else has set it too");
     }
 
     #[test]

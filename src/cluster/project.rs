@@ -10,18 +10,18 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::core::ObjectMeta;
 use portolan_core::balancer::{Family, PortKey, Protocol};
 use portolan_core::claim::is_own_condition;
 use portolan_core::desire::nodes::{EXCLUDE_LABEL, LEAVING_TAINT};
-use portolan_core::ids::{NodeName, ResourceVersion, ServiceKey, Uid};
+use portolan_core::ids::{NodeName, ResourceVersion, STANDARD_FINALIZER, ServiceKey, Uid};
 use portolan_core::share::{SHARE_WITH_ANNOTATION, ShareWith};
 use portolan_core::snapshot::{
     Endpoint, FamilyPolicy, Ingress, Namespace, Node, PortStatus, Service, ServicePort, ServiceType, Slice, SliceName,
     SlicePort, TrafficPolicy, Versioned,
 };
 use portolan_core::time::Timestamp;
+use serde_json::Value;
 
 use crate::cluster::stored::StoredService;
 
@@ -74,8 +74,12 @@ pub fn service(object: StoredService) -> Versioned<Service> {
     if service_type == ServiceType::LoadBalancer && spec.cluster_ip.as_deref() == Some("None") {
         defects.add("spec.clusterIP is None, which type LoadBalancer cannot have".to_owned());
     }
-    let conditions_by = metadata.managed_fields.iter().flatten().filter(|entry| owns_conditions(entry));
-    let conditions_by = conditions_by.filter_map(|entry| entry.manager.clone()).collect();
+    let managers = |owns: fn(&Value) -> bool| {
+        let entries = metadata.managed_fields.iter().flatten();
+        let owners = entries.filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| owns(&fields.0)));
+        owners.filter_map(|entry| entry.manager.clone()).collect()
+    };
+    let (conditions_by, standard_finalizer_by) = (managers(owns_conditions), managers(owns_standard_finalizer));
     let mut annotations = metadata.annotations.unwrap_or_default();
     annotations.remove(LAST_APPLIED);
     let object = Service {
@@ -108,21 +112,27 @@ pub fn service(object: StoredService) -> Versioned<Service> {
             .collect(),
         conditions: status.conditions.unwrap_or_default(),
         conditions_by,
+        standard_finalizer_by,
         defects: defects.0,
         key,
     };
     Versioned { version, object: object.into() }
 }
 
-/// This manager has written a condition that only a Portolan writes (FieldsV1, `k:{"type":"..."}`).
-fn owns_conditions(entry: &ManagedFieldsEntry) -> bool {
-    let conditions =
-        entry.fields_v1.as_ref().and_then(|fields| fields.0.pointer("/f:status/f:conditions")?.as_object());
+/// These fields (FieldsV1) hold a condition that only a Portolan writes: `k:{"type":"..."}`.
+fn owns_conditions(fields: &Value) -> bool {
     let is_ours = |key: &String| {
-        let key = key.strip_prefix("k:").and_then(|key| serde_json::from_str::<serde_json::Value>(key).ok());
+        let key = key.strip_prefix("k:").and_then(|key| serde_json::from_str::<Value>(key).ok());
         key.as_ref().and_then(|key| key.get("type")?.as_str()).is_some_and(is_own_condition)
     };
+    let conditions = fields.pointer("/f:status/f:conditions").and_then(Value::as_object);
     conditions.is_some_and(|conditions| conditions.keys().any(is_ours))
+}
+
+/// These fields hold upstream's finalizer: an item of a set, `v:"..."`.
+fn owns_standard_finalizer(fields: &Value) -> bool {
+    let item = format!("v:{}", Value::from(STANDARD_FINALIZER));
+    fields.pointer("/f:metadata/f:finalizers").is_some_and(|finalizers| finalizers.get(item).is_some())
 }
 
 /// The canonical text of an address that Kubernetes can read; any other text as it is, for its reader to refuse.

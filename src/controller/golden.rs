@@ -42,6 +42,7 @@ mod edits;
 pub(crate) mod facts;
 mod journal;
 mod lab;
+mod owners;
 mod reasons;
 mod report;
 mod server;

@@ -296,6 +296,32 @@ fn the_standard_finalizer_goes_with_the_default_class_however_fast_the_class_cha
 }
 
 #[test]
+fn the_standard_finalizer_that_only_the_server_remembers_as_ours_goes() {
+    // Whoever serves the default class takes it off as well.
+    without_neighbours(|world| {
+        let setup = world.setup();
+        let controller = setup.clone().class(json!({"default": true})).start();
+        world.create("web", json!({"spec": {"loadBalancerClass": null}}));
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        controller.kill();
+        world.edit("web", json!({"spec": {"type": "ClusterIP"}}));
+        let record = world.records()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+        world.api.delete(&format!("/apis/portolan.dev/v1alpha1/loadbalancerrecords/{record}"));
+        let service =
+            world.edit("web", json!({"spec": {"type": "LoadBalancer", "loadBalancerClass": "portolan.dev/mock"}}));
+        assert!(finalizers(&service).contains(&STANDARD_FINALIZER.to_owned()), "{service:#}");
+        let _controller = setup.start();
+        world.becomes("web", "it carries our finalizer alone", |service| {
+            let finalizers = finalizers(service);
+            finalizers.len() == 1 && finalizers[0].starts_with("portolan.dev/")
+        });
+        world.delete("web");
+        world.gone("web");
+        world.nothing_left();
+    });
+}
+
+#[test]
 fn a_class_that_is_renamed_while_its_alias_stays_keeps_addresses() {
     both(|world| {
         let alias = json!({"aliases": ["example.com/lab"]});

@@ -39,6 +39,7 @@ pub fn service(name: &str) -> Service {
         ingress: Vec::new(),
         conditions: Vec::new(),
         conditions_by: BTreeSet::new(),
+        standard_finalizer_by: BTreeSet::new(),
         defects: Vec::new(),
     }
 }

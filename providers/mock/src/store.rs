@@ -238,11 +238,11 @@ impl Store {
                     Err(TryLockError::Error(error)) => return Err(error),
                 }
                 folder.sweep()?;
-                Ok(Some(Section { _lock: Some(lock), _guard: guard }))
+                Ok(Some(Section { lock: Some(lock), _guard: guard }))
             }
             Backend::Memory(memory) => {
                 let guard = memory.section.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(Some(Section { _lock: None, _guard: guard }))
+                Ok(Some(Section { lock: None, _guard: guard }))
             }
         }
     }
@@ -267,10 +267,19 @@ impl Store {
 
 /// A section lasts as long as this.
 struct Section<'a> {
-    /// Keeps out other processes. Let go of first.
-    _lock: Option<File>,
+    /// Keeps out other processes.
+    lock: Option<File>,
     /// Keeps out the other threads of this one.
     _guard: MutexGuard<'a, ()>,
+}
+
+impl Drop for Section<'_> {
+    /// Unlocks, rather than only closes: a process that another thread has just forked holds the same open file until it executes its
+    /// program, and the lock with it.
+    fn drop(&mut self) {
+        // Where that fails, closing it is left.
+        self.lock.as_ref().map(File::unlock);
+    }
 }
 
 /// The pauses between looks at the lock, growing: all of them together are as long as our patience.

@@ -36,6 +36,9 @@ fn a_full_service_is_read_field_by_field() {
                 }}}},
                 {"manager": "kubectl", "fieldsV1": {"f:status": {"f:conditions": {
                     "k:{\"type\":\"example.com/Ready\"}": {".": {}}, ".": {}, "k:nonsense": {},
+                }}, "f:metadata": {"f:finalizers": {".": {}, "v:\"a\"": {}}}}},
+                {"manager": "service-controller", "fieldsV1": {"f:metadata": {"f:finalizers": {
+                    "v:\"service.kubernetes.io/load-balancer-cleanup\"": {},
                 }}}},
                 {"manager": "nobody"},
             ],
@@ -114,6 +117,7 @@ fn a_full_service_is_read_field_by_field() {
                 verbatim: Some(object["status"]["conditions"][0].clone()),
             }],
             conditions_by: ["portolan".to_owned()].into(),
+            standard_finalizer_by: ["service-controller".to_owned()].into(),
             defects: vec![],
         }
     );

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
@@ -16,10 +16,14 @@ use tokio::sync::mpsc;
 
 use super::allocated::Allocated;
 use super::journal::Journal;
+use super::owners;
 use crate::api::LoadBalancerRecord;
 use crate::cluster::project;
 use crate::controller::index::{Event, Observed};
 use crate::sandbox::service::{admit, admit_status};
+
+/// Whoever edits by hand.
+const USER: &str = "kubectl-edit";
 
 /// Kind, namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,7 +117,7 @@ impl Server {
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
                 let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-                let (code, answer) = match server.answer(&parts.method, parts.uri.path(), body) {
+                let (code, answer) = match server.answer(&parts.method, &parts.uri, body) {
                     Ok(object) => (200, object),
                     Err(refused) => (refused.code, refused.status()),
                 };
@@ -208,7 +212,7 @@ impl Server {
     /// A user edits an object, or its status.
     pub(super) fn patch(&self, name: &Name, patch: Value, status: bool) -> Result<(), Refused> {
         let mut stored = self.stored.lock().unwrap();
-        if status { stored.patch_status(name, patch) } else { stored.patch(name, patch) }.map(drop)
+        if status { stored.patch_status(name, patch, USER) } else { stored.patch(name, patch) }.map(drop)
     }
 
     /// A user deletes an object.
@@ -216,14 +220,17 @@ impl Server {
         self.stored.lock().unwrap().delete(name, &Value::Null).map(drop)
     }
 
-    fn answer(&self, method: &Method, path: &str, body: Value) -> Answer {
+    fn answer(&self, method: &Method, uri: &Uri, body: Value) -> Answer {
+        let path = uri.path();
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let mut stored = self.stored.lock().unwrap();
         match (method.as_str(), parts.as_slice()) {
             ("PATCH", ["api", "v1", "namespaces", namespace, "services", name, "status"]) => {
                 let name = Name::new("Service", namespace, name);
                 let old = stored.objects.get(&name).cloned().unwrap_or_default();
-                let answer = stored.patch_status(&name, body);
+                let manager =
+                    uri.query().and_then(|query| query.split('&').find_map(|it| it.strip_prefix("fieldManager=")));
+                let answer = stored.patch_status(&name, body, manager.unwrap_or_default());
                 self.note(&describe_service(&name, &old, answer.as_ref().ok()), &answer);
                 answer
             }
@@ -295,6 +302,7 @@ impl Stored {
         if name.kind == "Service" {
             admit(&mut object, None, &mut self.allocated, false)
                 .map_err(|why| Refused::invalid(name, why.to_string()))?;
+            owners::keep(&Value::Null, &mut object, USER);
         }
         let times = self.created.entry(name.clone()).or_default();
         *times += 1;
@@ -311,12 +319,13 @@ impl Stored {
             object["status"] = old["status"].clone();
             admit(&mut object, Some(&old), &mut self.allocated, false)
                 .map_err(|why| Refused::invalid(name, why.to_string()))?;
+            owners::keep(&old, &mut object, USER);
         }
         Ok(self.put(name, object))
     }
 
     /// Takes status and metadata, and no spec.
-    fn patch_status(&mut self, name: &Name, mut patch: Value) -> Answer {
+    fn patch_status(&mut self, name: &Name, mut patch: Value, manager: &str) -> Answer {
         let old = self.get(name)?;
         for field in ["resourceVersion", "uid"] {
             let metadata = patch.get_mut("metadata").and_then(Value::as_object_mut);
@@ -335,6 +344,7 @@ impl Stored {
             return Err(Refused::invalid(name, why.into()));
         }
         admit_status(&mut object, false).map_err(|why| Refused::invalid(name, why.to_string()))?;
+        owners::keep(&old, &mut object, manager);
         Ok(self.put(name, object))
     }
 

@@ -43,6 +43,7 @@ pub(super) fn service(key: ServiceKey, uid: Uid, ours: bool) -> Service {
         ingress: vec![],
         conditions: vec![],
         conditions_by: BTreeSet::new(),
+        standard_finalizer_by: BTreeSet::new(),
         defects: vec![],
     }
 }

@@ -51,6 +51,8 @@ pub struct Service {
     /// Who has written those of them that only a Portolan writes, by [`Instance::field_manager`](crate::ids::Instance::field_manager);
     /// empty if the server does not say.
     pub conditions_by: BTreeSet<String>,
+    /// Who has put upstream's finalizer there, likewise.
+    pub standard_finalizer_by: BTreeSet<String>,
     /// What the server should never have stored (a port of 70000, an unknown protocol). A Service with a defect is refused as
     /// a whole with `InvalidSpec` and all of these texts.
     pub defects: Vec<String>,

@@ -12,8 +12,7 @@
 //!   one is taught again by the next step.
 //! - **Conditions of others.** They are nobody's manifests: that they are kept is asked beside.
 //! - **What is not ours.** The status of a Service that another controller serves is that controller's: where somebody has written it
-//!   by hand, it says what they wrote. A Service that was refused carries nothing of ours but conditions; once it names a class of
-//!   somebody else's, they may be those of another Portolan, and stay: this stand-in of the server does not remember who wrote them.
+//!   by hand, it says what they wrote.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -97,15 +96,6 @@ impl Look {
                 .flat_map(|marks| marks.as_array())
                 .flatten()
                 .any(|mark| mark.as_str().is_some_and(|text| text.starts_with("portolan.dev/")));
-            let was_refused = service_conditions(service).first().and_then(Value::as_str);
-            let was_refused = was_refused.is_some_and(|text| text.starts_with("portolan.dev/Accepted False"));
-            if !is_ours
-                && was_refused
-                && fresh["type"] == "LoadBalancer"
-                && service["finalizers"] == fresh["finalizers"]
-            {
-                ["conditions", "standard"].into_iter().for_each(|field| service[field] = fresh[field].clone());
-            }
             if !is_ours && by_hand.iter().any(|uid| fresh["uid"] == uid.as_str()) {
                 let theirs: &[&str] = if fresh["type"] == "LoadBalancer" {
                     &["ingress", "conditions", "standard"]
