@@ -205,7 +205,7 @@ fn towards(
     // Before the first listener is there to be reached, so that nobody is let in whom the ranges keep out.
     settings(desired, balancer, &mut steps);
     // The predecessor serves until its successor is published, so it follows the endpoints too. But nothing is opened on a public one
-    // for the sake of what is to be internal.
+    // for the sake of what is to be internal, nor at another address than one that is asked for, for whoever has only come.
     for generation in generations.iter().filter(|other| follows_endpoints(desired, number, other)) {
         let mut followed = desired.clone();
         if generation.scheme == Scheme::Public && scheme == Scheme::Internal {
@@ -214,6 +214,10 @@ fn towards(
                 generation.listeners.iter().any(same)
             };
             followed.listeners.retain(is_open);
+        }
+        if !desired.requested.is_empty() && desired.members.len() > 1 {
+            let is_here = |listener: &Listener| generation.listeners.iter().any(|one| one.service == listener.service);
+            followed.listeners.retain(is_here);
         }
         listeners(parameters, &followed, generation.number, Some(generation), &mut steps);
     }

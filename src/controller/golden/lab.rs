@@ -78,7 +78,7 @@ pub(super) struct Lab {
     pub(super) worlds: BTreeMap<String, Store>,
     /// Every parameters that any controller of this case has had: records remember them.
     parameters: Vec<Value>,
-    configuration: Configuration,
+    pub(super) configuration: Configuration,
     controller: Option<Controller>,
 }
 

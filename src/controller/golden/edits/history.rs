@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use portolan_core::claim::{Claim, Claimed, Standing, claim};
 use portolan_core::reason::{ConditionType, PORTS_ERROR};
 use portolan_mock::faults;
 use serde_json::Value;
@@ -12,6 +13,7 @@ use super::super::case::{Act, act};
 use super::super::journal::Journal;
 use super::super::lab::Lab;
 use super::super::server::Name;
+use crate::cluster::project;
 use crate::config::Configuration;
 use crate::sim::grammar::Grammar;
 
@@ -131,10 +133,20 @@ impl<'a> History<'a> {
             && served
                 .clone()
                 .any(|condition| condition["type"] == "portolan.dev/Accepted" && condition["status"] == "True");
+        // A Service stays with the class of its record. Where it would come to another one today, only the record knows the first.
+        let classes = &self.lab.configuration.classes;
+        let class =
+            match claim(&project::service(serde_json::from_value(service.clone()).unwrap()).object, &[], classes) {
+                Claim::Claimed(Claimed { standing: Standing::Serve(class), .. }) => Some(class.name.to_string()),
+                Claim::Claimed(_) | Claim::NotOurs(_) | Claim::WasOurs(_) => None,
+            };
+        let stored = self.lab.server.get(&record);
+        let stays = stored.is_some_and(|stored| stored["spec"]["class"].as_str() == class.as_deref());
         // On its way to a share or back, a Service has two records, and only one of them can be put right.
         let moves = self.lab.server.list("LoadBalancerRecord").iter().any(|(_, one)| !one["spec"]["share"].is_null());
         if !self.lab.is_up()
             || moves
+            || !stays
             || !service["metadata"]["annotations"]["portolan.dev/share"].is_null()
             || !served
             || service["spec"]["type"] != "LoadBalancer"

@@ -17,6 +17,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use portolan_core::balancer::Member;
 use portolan_core::reason::PORTS_ERROR;
 use portolan_mock::picture::{BalancerPicture, GenerationPicture, picture};
 use serde_json::{Value, json};
@@ -30,8 +31,10 @@ pub(super) fn look(history: &History<'_>) -> Look {
         lab.worlds.iter().map(|(name, world)| (name, picture(world, lab.now()).unwrap())).collect();
     let services: Vec<(String, Value)> =
         lab.server.list("Service").into_iter().map(|(name, service)| (name.name, service)).collect();
-    let wish = |(_, service): &(String, Value)| (service["spec"]["type"] == "LoadBalancer").then(|| wishes(service));
-    let specs: Vec<String> = services.iter().filter_map(wish).collect();
+    let wishes_of = |member: &Member| {
+        let service = services.iter().find(|(_, service)| service["metadata"]["uid"] == member.uid.as_str());
+        service.filter(|(_, service)| service["spec"]["type"] == "LoadBalancer").map(|(_, service)| wishes(service))
+    };
     let mut records: BTreeMap<String, Value> = lab
         .server
         .list("LoadBalancerRecord")
@@ -40,12 +43,10 @@ pub(super) fn look(history: &History<'_>) -> Look {
         .collect();
     let mut aliases = Aliases::default();
     for (id, balancer) in worlds.values().flat_map(|world| &world.balancers) {
+        let specs: Vec<String> = balancer.members.iter().filter_map(wishes_of).collect();
+        let is_asked = |address: &&IpAddr| specs.iter().any(|spec| spec.contains(&address.to_string()));
         for generation in &balancer.generations {
-            for address in generation
-                .addresses
-                .iter()
-                .filter(|address| !specs.iter().any(|spec| spec.contains(&address.to_string())))
-            {
+            for address in generation.addresses.iter().filter(|address| !is_asked(address)) {
                 let from = if is_open(&records, id.as_str()) { "address".to_owned() } else { network(*address) };
                 aliases.add(address.to_string(), format!("<{from} of {id}>"));
             }
