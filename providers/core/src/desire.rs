@@ -207,7 +207,10 @@ fn want<'a>(
     let (served, refused_ports) = ports::judge(service, input.capabilities, whole.protocol());
     let slices = candidate.slices;
     let want = Want { service, slices, families, requested, scheme, source_ranges, served, refused_ports, warnings };
+    let is_sound = refused.is_empty();
     refused.extend(whole.conflicts(candidate, &want, input));
+    // What a Service asks for that is nonsense need not be followed by anybody.
+    refused.extend(whole.hold_against(candidate, &want, input).filter(|_| is_sound));
     if !refused.is_empty() || (want.served.is_empty() && !candidate.joined) {
         refused.extend(want.refused_ports);
         return Err(Refusal { reasons: refused });

@@ -92,7 +92,7 @@ impl Pass<'_> {
             Some(refusal) => status::refused(refusal),
             None => accepted(class, desired, &service.object),
         };
-        let outcome = self.for_member(&service.object, &desired.load_balancer, &found.outcome);
+        let outcome = self.for_member(&service.object, &desired.load_balancer, &found.outcome).await;
         let findings = status::Findings { accepted, refused_ports, warnings: &warnings, outcome: &outcome };
         let status = status::status(&service.object, &findings, &self.reconciler.now());
         let is_news = status.ingress != service.object.ingress;
@@ -101,15 +101,26 @@ impl Pass<'_> {
     }
 
     /// What the outcome of the whole means for one of its Services.
-    fn for_member(&self, service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> Outcome {
+    async fn for_member(&self, service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> Outcome {
         let mut outcome = status::of_member(service, whole, outcome);
         // As long as this load balancer has nothing to offer, clients go on using the one that the Service comes from.
-        let instance = &self.reconciler.classes.instance;
-        if self.snapshot.is_named_elsewhere(&service.uid, instance) && outcome.published.is_empty() {
-            outcome.published = addresses::published(service);
-            let told = service.ingress.iter().flat_map(|ingress| &ingress.ports).filter(|port| port.error.is_none());
-            outcome.listening =
-                told.map(|told| (service.uid.clone(), PortKey { port: told.port, protocol: told.protocol })).collect();
+        let left = self.own_records().find(|record| record.id != self.snapshot.id && record.names(&service.uid));
+        if let (Some(left), []) = (left, outcome.published.as_slice()) {
+            match self.standing(left, service).await {
+                Ok(standing) if standing.listening.iter().any(|(uid, _)| *uid == service.uid) => {
+                    (outcome.published, outcome.listening) = (standing.published, standing.listening);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(balancer = %left.id, %error, "what exists cannot be looked at; the status stays");
+                    outcome.published = addresses::published(service);
+                    let told = service.ingress.iter().flat_map(|ingress| &ingress.ports);
+                    let served = told.filter(|port| port.error.is_none());
+                    outcome.listening = served
+                        .map(|port| (service.uid.clone(), PortKey { port: port.port, protocol: port.protocol }))
+                        .collect();
+                }
+            }
         }
         outcome
     }
@@ -145,7 +156,7 @@ impl Pass<'_> {
             let elsewhere = self.own_records().find(|record| record.names(&service.object.uid)).cloned();
             let outcome = match outcome {
                 Some(outcome) if decision.has_joined(&service.object) => {
-                    self.for_member(&service.object, &desired.load_balancer, outcome)
+                    self.for_member(&service.object, &desired.load_balancer, outcome).await
                 }
                 Some(_) | None => match elsewhere {
                     None => status::nothing_requested(),

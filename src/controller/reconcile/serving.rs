@@ -259,16 +259,30 @@ impl Pass<'_> {
         let stays = !rest.members.is_empty() && same_scheme && rest.requested.iter().all(is_here);
         let only = |record: &Record| record.members.len() == 1;
         let gives = provider.capabilities().requested_addresses && decision.record.as_deref().is_some_and(only);
-        let needs_it = |service: &Arc<Service>| {
-            let told = addresses::published(service);
+        let mut gone = BTreeSet::new();
+        for service in arrived {
+            let told = addresses::published(&service);
+            let is_told_of = |offered: &[Published]| told.iter().any(|told| offered.iter().any(|own| same(own, told)));
             let to = self.snapshot.placed.get(&service.key);
-            let bequeaths =
-                gives && self.snapshot.other_records.iter().any(|record| Some(&record.id) == to && only(record));
-            !bequeaths
-                && (stays || !addresses::asks_by_name(service))
-                && told.iter().any(|told| published.iter().any(|own| same(own, told)))
-        };
-        Ok(arrived.iter().filter(|service| !needs_it(service)).map(|service| service.uid.clone()).collect())
+            let to = self.snapshot.other_records.iter().find(|record| Some(&record.id) == to);
+            let bequeaths = gives && to.is_some_and(|record| only(record));
+            let may_need_it = !bequeaths && (stays || !addresses::asks_by_name(&service));
+            // Whoever writes into the status what neither of them offers has moved nobody.
+            let needs_it = may_need_it
+                && (is_told_of(&published)
+                    || match to {
+                        Some(to) => {
+                            let there = self.standing(to, &service).await;
+                            let there = there.map_err(|error| Interrupted::Failed(error.to_string(), None))?;
+                            !is_told_of(&there.published)
+                        }
+                        None => false,
+                    });
+            if !needs_it {
+                gone.insert(service.uid.clone());
+            }
+        }
+        Ok(gone)
     }
 
     /// Writes the record, before the first external effect; or brings it up to date. Those who leave stay in it until the last.

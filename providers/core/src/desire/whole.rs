@@ -123,12 +123,29 @@ impl Whole {
         self.published.extend(candidate.service.into_iter().flat_map(addresses::published));
     }
 
+    /// Why nothing can follow a Service that comes just now, if it asks for anything that belongs to the whole.
+    pub(super) fn hold_against(
+        &self,
+        candidate: &Candidate<'_>,
+        want: &Want<'_>,
+        input: &Input<'_>,
+    ) -> Option<Refused> {
+        let (held, place) = self.held_member().zip(place_of_whole(want, input)).filter(|_| !candidate.joined)?;
+        let message = format!(
+            "{place}: nothing of share {:?} can follow it as long as Service {} is paused, refused or on its way; wait, or choose another \
+             share",
+            share_of(want.service),
+            held.key()
+        );
+        Some(Refused::whole(Reason::ShareConflict, message))
+    }
+
     /// Where a Service contradicts those before it.
     pub(super) fn conflicts(&self, candidate: &Candidate<'_>, want: &Want<'_>, input: &Input<'_>) -> Vec<Refused> {
         let service = want.service;
         let mut conflicts = Vec::new();
         let mut conflict = |message: String| conflicts.push(Refused::whole(Reason::ShareConflict, message));
-        let share = service.annotations.get(SHARE_ANNOTATION).map_or("", |name| name.trim());
+        let share = share_of(service);
         for served in &want.served {
             if let Some(other) = self.taken.get(&served.port.key) {
                 conflict(format!(
@@ -179,13 +196,6 @@ impl Whole {
             ));
         }
         if !candidate.joined {
-            if let (Some(held), Some(place)) = (self.held_member(), place_of_whole(want, input)) {
-                conflict(format!(
-                    "{place}: nothing of share {share:?} can follow it as long as Service {} is paused, refused or on its way; wait, or \
-                     choose another share",
-                    held.key()
-                ));
-            }
             for other in self.strangers(service, input.consents) {
                 conflict(format!(
                     "annotation {SHARE_WITH_ANNOTATION}: Service {} is on share {share:?}, and the Namespaces {} and {} do not both \
@@ -333,6 +343,11 @@ fn place_of_whole(want: &Want<'_>, input: &Input<'_>) -> Option<String> {
     } else {
         Some(addresses::place(want.service))
     }
+}
+
+/// The share that a Service asks for, as it names it.
+fn share_of(service: &Service) -> &str {
+    service.annotations.get(SHARE_ANNOTATION).map_or("", |name| name.trim())
 }
 
 fn listed(families: &[Family]) -> String {

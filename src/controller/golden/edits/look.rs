@@ -136,10 +136,19 @@ impl Look {
     }
 }
 
-/// What holds holds in other words where something else is served.
+/// What holds holds in other words where something else is served. Of a refusal the first reason counts: those behind it may be about
+/// the share that others hold against it, and how they came to that is history.
 fn verdict(condition: &str) -> &str {
     let holds = condition.split(' ').nth(1) == Some("True");
-    condition.split_once(':').filter(|_| holds).map_or(condition, |(verdict, _)| verdict)
+    let refused = condition.starts_with("portolan.dev/Accepted False");
+    let cut = if holds {
+        ":"
+    } else if refused {
+        "; "
+    } else {
+        return condition;
+    };
+    condition.split_once(cut).map_or(condition, |(verdict, _)| verdict)
 }
 
 /// A warning is about what is served: a live Service whose last port is refused has it, a new one has nothing to be warned about; and
