@@ -31,6 +31,15 @@ pub(super) struct Seat<'a> {
     pub(super) claimed: &'a Claimed,
 }
 
+/// Who leaves.
+#[derive(Default)]
+struct Departures {
+    /// Those who need nothing here any more.
+    gone: BTreeSet<Uid>,
+    /// Of somebody the status says neither of the two load balancers.
+    unclear: bool,
+}
+
 impl Pass<'_> {
     /// Serves those who are to be served, and lets go of those who are not any more.
     pub(super) async fn serve<P: Provider>(
@@ -40,8 +49,8 @@ impl Pass<'_> {
         class: &Class,
     ) -> Result<Verdict, Interrupted> {
         self.bequeathed = self.bequeathed(decision).await?;
-        let moved_out = self.moved_out(provider, decision, class).await?;
-        let mut candidates = candidates(self.snapshot, decision, &moved_out);
+        let Departures { gone, unclear } = self.departures(provider, decision, class).await?;
+        let mut candidates = candidates(self.snapshot, decision, &gone);
         if candidates.is_empty() {
             return self.clean_up(decision, decision.record.as_ref()).await;
         }
@@ -71,6 +80,7 @@ impl Pass<'_> {
         };
         seats.retain(|seat| is_served(&desired, &seat.service.object.uid));
         let verdict = self.walk_there(provider, decision, class, &desired, &seats).await;
+        let verdict = verdict.map(|verdict| if unclear { sooner(verdict, Verdict::Retry) } else { verdict });
         match unmarked {
             Some(error) => verdict.and(Err(error)),
             None => verdict,
@@ -223,15 +233,15 @@ impl Pass<'_> {
         }
     }
 
-    /// The Services that have arrived at another load balancer and need this one no more: clients are told of it no more, or the other
-    /// one waits for an address that they have here, because it is asked for by name or [`Self::inherited`]. An address that those who
+    /// Which of the Services that have arrived at another load balancer need this one no more: clients are told of the other one, or it
+    /// waits for an address that they have here, because it is asked for by name or [`Self::inherited`]. An address that those who
     /// stay go on with is not waited for: whoever asks for it keeps what it has.
-    async fn moved_out<P: Provider>(
+    async fn departures<P: Provider>(
         &self,
         provider: &P,
         decision: &Decision,
         class: &Class,
-    ) -> Result<BTreeSet<Uid>, Interrupted> {
+    ) -> Result<Departures, Interrupted> {
         let arrived = |(service, role): &(Versioned<Service>, Role)| match role {
             Role::Moving { joined: true } => Some(service.object.clone()),
             Role::Moving { joined: false }
@@ -242,8 +252,9 @@ impl Pass<'_> {
             | Role::Served(_) => None,
         };
         let arrived: Vec<_> = decision.services.iter().filter_map(arrived).collect();
+        let mut departures = Departures::default();
         if arrived.is_empty() {
-            return Ok(BTreeSet::new());
+            return Ok(departures);
         }
         let state =
             observe(provider, &self.snapshot.id).await.map_err(|error| Interrupted::Failed(error.to_string(), None))?;
@@ -259,30 +270,29 @@ impl Pass<'_> {
         let stays = !rest.members.is_empty() && same_scheme && rest.requested.iter().all(is_here);
         let only = |record: &Record| record.members.len() == 1;
         let gives = provider.capabilities().requested_addresses && decision.record.as_deref().is_some_and(only);
-        let mut gone = BTreeSet::new();
         for service in arrived {
             let told = addresses::published(&service);
             let is_told_of = |offered: &[Published]| told.iter().any(|told| offered.iter().any(|own| same(own, told)));
             let to = self.snapshot.placed.get(&service.key);
             let to = self.snapshot.other_records.iter().find(|record| Some(&record.id) == to);
             let bequeaths = gives && to.is_some_and(|record| only(record));
-            let may_need_it = !bequeaths && (stays || !addresses::asks_by_name(&service));
-            // Whoever writes into the status what neither of them offers has moved nobody.
-            let needs_it = may_need_it
-                && (is_told_of(&published)
-                    || match to {
-                        Some(to) => {
-                            let there = self.standing(to, &service).await;
-                            let there = there.map_err(|error| Interrupted::Failed(error.to_string(), None))?;
-                            !is_told_of(&there.published)
-                        }
-                        None => false,
-                    });
-            if !needs_it {
-                gone.insert(service.uid.clone());
+            let may_need_it = !bequeaths && !published.is_empty() && (stays || !addresses::asks_by_name(&service));
+            if may_need_it && is_told_of(&published) {
+                continue;
             }
+            // Whoever has written into the status what neither of them offers has moved nobody. While the other one is replaced, it offers
+            // more than is seen here: so this is looked at again.
+            if let (true, Some(to)) = (may_need_it, to) {
+                let there = self.standing(to, &service).await;
+                let there = there.map_err(|error| Interrupted::Failed(error.to_string(), None))?;
+                if !is_told_of(&there.published) {
+                    departures.unclear = true;
+                    continue;
+                }
+            }
+            departures.gone.insert(service.uid.clone());
         }
-        Ok(gone)
+        Ok(departures)
     }
 
     /// Writes the record, before the first external effect; or brings it up to date. Those who leave stay in it until the last.

@@ -74,7 +74,10 @@ pub(super) fn look(history: &History<'_>) -> Look {
         records.get_mut(id).and_then(Value::as_object_mut).map(|record| record.remove("external"));
     }
     Look {
-        services: services.iter().map(|(name, object)| (name.clone(), aliases.put(&service(object)))).collect(),
+        services: services
+            .iter()
+            .map(|(name, object)| (name.clone(), aliases.without(&wishes(object)).put(&service(object))))
+            .collect(),
         rest: aliases.put(&json!({"records": records, "balancers": balancers, "addresses": addresses})),
     }
 }
@@ -122,6 +125,15 @@ impl Look {
             text.starts_with("portolan.dev/Accepted False") || text.contains(" RequestedAddressUnavailable")
         };
         self.services.values().any(|service| service["conditions"].as_array().into_iter().flatten().any(held))
+    }
+
+    /// A share has the address that somebody asks for.
+    pub(super) fn is_outbid(&self) -> bool {
+        let outbid = |condition: &Value| {
+            let text = condition.as_str().unwrap_or_default();
+            text.contains(" RequestedAddressUnavailable") && text.contains("belongs to load balancer share-")
+        };
+        self.services.values().any(|service| service_conditions(service).iter().any(outbid))
     }
 
     /// What must be the same even then: the hop that fails, and why.
@@ -237,6 +249,12 @@ struct Aliases(BTreeMap<String, String>);
 impl Aliases {
     fn add(&mut self, text: String, alias: String) {
         self.0.insert(text, alias);
+    }
+
+    /// Without those for what a Service itself names: that stands in what it is told.
+    fn without(&self, wishes: &str) -> Self {
+        let others = self.0.iter().filter(|(text, _)| !wishes.contains(text.as_str()));
+        Self(others.map(|(text, alias)| (text.clone(), alias.clone())).collect())
     }
 
     fn of<'a>(&'a self, text: &'a str) -> &'a str {
