@@ -1,5 +1,6 @@
 //! What a request means: its path, verb and parameters. From `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`.
 
+use std::num::IntErrorKind;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,18 +57,28 @@ impl Parameters {
         !self.text(name).is_empty()
     }
 
+    /// Only what is not there, `false` and `0` are no (`Convert_Slice_string_To_bool`).
     pub(super) fn flag(&self, name: &str) -> bool {
-        matches!(self.text(name), "true" | "1")
+        let value = self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+        value.is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 
-    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refused> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<i64>, Refused> {
         match self.text(name) {
             "" => Ok(None),
-            text => text
-                .parse()
-                .map(Some)
-                .map_err(|_| Refused::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
+            text => text.parse().map(Some).map_err(|error: std::num::ParseIntError| {
+                let why = match error.kind() {
+                    IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+                    _ => "invalid syntax",
+                };
+                Refused::bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
+            }),
         }
+    }
+
+    /// The same, if it is more than 0.
+    pub(super) fn count(&self, name: &str) -> Result<Option<u64>, Refused> {
+        Ok(self.number(name)?.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0))
     }
 
     /// Whether the write is to be judged but not done; `options` is the kind of its parameters.
@@ -105,6 +116,15 @@ fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters
         return discovery::answer(storage, request, &parts);
     };
     let named = !target.name.is_empty();
+    // `IsValidPathSegmentName`
+    if let Some(why) = match target.name.as_str() {
+        "." => Some("may not be '.'"),
+        ".." => Some("may not be '..'"),
+        name if name.contains('%') => Some("may not contain '%'"),
+        _ => None,
+    } {
+        return Err(Refused::bad_request(format!("Name parameter invalid: {:?}: {why}", target.name)));
+    }
     let form = Form::of(request, parameters)?;
     let manager = || apply::manager(parameters, agent(request));
     let (code, answer) = match request.method().as_str() {
@@ -160,7 +180,9 @@ pub(super) fn target_of(storage: &Storage, uri: &Uri) -> Option<Target> {
 }
 
 fn path(uri: &Uri) -> Vec<String> {
-    uri.path().split('/').filter(|part| !part.is_empty()).map(decoded_path).collect()
+    let path = decoded_path(uri.path());
+    let path = path.trim_matches('/');
+    if path.is_empty() { Vec::new() } else { path.split('/').map(str::to_owned).collect() }
 }
 
 /// What a path names; nothing where it is no path of a resource, a refusal where it is one of a resource that there is not.

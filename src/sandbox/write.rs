@@ -224,11 +224,14 @@ fn complete(kind: &Kind, object: &mut Value) {
 
 fn create_in(state: &mut State, target: &Target, mut object: Value, dry_run: bool) -> Result<Value, Refused> {
     let kind = &target.kind;
-    metadata::born(target, &mut object, &mut state.random, state.clock)?;
+    let wrong = metadata::born(target, &mut object, &mut state.random, state.clock)?;
     let name = text(&object["metadata"]["name"]);
     let key = Key { name: name.clone(), ..target.key() };
     namespace_takes(state, target, &name)?;
-    admission::create(kind, &mut object, state)?;
+    admission::create(kind, &mut object, state).map_err(|refused| refused.after(kind, &name, &wrong))?;
+    if !wrong.is_empty() {
+        return Err(Refused::invalid(kind, &name, &wrong));
+    }
     if let Some(old) = state.get(&key) {
         let refused = if is_leaving(old) { Refused::still_exists } else { Refused::already_exists };
         return Err(refused(kind, &name));
@@ -411,7 +414,7 @@ impl DeleteOptions {
             let message = format!("no kind {kind:?} is registered for version {version:?} in scheme of options");
             return Err(Refused::bad_request(message));
         }
-        let grace = parameters.number("gracePeriodSeconds")?.and_then(|seconds| i64::try_from(seconds).ok());
+        let grace = parameters.number("gracePeriodSeconds")?;
         Ok(Self {
             dry_run: parameters.dry_run("DeleteOptions")?
                 || body["dryRun"].as_array().is_some_and(|all| !all.is_empty()),

@@ -109,7 +109,7 @@ pub(crate) fn with_held(mut desired: LoadBalancer, balancer: &Balancer) -> LoadB
 }
 
 /// The scheme that is asked for: by name, or by the address that is asked for.
-fn asked_scheme(parameters: &Parameters, desired: &LoadBalancer) -> Option<Scheme> {
+pub(crate) fn asked_scheme(parameters: &Parameters, desired: &LoadBalancer) -> Option<Scheme> {
     let requested = || desired.requested.iter().find_map(|address| parameters.ranges.scheme_of(*address));
     desired.scheme.or_else(requested)
 }

@@ -32,12 +32,11 @@ pub(super) async fn end(mut history: History<'_>, grammar: &Grammar, seed: u64) 
     rests(&mut history).await?;
     let (ours, now) = compared(&history, grammar).await;
     if now != ours {
-        // Whoever leaves a share that goes on with the address it asks for has been there too early to get it, or too late.
-        let outbid = now.is_outbid();
-        if !ours.is_held() && !outbid {
+        let bound = now.is_bound_by_a_share();
+        if !ours.is_held() && !bound {
             return Err(difference("is not what a fresh apply comes to", &ours, &now));
         }
-        if now.verdicts() != ours.verdicts() && !outbid {
+        if now.verdicts() != ours.verdicts() && !bound {
             return Err(difference("is refused otherwise than a fresh apply", &ours, &now));
         }
         heals(&mut history, grammar, &mut random).await?;

@@ -127,13 +127,13 @@ impl Look {
         self.services.values().any(|service| service["conditions"].as_array().into_iter().flatten().any(held))
     }
 
-    /// A share has the address that somebody asks for.
-    pub(super) fn is_outbid(&self) -> bool {
-        let outbid = |condition: &Value| {
+    /// A share has the address that somebody asks for, or cannot follow one because of another: how it came to that is history.
+    pub(super) fn is_bound_by_a_share(&self) -> bool {
+        let bound = |condition: &Value| {
             let text = condition.as_str().unwrap_or_default();
-            text.contains(" RequestedAddressUnavailable") && text.contains("belongs to load balancer share-")
+            text.contains("belongs to load balancer share-") || text.contains("as long as nothing may be changed of")
         };
-        self.services.values().any(|service| service_conditions(service).iter().any(outbid))
+        self.services.values().any(|service| service_conditions(service).iter().any(bound))
     }
 
     /// What must be the same even then: the hop that fails, and why.
