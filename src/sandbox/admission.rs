@@ -44,14 +44,14 @@ pub(super) fn create(kind: &Kind, object: &mut Value, state: &State) -> Result<(
         }
         "EndpointSlice" => {
             object["metadata"]["generation"] = 1.into();
-            fits(kind, &name, slice::slice(object))?;
+            fits(kind, &name, &slice::slice(object))?;
         }
-        "ConfigMap" => fits(kind, &name, data::config_map(object))?,
-        "Secret" => fits(kind, &name, data::secret(object))?,
-        "Lease" => fits(kind, &name, lease::lease(object))?,
+        "ConfigMap" => fits(kind, &name, &data::config_map(object))?,
+        "Secret" => fits(kind, &name, &data::secret(object))?,
+        "Lease" => fits(kind, &name, &lease::lease(object))?,
         "Event" => event(kind, &name, object)?,
         "Node" => {
-            fits(kind, &name, node::check(object))?;
+            fits(kind, &name, &node::check(object))?;
             node::taint(object);
         }
         "CustomResourceDefinition" => {
@@ -78,18 +78,18 @@ pub(super) fn update(kind: &Kind, object: &mut Value, old: &Value, state: &State
             "Namespace" => keep_within(object, old, "spec", "finalizers"), // changed through `finalize` alone
             "ConfigMap" => {
                 frozen(kind, &name, object, old, &["binaryData", "data"])?;
-                fits(kind, &name, data::config_map(object))?;
+                fits(kind, &name, &data::config_map(object))?;
             }
             "Secret" => {
                 frozen(kind, &name, object, old, &["data"])?;
                 immutable(kind, &name, object, old, "type", "/type")?;
-                fits(kind, &name, data::secret(object))?;
+                fits(kind, &name, &data::secret(object))?;
             }
-            "Lease" => fits(kind, &name, lease::lease(object))?,
-            "Node" => fits(kind, &name, node::check(object))?,
+            "Lease" => fits(kind, &name, &lease::lease(object))?,
+            "Node" => fits(kind, &name, &node::check(object))?,
             "EndpointSlice" => {
                 immutable(kind, &name, object, old, "addressType", "/addressType")?;
-                fits(kind, &name, slice::slice(object))?;
+                fits(kind, &name, &slice::slice(object))?;
             }
             "CustomResourceDefinition" => {
                 definition(kind, &name, object)?;
@@ -141,7 +141,7 @@ fn custom(kind: &Kind, name: &str, object: &mut Value, old: Option<&Value>) -> R
     structural::check_embedded(object, &kind.structure, "", &mut errors);
     structural::check_lists(object, &kind.structure, "", &mut errors);
     structural::numbers_whole(object);
-    fits(kind, name, errors)
+    fits(kind, name, &errors)
 }
 
 /// The same of its status, which the server looks at as if it stood alone.
@@ -193,8 +193,8 @@ fn unfit_service(kind: &Kind, name: &str, unfit: Unfit) -> Refused {
     }
 }
 
-fn fits(kind: &Kind, name: &str, errors: Vec<FieldError>) -> Result<(), Refused> {
-    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
+fn fits(kind: &Kind, name: &str, errors: &[FieldError]) -> Result<(), Refused> {
+    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, errors)) }
 }
 
 /// `legacyValidateEvent`: an Event lies where its object does; what is cluster-wide has its Events in `default`.
@@ -208,7 +208,7 @@ fn event(kind: &Kind, name: &str, object: &Value) -> Result<(), Refused> {
 }
 
 fn definition(kind: &Kind, name: &str, object: &Value) -> Result<(), Refused> {
-    fits(kind, name, definition::check(name, object))?;
+    fits(kind, name, &definition::check(name, object))?;
     if object["spec"]["conversion"]["strategy"] != "None" {
         return Err(Refused::not_emulated("conversion webhooks of custom resources"));
     }

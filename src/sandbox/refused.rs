@@ -19,7 +19,7 @@ pub(crate) struct Refused {
     /// The continue token of an inconsistent rest of a list; empty elsewhere.
     rest: String,
     /// What is wrong with fields of an object, if that is why.
-    fields: Vec<FieldError>,
+    fields: Box<[FieldError]>,
 }
 
 /// What is wrong with one field.
@@ -32,7 +32,14 @@ pub(crate) struct FieldError {
 
 impl Refused {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null, rest: String::new(), fields: Vec::new() }
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: Value::Null,
+            rest: String::new(),
+            fields: Box::default(),
+        }
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
@@ -122,7 +129,7 @@ impl Refused {
         let causes =
             errors.iter().map(|error| json!({"reason": error.reason, "message": error.message, "field": error.field}));
         refused.details["causes"] = causes.collect();
-        refused.fields = errors.to_vec();
+        refused.fields = errors.into();
         refused
     }
 

@@ -67,10 +67,8 @@ impl Parameters {
         match self.text(name) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|error: std::num::ParseIntError| {
-                let why = match error.kind() {
-                    IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
-                    _ => "invalid syntax",
-                };
+                let too_large = matches!(error.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow);
+                let why = if too_large { "value out of range" } else { "invalid syntax" };
                 Refused::bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
             }),
         }

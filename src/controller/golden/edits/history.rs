@@ -126,6 +126,8 @@ impl<'a> History<'a> {
     /// The record is all that remembers. Who edits it and takes away what else could tell before anybody has looked has orphaned what it
     /// stands for, and its documentation says so: so this is done only where it can be put right, and time is given for it.
     async fn edit_record(&mut self, service: &str, edit: &Value) {
+        // Of what has been seen: an edit that nobody has looked at yet may be refused.
+        self.lab.settle().await;
         let Some(service) = self.lab.server.get(&Name::parse(&format!("Service/{service}"))) else { return };
         let record = Name::new("LoadBalancerRecord", "", &uid(&service));
         let served = service["status"]["conditions"].as_array().into_iter().flatten();
