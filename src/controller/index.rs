@@ -222,6 +222,16 @@ impl Index {
         dirty.append(&mut concerned);
     }
 
+    /// What concerns a change outside, at this load balancer: also those to which its Services are on their way, because they tell what
+    /// it goes on being until then.
+    pub fn concerned_by(&self, id: LoadBalancerId) -> Dirty {
+        let members = self.records.get(&id).into_iter().flat_map(|record| &record.members);
+        let mut dirty = Dirty::new();
+        members.for_each(|joined| self.record_concerns(&joined.member.uid, &mut dirty));
+        dirty.insert(id);
+        dirty
+    }
+
     /// Every load balancer that there is anything to do for: of Services of type LoadBalancer, of those that carry a mark of ours, and
     /// of our records.
     pub fn all(&self) -> Dirty {

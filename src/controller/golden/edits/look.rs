@@ -183,6 +183,9 @@ fn service(object: &Value) -> Value {
     let says = |condition: &Value| {
         let [kind, status, reason, message] =
             ["type", "status", "reason", "message"].map(|field| text(&condition[field]));
+        // Of which scheme it is may be history.
+        let message = message.split_once(" of the class's ").filter(|(start, _)| start.ends_with("is no host"));
+        let message = message.map_or_else(|| text(&condition["message"]), |(start, _)| start.to_owned());
         let is_time = text(&condition["lastTransitionTime"]).parse::<jiff::Timestamp>().is_ok();
         format!("{kind} {status} {reason}: {message}{}", if is_time { "" } else { " (at no time)" })
     };
