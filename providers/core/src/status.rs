@@ -131,15 +131,18 @@ pub fn in_order_of(service: &Service, published: &mut [Published]) {
 /// answers at its own ports.
 ///
 /// While the load balancer is replaced, its addresses are those of what is replaced. Whoever comes just then, perhaps because of it, and
-/// asks for an internal one or for an address by name, must not be told of them.
+/// asks for an internal one or for an address by name, must not be told of them. Who has been told, or has its ports there, was there
+/// before: somebody may have blanked or forged its status.
 pub fn of_member(service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> Outcome {
     let mut own = outcome.clone();
     in_order_of(service, &mut own.published);
     let told = addresses::published(service);
+    let has_ports = outcome.listening.iter().any(|(uid, _)| *uid == service.uid);
     let is_particular = whole.scheme == Some(Scheme::Internal) || !whole.requested.is_empty();
     if whole.members.len() > 1
         && is_particular
         && outcome.programmed.status != ConditionStatus::True
+        && !has_ports
         && !own.published.iter().any(|published| told.contains(published))
     {
         own.published.clear();
