@@ -128,6 +128,10 @@ impl Reconciler {
 impl Pass<'_> {
     async fn run(&mut self) -> Result<Verdict, Interrupted> {
         let decision = decide(self.snapshot, &self.reconciler.classes);
+        if let Some(service) = decision.is_behind() {
+            tracing::debug!(balancer = %self.snapshot.id, %service, "the record rests on a later version of the Service");
+            return Err(Interrupted::Overtaken);
+        }
         for (service, role) in &decision.services {
             match role {
                 Role::Stranger(NotOurs::UnknownClass) => self.tell_unknown(service).await?,

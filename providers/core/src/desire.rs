@@ -143,6 +143,14 @@ pub fn desire(input: &Input<'_>) -> Desired {
             None => whole.hold(candidate, input.capabilities),
         }
     }
+    // Whoever is refused and has not joined will be judged after all those who join now, so it is told now what it will be told then.
+    for candidate in input.candidates.iter().filter(|candidate| !candidate.joined) {
+        if let (Some(service), Some(refusal)) = (candidate.service, refused.get_mut(&candidate.member.uid))
+            && let Err(later) = want(input, candidate, service, &whole)
+        {
+            *refusal = later;
+        }
+    }
 
     let nodes = nodes::eligible(input.nodes, whole.families(), input.settings);
     let mut listeners: Vec<Listener> =

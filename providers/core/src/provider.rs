@@ -65,6 +65,10 @@ pub trait Provider: Send + Sync + 'static {
 pub trait Step: Clone + Debug + Display + PartialEq + Serialize + Send + Sync {
     /// The step's kind, a stable CamelCase name.
     fn name(&self) -> &'static str;
+
+    /// It decides where clients are served or who may be one. Such a step is begun only under the record as it is stored now, because a
+    /// plan that was made on less could make public what somebody has made internal since.
+    fn moves_clients(&self) -> bool;
 }
 
 /// An ordered list of steps.

@@ -118,7 +118,7 @@ impl Pass<'_> {
         let end = match self.reconciler.providers.of_record(&record) {
             Err(error) => End::Failed(error),
             Ok(provider) => with_provider!(provider, provider => {
-                walk(&provider, None, &mut record, &self.reconciler.records, self.gate).await.end
+                walk(&provider, None, &mut record, &self.reconciler.records, false, self.gate).await.end
             }),
         };
         let failure = match end {

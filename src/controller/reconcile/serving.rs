@@ -149,7 +149,7 @@ impl Pass<'_> {
         }
         let mut record = self.record(record.as_deref(), class, desired, seats).await?;
         if planted(Bug::MadeAnew) && fresh(false) {
-            walk(provider, None, &mut record, &self.reconciler.records, self.gate).await;
+            walk(provider, None, &mut record, &self.reconciler.records, false, self.gate).await;
         }
         let walked = self.walk_under(provider, wanted, &mut record).await;
         self.written.push(Written::Record(Arc::new(record)));
@@ -182,7 +182,8 @@ impl Pass<'_> {
         wanted: &LoadBalancer,
         record: &mut Record,
     ) -> Walked<P::State> {
-        let walked = walk(provider, Some(wanted), record, &self.reconciler.records, self.gate).await;
+        let is_new = self.snapshot.record.is_none();
+        let walked = walk(provider, Some(wanted), record, &self.reconciler.records, is_new, self.gate).await;
         if walked.acted {
             self.unproven = Some(record.clone());
         }
@@ -454,16 +455,21 @@ pub(crate) fn desired(
     capabilities: &Capabilities,
     candidates: &[Candidate<'_>],
 ) -> Desired {
-    desire(&desire::Input {
+    let before = decision.record.as_ref().map(|record| &record.terms);
+    let desired = desire(&desire::Input {
         id: &snapshot.id,
         class,
         capabilities,
         candidates,
         nodes: &snapshot.nodes,
-        terms: decision.record.as_ref().map(|record| &record.terms),
+        terms: before,
         settings,
         consents: &snapshot.consents,
-    })
+    });
+    let known = decision.services.iter().map(|(service, _)| (&service.object.uid, &service.version));
+    let joins = |(uid, _): &(&Uid, _)| desired.load_balancer.members.iter().any(|member| &member.uid == *uid);
+    let terms = desired.terms.clone().as_of(before, known.filter(joins));
+    Desired { terms, ..desired }
 }
 
 /// Who may be behind the load balancer, in the order of joining.

@@ -69,7 +69,11 @@ pub(super) fn look(history: &History<'_>) -> Look {
         .map(|(world, address, id)| format!("{world} {id} {}", aliases.of(&address.to_string())))
         .collect();
     addresses.sort();
-    records.values_mut().filter_map(Value::as_object_mut).for_each(|record| drop(record.remove("terms")));
+    let settled = ["terms", "seen"];
+    records
+        .values_mut()
+        .filter_map(Value::as_object_mut)
+        .for_each(|record| record.retain(|field, _| !settled.contains(&field.as_str())));
     for id in &history.records_by_hand {
         records.get_mut(id).and_then(Value::as_object_mut).map(|record| record.remove("external"));
     }

@@ -167,6 +167,22 @@ fn what_only_a_later_service_says_holds_for_all() {
 }
 
 #[test]
+fn who_is_refused_is_told_the_same_before_and_after_a_later_one_has_joined() {
+    let mut shared = shared(&[80, 443]);
+    shared.services[0].load_balancer_ip = Some("banana".to_owned());
+    shared.services[0].families = vec![Family::V4, Family::V6];
+    shared.services[0].family_policy = FamilyPolicy::PreferDualStack;
+    let before = shared.refusal(0);
+    shared.services.swap(0, 1);
+    shared.joined[0] = true;
+    let after = shared.refusal(1);
+    assert_eq!(before, after);
+    let (reason, text) = after.unwrap();
+    assert_eq!(reason, Reason::InvalidRequestedAddress);
+    assert!(text.contains("spec.ipFamilies"), "{text}");
+}
+
+#[test]
 fn families_are_the_same_in_any_order() {
     let mut shared = shared(&[80, 443]);
     shared.services[0].families = vec![Family::V4, Family::V6];
