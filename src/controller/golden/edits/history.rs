@@ -137,6 +137,7 @@ impl<'a> History<'a> {
             || moves
             || !service["metadata"]["annotations"]["portolan.dev/share"].is_null()
             || !served
+            || !self.lab.server.get(&record).is_some_and(|record| is_of_its_class(&service, &record))
             || service["spec"]["type"] != "LoadBalancer"
             || !service["metadata"]["deletionTimestamp"].is_null()
         {
@@ -152,6 +153,12 @@ impl<'a> History<'a> {
         self.records_by_hand.push(record.name);
         self.lab.settle().await;
     }
+}
+
+/// The Service has not come to another class since: what this record stands for goes then, and nothing else remembers it.
+fn is_of_its_class(service: &Value, record: &Value) -> bool {
+    let names = || record["spec"]["aliases"].as_array().into_iter().flatten().chain([&record["spec"]["class"]]);
+    service["spec"]["loadBalancerClass"].is_null() || names().any(|name| *name == service["spec"]["loadBalancerClass"])
 }
 
 pub(super) fn uid(object: &Value) -> String {
