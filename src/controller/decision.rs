@@ -287,6 +287,7 @@ mod tests {
             record: Some(Arc::new(record)),
             other_records: Vec::new(),
             unreadable: Vec::new(),
+            in_hand: Vec::new(),
         };
         decide(&snapshot, &classes).fate
     }

@@ -164,7 +164,9 @@ impl Index {
     /// A pass over this load balancer begins; this is what it reads. Until it has [`finished`](Self::finished), nothing wakes its
     /// load balancer: the end tells what the pass has missed, and what was merely the echo of its own writes.
     pub fn begin(&mut self, id: &LoadBalancerId) -> Snapshot {
-        let snapshot = self.snapshot(id);
+        let mut snapshot = self.snapshot(id);
+        let in_hand = snapshot.services.keys().filter(|key| self.passes.values().any(|pass| pass.serves(key)));
+        snapshot.in_hand = in_hand.cloned().collect();
         self.sets_out(&snapshot);
         self.passes.insert(id.clone(), Pass::new(snapshot.clone(), self.records.lists()));
         snapshot
@@ -290,6 +292,7 @@ impl Index {
             placed,
             services,
             unreadable,
+            in_hand: Vec::new(),
         }
     }
 

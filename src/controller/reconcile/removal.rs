@@ -76,6 +76,10 @@ impl Pass<'_> {
         if is_left || self.snapshot.is_named_elsewhere(uid, &classes.instance) {
             return Ok(());
         }
+        // A pass that knows the Service as it was may have written a record since that names it.
+        if self.snapshot.in_hand.contains(&service.object.key) {
+            return Err(Interrupted::Overtaken);
+        }
         let claimed_by = before.and_then(|record| record.claimed_by(uid));
         // Whoever serves what has no class has set it too by now, or relies on ours.
         let is_theirs = why == WasOurs::HandedOver && service.object.class.is_none();
