@@ -133,12 +133,12 @@ fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters
         "POST" if !named => {
             apply::check(parameters, "CreateOptions", false)?;
             let body = object(request, &target, parameters)?;
-            (201, write::create(storage, &target, parameters, manager(), &body)?)
+            (201, write::create(storage, &target, parameters, manager(), body)?)
         }
         "PUT" if named => {
             apply::check(parameters, "UpdateOptions", false)?;
             let body = object(request, &target, parameters)?;
-            write::replace(storage, &target, parameters, manager(), &body)?
+            write::replace(storage, &target, parameters, manager(), body)?
         }
         "PATCH" if named && content_type(request) == Apply::CONTENT_TYPE => {
             apply::check(parameters, "PatchOptions", true)?;
@@ -234,7 +234,8 @@ pub(super) fn content_type<B>(request: &Request<B>) -> &str {
 fn object(request: &Request<Bytes>, target: &Target, parameters: &Parameters) -> Result<Value, Refused> {
     let (kind, body) = (&target.kind, request.body());
     if !matches!(content_type(request), "" | "application/json") {
-        return json(request);
+        let object = json(request)?;
+        return scanned(&object, kind, parameters).map(|()| object);
     }
     let object: Value = serde_json::from_slice(body).map_err(|error| {
         let why = if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() };
@@ -252,19 +253,19 @@ fn object(request: &Request<Bytes>, target: &Target, parameters: &Parameters) ->
         let missing = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(body));
         return Err(Refused::unrecognized(kind, body, &missing));
     }
+    scanned(&mut serde_json::Deserializer::from_slice(body), kind, parameters).map(|()| object)
+}
+
+/// Holds a document to its kind's types, and takes down what else was found.
+fn scanned<'de, D: serde::Deserializer<'de>>(document: D, kind: &Kind, parameters: &Parameters) -> Result<(), Refused> {
     let schema = Schema::of(kind).filter(|_| !kind.custom);
-    let mut source = serde_json::Deserializer::from_slice(body);
-    let findings = decoder::scan(&mut source, schema, &kind.kind, Dialect::Json);
+    let findings = decoder::scan(document, schema, &kind.kind, Dialect::Json);
     if let Some(wrong) = findings.wrong {
         return Err(Refused::undecodable(kind, &wrong));
     }
-    if kind.custom {
-        // Of a custom resource, what is unknown is found later, and told with it.
-        let _ = parameters.fields.note(findings.strict);
-        return Ok(object);
-    }
-    parameters.fields.note(findings.strict).map_err(|why| Refused::undecodable(kind, &why))?;
-    Ok(object)
+    let noted = parameters.fields.note(findings.strict);
+    // Of a custom resource, what is unknown is found later, and told with it.
+    if kind.custom { Ok(()) } else { noted.map_err(|why| Refused::undecodable(kind, &why)) }
 }
 
 /// The body, which has to be JSON. YAML is accepted where the client says so, as by the real server.
@@ -302,6 +303,9 @@ fn decoded(text: &str) -> String {
 }
 
 fn decoded_path(text: &str) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -42,7 +42,7 @@ pub(super) fn create(
     target: &Target,
     parameters: &Parameters,
     manager: String,
-    body: &Value,
+    body: Value,
 ) -> Result<Value, Refused> {
     if target.kind.namespaced && target.namespace.is_empty() {
         return Err(Refused::method_not_allowed());
@@ -61,7 +61,7 @@ pub(super) fn replace(
     target: &Target,
     parameters: &Parameters,
     manager: String,
-    body: &Value,
+    body: Value,
 ) -> Result<(u16, Value), Refused> {
     let kind = &target.kind;
     let mut object = read(kind, parameters, body)?;
@@ -174,8 +174,8 @@ pub(super) fn delete_all(
 }
 
 /// A body as its kind's type, stored form.
-fn read(kind: &Kind, parameters: &Parameters, body: &Value) -> Result<Value, Refused> {
-    decode(kind, parameters, body.clone(), Dialect::Json).map_err(|unread| match unread {
+fn read(kind: &Kind, parameters: &Parameters, body: Value) -> Result<Value, Refused> {
+    decode(kind, parameters, body, |body| typed::read_scanned(kind, body)).map_err(|unread| match unread {
         Unread::Refused(refused) => refused,
         Unread::Undecodable(why) => Refused::undecodable(kind, &why),
     })
@@ -184,15 +184,21 @@ fn read(kind: &Kind, parameters: &Parameters, body: &Value) -> Result<Value, Ref
 /// What a patch made, the same way.
 fn read_patched(kind: &Kind, parameters: &Parameters, patch: &Patch, patched: Value) -> Result<Value, Refused> {
     let told = patch.told(&patched);
-    decode(kind, parameters, patched, patch.dialect()).map_err(|unread| match unread {
+    let read = |patched| typed::read(kind, patched, patch.dialect());
+    decode(kind, parameters, patched, read).map_err(|unread| match unread {
         Unread::Refused(refused) => refused,
         Unread::Undecodable(why) => Refused::unreadable_patch(&told, &why),
     })
 }
 
-fn decode(kind: &Kind, parameters: &Parameters, object: Value, dialect: Dialect) -> Result<Value, Unread> {
+fn decode(
+    kind: &Kind,
+    parameters: &Parameters,
+    object: Value,
+    read: impl FnOnce(Value) -> Result<Read, Unread>,
+) -> Result<Value, Unread> {
     let forgets = object["metadata"]["managedFields"].as_array().is_some_and(Vec::is_empty);
-    let Read { mut object, strict } = typed::read(kind, object, dialect)?;
+    let Read { mut object, strict } = read(object)?;
     if forgets {
         object["metadata"]["managedFields"] = json!([]); // says more than nothing: that there shall be none
     }
