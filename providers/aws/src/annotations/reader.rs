@@ -72,11 +72,17 @@ impl<'a> Reader<'a> {
 
     /// The keys of the balancer that the Service sets. Services that share a balancer must agree on these.
     pub fn asked(&self) -> BTreeSet<Key> {
-        let set = self.annotations.iter().filter(|(_, text)| !text.is_empty());
-        set.filter_map(|(name, _)| Key::of(name))
-            .map(|(key, _)| key)
-            .filter(|key| key.entry().of == Of::Balancer)
-            .collect()
+        let set = self.annotations.iter().filter_map(|(name, text)| Some((Key::of(name)?.0, text)));
+        let says = |(key, text): &(Key, &String)| match key.entry().syntax {
+            Syntax::List(_) | Syntax::Map(_) => !syntax::list(text).is_empty(),
+            Syntax::Text(_)
+            | Syntax::Word(_)
+            | Syntax::AnyCase(_)
+            | Syntax::Bool
+            | Syntax::Int { .. }
+            | Syntax::Json => !text.is_empty(),
+        };
+        set.filter(says).map(|(key, _)| key).filter(|key| key.entry().of == Of::Balancer).collect()
     }
 
     /// The text of a key.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_core::balancer::{Family, Scheme};
+use portolan_core::desire::scheme::{self, InternalAnnotations};
 use portolan_core::reason::Reason;
 use portolan_core::snapshot::FamilyPolicy;
 use serde::{Serialize, Serializer};
@@ -49,7 +50,7 @@ fn spelled<S: Serializer>(scheme: &Scheme, serializer: S) -> Result<S::Ok, S::Er
 
 pub(super) fn read(input: &Input<'_>, reader: &mut Reader<'_>) -> Balancer {
     let name = name(input, reader);
-    let scheme = scheme(input, reader);
+    let scheme = chosen_scheme(input, reader);
     let ip_address_type = ip_address_type(input, reader);
     Balancer {
         asked: reader.asked(),
@@ -78,14 +79,15 @@ fn name(input: &Input<'_>, reader: &mut Reader<'_>) -> Option<BalancerName> {
 }
 
 /// What the Service asks for; else what exists, because a new default replaces nothing; else the class's.
-fn scheme(input: &Input<'_>, reader: &mut Reader<'_>) -> Scheme {
+fn chosen_scheme(input: &Input<'_>, reader: &mut Reader<'_>) -> Scheme {
     if reader.has(Key::SchemeKey) && reader.has(Key::Internal) {
         reader.ineffective(Key::Internal, format!("{} says it", Key::SchemeKey.name()));
     }
     let schemes = &input.parameters.limits.schemes;
     if let Some(scheme) = input.scheme.filter(|scheme| !schemes.allows(scheme)) {
         let told = schemes.told(|scheme| scheme_word(*scheme));
-        let message = format!("the Service asks for a scheme of {}, and the class allows {told}", scheme_word(scheme));
+        let place = scheme::place(input.service, &InternalAnnotations::default());
+        let message = format!("{place}: the scheme is {}, and the class allows {told}", scheme_word(scheme));
         reader.refuse_as(Reason::InvalidAnnotation, message);
     }
     input.scheme.or(input.existing).unwrap_or(input.parameters.defaults.scheme)

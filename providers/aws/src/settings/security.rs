@@ -78,15 +78,20 @@ pub(super) fn read(input: &Input<'_>, ip_address_type: IpAddressType, reader: &m
             SecurityGroups::Own { groups, backend_rules }
         }
         DefaultSecurityGroups::None => {
+            let by =
+                if reader.has(Key::NoSecurityGroup) { Key::NoSecurityGroup.name() } else { "the class".to_owned() };
+            let without = format!("by {by} the balancer has no security groups");
             if !prefix_lists.is_empty() {
-                let why = "a balancer without security groups cannot hold anybody off; remove it, or let it have some";
-                reader.refuse(Key::PrefixLists, why);
+                reader.refuse(
+                    Key::PrefixLists,
+                    format!("{without}, which alone could keep others out; remove one of the two"),
+                );
             }
             if private_link.is_some() {
-                reader.refuse(Key::PrivateLinkRules, "a balancer without security groups has no such rules; remove it");
+                reader.refuse(Key::PrivateLinkRules, format!("{without} and no such rules; remove it"));
             }
             if icmp {
-                reader.ineffective(Key::Icmp, "the balancer has no security groups, which would have to let it in");
+                reader.ineffective(Key::Icmp, without);
             }
             let sources = sources(input, ip_address_type, &[], reader);
             SecurityGroups::None { sources, backend_rules: backend_rules.unwrap_or(true) }
