@@ -156,7 +156,18 @@ impl<'a> Reader<'a> {
         Some(items)
     }
 
-    /// The same, where an item may stand twice.
+    /// The same, where one that stands twice means no more than once.
+    pub fn parsed_set<T: PartialEq>(&mut self, key: Key, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
+        let mut set: Vec<T> = Vec::new();
+        for item in self.parsed_all(key, parse)? {
+            if !set.contains(&item) {
+                set.push(item);
+            }
+        }
+        Some(set)
+    }
+
+    /// The same, where each stands for itself.
     pub fn parsed_all<T>(&mut self, key: Key, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
         let before = self.refused.len();
         let mut items = Vec::new();

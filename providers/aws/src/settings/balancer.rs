@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::annotations::Key;
 use crate::annotations::reader::{Reader, shown};
 use crate::attributes::table::{ACCESS_LOGS, ACCESS_LOGS_BUCKET, ACCESS_LOGS_PREFIX, CROSS_ZONE};
-use crate::attributes::{self, Attributes};
+use crate::attributes::{self, Attributes, Owner};
 use crate::ids::BalancerName;
 use crate::settings::merge::Merge;
 use crate::settings::security::{self, Security};
@@ -42,6 +42,14 @@ pub struct Balancer {
     pub security: Security,
     /// Tags on everything that is made, without those by which Portolan knows its own.
     pub tags: BTreeMap<String, String>,
+}
+
+impl Balancer {
+    /// The attributes to write, where these keys were ours before: see [`attributes::restored`].
+    pub fn writes(&self, owned_before: &BTreeSet<String>) -> Attributes {
+        let owner = Owner::LoadBalancer(self.scheme);
+        attributes::restored(attributes::LOAD_BALANCER, owned_before, &self.attributes, owner)
+    }
 }
 
 fn spelled<S: Serializer>(scheme: &Scheme, serializer: S) -> Result<S::Ok, S::Error> {

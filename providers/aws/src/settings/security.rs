@@ -60,7 +60,7 @@ pub(super) fn read(input: &Input<'_>, ip_address_type: IpAddressType, reader: &m
     let private_link = reader.word(Key::PrivateLinkRules).and_then(Switch::parse);
     let backend_rules = reader.bool(Key::BackendRules);
     let icmp = reader.word(Key::Icmp).and_then(Switch::parse) == Some(Switch::On);
-    let prefix_lists = reader.parsed(Key::PrefixLists, prefix_list).unwrap_or_default();
+    let prefix_lists = reader.parsed_set(Key::PrefixLists, prefix_list).unwrap_or_default();
     let groups = match choice(input, reader) {
         DefaultSecurityGroups::Managed => {
             if backend_rules == Some(false) {
@@ -104,7 +104,7 @@ pub(super) fn read(input: &Input<'_>, ip_address_type: IpAddressType, reader: &m
 fn choice(input: &Input<'_>, reader: &mut Reader<'_>) -> DefaultSecurityGroups {
     let limits = &input.parameters.limits;
     let without = reader.bool(Key::NoSecurityGroup);
-    let named = reader.parsed(Key::SecurityGroups, SecurityGroupRef::parse);
+    let named = reader.parsed_set(Key::SecurityGroups, SecurityGroupRef::parse);
     for group in named.iter().flatten().filter(|group| !limits.security_groups.allows(group)) {
         let told = limits.security_groups.told(SecurityGroupRef::to_string);
         reader.refuse(Key::SecurityGroups, format!("{group} is outside of the class's limits; it allows {told}"));

@@ -82,6 +82,7 @@ fn attribute_values(values: Values) -> String {
 fn attribute_default(default: AwsDefault) -> String {
     match default {
         AwsDefault::Always("") => "empty".to_owned(),
+        AwsDefault::Stays("") => "empty; what is set stays".to_owned(),
         AwsDefault::Always(value) => format!("`{value}`"),
         AwsDefault::ByScheme { internal, internet_facing } => {
             format!("`{internal}` of an internal balancer, `{internet_facing}` of an internet-facing one")
@@ -89,7 +90,7 @@ fn attribute_default(default: AwsDefault) -> String {
         AwsDefault::ForUdp => "`true` for UDP and TCP_UDP, else `false`".to_owned(),
         AwsDefault::ButForPods => "`false` where TCP or TLS goes to pods, else `true`".to_owned(),
         AwsDefault::ButForUdp => "`false` for UDP and TCP_UDP, else `true`".to_owned(),
-        AwsDefault::Never(value) => format!("`{value}`; never goes back"),
+        AwsDefault::Stays(value) => format!("`{value}`; what is set stays"),
     }
 }
 
