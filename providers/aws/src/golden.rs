@@ -2,8 +2,9 @@
 //!
 //! `testdata/aws/annotations/KEY/` has a folder for every key of the table, with `good.yaml` (values that are taken), `bad.yaml` (values that are
 //! not), `conflict.yaml` (beside another key, the spec or the class that says otherwise) and `expected.yaml`, which is what each Service came
-//! to: as `sets`, where its settings differ from those of the same Service without any annotation. `testdata/aws/settings/CASE.yaml` has
-//! whole settings. A document is a Service, or one of these, which hold for the Services after it:
+//! to: as `sets`, where its settings differ from those of the same Service without any annotation; and as `removed`, which attributes are
+//! written once all its annotations are gone again. `testdata/aws/settings/CASE.yaml` has whole settings. A document is a Service, or one of
+//! these, which hold for the Services after it:
 //!
 //! ```yaml
 //! $parameters: {clusterName: prod, limits: {schemes: [internal]}}   # of the class
@@ -15,7 +16,7 @@
 
 mod manifest;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,7 @@ use serde_json::{Map, Value, json};
 
 use crate::annotations::Key;
 use crate::annotations::keys::{Form, Standing};
+use crate::attributes::Attributes;
 use crate::settings::Input;
 use crate::{Parameters, Settings};
 
@@ -44,17 +46,28 @@ struct Case {
 
 /// What a Service came to.
 struct Result {
-    settings: Option<Value>,
+    settings: Option<Settings>,
     refused: Vec<String>,
     refused_ports: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl Result {
-    /// As it stands in the file, with these settings.
-    fn told(self, sets: &Value) -> Value {
+    /// The settings as data, without what stands beside them in the file.
+    fn data(&self) -> Value {
+        let mut value = serde_json::to_value(&self.settings).unwrap();
+        if let Some(fields) = value.as_object_mut() {
+            fields.retain(|field, _| field != "warnings" && field != "refusedPorts");
+        }
+        value
+    }
+
+    /// As it stands in the file.
+    fn told(self, sets: &Value, removed: &BTreeMap<String, String>) -> Value {
         let Self { refused, refused_ports, warnings, settings: _ } = self;
-        let mut told = json!({ "sets": sets, "refused": refused, "refusedPorts": refused_ports, "warnings": warnings });
+        let mut told = json!({
+            "sets": sets, "removed": removed, "refused": refused, "refusedPorts": refused_ports, "warnings": warnings,
+        });
         let fields = told.as_object_mut().unwrap();
         fields.retain(|_, value| !matches!(value, Value::Null) && *value != json!([]) && *value != json!({}));
         told
@@ -105,8 +118,8 @@ fn whole_settings_are_as_expected() {
             .iter()
             .map(|case| {
                 let result = run(case, &case.service);
-                let settings = result.settings.clone().unwrap_or_default();
-                (case.service.key.name.clone(), result.told(&settings))
+                let settings = result.data();
+                (case.service.key.name.clone(), result.told(&settings, &BTreeMap::new()))
             })
             .collect();
         compare(&path.with_extension("expected.yaml"), &Value::Object(told), &mut failures);
@@ -118,8 +131,10 @@ fn whole_settings_are_as_expected() {
 fn told(key: Key, file: &str, case: &Case, failures: &mut Vec<String>) -> Value {
     let result = run(case, &case.service);
     let bare = Service { annotations: BTreeMap::new(), ..case.service.clone() };
-    let without = run(case, &bare).settings.unwrap_or_default();
-    let sets = result.settings.as_ref().map(|settings| difference(&without, settings)).unwrap_or_default();
+    let without = run(case, &bare);
+    let sets = if result.settings.is_some() { difference(&without.data(), &result.data()) } else { Map::new() };
+    let both = result.settings.as_ref().zip(without.settings.as_ref());
+    let removed = both.map(|(before, now)| restored(before, now)).unwrap_or_default();
     let said = result.refused.iter().chain(&result.warnings).any(|line| line.contains(key.entry().name));
     let wrong = match (file, key.entry().standing) {
         ("good", Standing::Read | Standing::Deprecated(_)) => {
@@ -132,7 +147,28 @@ fn told(key: Key, file: &str, case: &Case, failures: &mut Vec<String>) -> Value 
     if let Some(wrong) = wrong {
         failures.push(format!("{}/{file}.yaml: {}: {wrong}", folder(key).display(), case.service.key.name));
     }
-    result.told(&Value::Object(sets))
+    result.told(&Value::Object(sets), &removed)
+}
+
+/// What is written when the first settings give way to the second: by place, attributes that are ours no more.
+fn restored(before: &Settings, now: &Settings) -> BTreeMap<String, String> {
+    let keys = |attributes: &Attributes| -> BTreeSet<String> { attributes.keys().map(ToString::to_string).collect() };
+    let mut written = BTreeMap::new();
+    let mut note = |place: &str, writes: Attributes, set: &Attributes| {
+        let back = writes.into_iter().filter(|(key, _)| !set.contains_key(key));
+        written.extend(back.map(|(key, value)| (format!("{place}.{key}"), value)));
+    };
+    let balancer = &now.balancer;
+    note("balancer", balancer.writes(&keys(&before.balancer.attributes)), &balancer.attributes);
+    for now in &now.listeners {
+        if let Some(before) = before.listeners.iter().find(|before| before.port == now.port) {
+            let place = format!("listeners.{}", now.port);
+            note(&place, now.writes(&keys(&before.attributes)), &now.attributes);
+            let group = &now.group;
+            note(&format!("{place}.group"), group.writes(&keys(&before.group.attributes)), &group.attributes);
+        }
+    }
+    written
 }
 
 /// The core's half, then ours.
@@ -155,9 +191,7 @@ fn run(case: &Case, service: &Service) -> Result {
         Ok(settings) => {
             warnings.extend(settings.warnings.iter().map(|warning| format!("{:?}: {}", warning.kind, warning.message)));
             refused_ports = lines(&settings.refused_ports);
-            let mut value = serde_json::to_value(&settings).unwrap();
-            value.as_object_mut().unwrap().retain(|field, _| field != "warnings" && field != "refusedPorts");
-            Some(value)
+            Some(settings)
         }
         Err(refusal) => {
             refusals.extend(lines(&refusal.reasons));

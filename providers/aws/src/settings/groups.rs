@@ -14,7 +14,7 @@ use crate::annotations::reader::{Reader, shown};
 use crate::attributes::table::{
     PRESERVE_CLIENT_IP, PROXY_PROTOCOL, STICKINESS, UNHEALTHY_DRAINING, UNHEALTHY_TERMINATION,
 };
-use crate::attributes::{self, Attributes, Owner};
+use crate::attributes::{self, AttributeKey, Attributes, Owner};
 use crate::protocol::Protocol;
 use crate::settings::health::{self, HealthCheck};
 use crate::settings::listeners::Front;
@@ -69,7 +69,13 @@ impl TargetGroup {
     /// The attributes to write, where these keys were ours before: see [`attributes::restored`].
     pub fn writes(&self, owned_before: &BTreeSet<String>) -> Attributes {
         let owner = Owner::TargetGroup { protocol: self.protocol, targets: self.targets.target_type() };
-        attributes::restored(attributes::TARGET_GROUP, owned_before, &self.attributes, owner)
+        let mut writes = attributes::restored(attributes::TARGET_GROUP, owned_before, &self.attributes, owner);
+        // AWS takes how long unhealthy targets drain only where their connections do not end at once.
+        let ends = |(key, value): (&AttributeKey, &String)| key.as_str() == UNHEALTHY_TERMINATION && value == "true";
+        if writes.iter().any(ends) {
+            writes.retain(|key, _| key.as_str() != UNHEALTHY_DRAINING);
+        }
+        writes
     }
 }
 

@@ -43,6 +43,51 @@ Whatever these say is refused, because it would be missed in silence.
 |---|---|
 ";
 
+/// What a class can set, all of it; the values here are not the defaults.
+const CLASS: &str = r#"
+## What the class says
+
+```yaml
+classes:
+- name: portolan.dev/aws
+  provider: aws
+  aliases: [service.k8s.aws/nlb]
+  parameters:
+    clusterName: prod                    # must be there: everything at AWS is marked with it, and subnets are found by it
+    region: eu-central-1                 # else the SDK's own chain decides
+    vpcId: vpc-0123456789abcdef0         # else that of the nodes
+    backendSecurityGroup: managed        # the group by which targets know their balancers: managed (the default), none, or sg-...
+    defaults:                            # where a Service says nothing
+      scheme: internal                   # internal (the default), internet-facing
+      targetType: instance               # instance (the default), ip
+      ipAddressType: ipv4                # ipv4, dualstack; else what the Service's families need
+      subnets: [subnet-0a, private b]    # identifiers or names; else discovered
+      securityGroups: managed            # managed (the default), none, or a list of identifiers or names
+      sslPolicy: ELBSecurityPolicy-TLS13-1-2-2021-06
+      tags: {team: platform}             # a Service's own tag wins
+      loadBalancerAttributes: {load_balancing.cross_zone.enabled: true}
+      targetGroupAttributes: {deregistration_delay.timeout_seconds: 30}   # left out where AWS does not take one for a protocol
+      listenerAttributes: {tcp.idle_timeout.seconds: 600}
+    limits:                              # what no Service can have; without a list all is allowed, with an empty one nothing
+      schemes: [internal]
+      targetTypes: [instance, ip]
+      ipAddressTypes: [ipv4]
+      subnets: [subnet-0a, subnet-0b]    # those that a Service may name, in these words, and that discovery may find
+      securityGroups: [sg-0a]            # those that a Service may name, in these words
+      sslPolicies: [ELBSecurityPolicy-TLS13-1-2-2021-06]
+      loadBalancerAttributes: [load_balancing.cross_zone.enabled]         # the keys that a Service may set
+      targetGroupAttributes: [deregistration_delay.timeout_seconds]
+      listenerAttributes: []
+      names: false                       # whether a Service may name its balancer
+      staticAddresses: false             # whether a Service may fix addresses
+      withoutSecurityGroups: false       # whether a Service may do without security groups
+      tags: {cost: "42"}                 # on everything, whatever a Service says
+      reservedTags: [owner]              # keys that a Service may not set
+```
+
+A mistake in here is reported with its line by `portolan check-config`, all of them at once.
+"#;
+
 fn of(of: Of) -> &'static str {
     match of {
         Of::Balancer => "the balancer's",
@@ -105,7 +150,7 @@ fn table(page: &mut String, title: &str, source: &str, table: &[Attribute]) {
 
 fn page() -> String {
     const API: &str = "https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference";
-    let mut page = HEAD.to_owned();
+    let mut page = format!("{HEAD}{CLASS}");
     for whose in [Of::Balancer, Of::Listeners, Of::Groups] {
         let title = match whose {
             Of::Balancer => "The balancer",
@@ -151,5 +196,25 @@ fn a_cell_breaks_no_table() {
     for line in page().lines().filter(|line| line.starts_with('|')) {
         let cells = line.matches('|').count();
         assert!(matches!(cells, 3 | 5), "{line}");
+    }
+}
+
+#[test]
+fn what_the_page_shows_of_a_class_is_all_that_there_is() {
+    let yaml: Vec<&str> = CLASS.split("```").nth(1).unwrap().lines().skip(1).collect();
+    let shown: serde_json::Value = serde_yaml::from_str(&yaml.join("\n")).unwrap();
+    let parameters = &shown["classes"][0]["parameters"];
+    crate::Parameters::parse(parameters).unwrap();
+    let wrong = serde_json::json!({"clusterName": "prod", "x": 1, "defaults": {"x": 1}, "limits": {"x": 1}});
+    for problem in crate::Parameters::parse(&wrong).unwrap_err() {
+        let place = problem.pointer.trim_end_matches("/x");
+        let known: Vec<&str> = problem.message.split("those are ").nth(1).unwrap().split(", ").collect();
+        let there: Vec<&str> =
+            parameters.pointer(place).unwrap().as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(
+            known.iter().copied().collect::<std::collections::BTreeSet<_>>(),
+            there.into_iter().collect(),
+            "{place}"
+        );
     }
 }
