@@ -12,6 +12,7 @@
 //! | how lists, maps, booleans and numbers are written | [`annotations::syntax`] |
 //! | which attributes AWS has, their values and defaults; what goes back when a key goes | [`attributes`], as data in `attributes/table.rs` |
 //! | everything together for one Service | [`settings`] |
+//! | what Services that share a balancer say of it together | [`settings::share`] |
 //! | name, scheme, families of the balancer | [`settings::balancer`] |
 //! | subnets, fixed addresses, source NAT | [`settings::subnets`] |
 //! | security groups, source ranges, prefix lists | [`settings::security`] |

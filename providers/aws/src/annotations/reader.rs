@@ -1,6 +1,6 @@
 //! Reads a Service's annotations by the table of keys, and collects on the way all that is wrong with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use portolan_core::reason::Reason;
@@ -68,21 +68,6 @@ impl<'a> Reader<'a> {
             Standing::Refused(why) if asks(key, text) => self.refuse_named(name, why),
             Standing::Refused(_) => {}
         }
-    }
-
-    /// The keys of the balancer that the Service sets. Services that share a balancer must agree on these.
-    pub fn asked(&self) -> BTreeSet<Key> {
-        let set = self.annotations.iter().filter_map(|(name, text)| Some((Key::of(name)?.0, text)));
-        let says = |(key, text): &(Key, &String)| match key.entry().syntax {
-            Syntax::List(_) | Syntax::Map(_) => !syntax::list(text).is_empty(),
-            Syntax::Text(_)
-            | Syntax::Word(_)
-            | Syntax::AnyCase(_)
-            | Syntax::Bool
-            | Syntax::Int { .. }
-            | Syntax::Json => !text.is_empty(),
-        };
-        set.filter(says).map(|(key, _)| key).filter(|key| key.entry().of == Of::Balancer).collect()
     }
 
     /// The text of a key.

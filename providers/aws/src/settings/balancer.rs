@@ -1,4 +1,4 @@
-//! What holds for the whole balancer. Services that share one must agree on it.
+//! What holds for the whole balancer. Services that share one must agree on it: [`share`](crate::settings::share).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,9 +23,6 @@ use crate::words::{IpAddressType, scheme_word};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Balancer {
-    /// The keys by which the Service itself says so. Whatever is of another key is the class's word or AWS's, and gives way to a Service
-    /// that shares the balancer and says something.
-    pub asked: BTreeSet<Key>,
     /// The name of one that is yet to be made, if somebody cares.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<BalancerName>,
@@ -61,7 +58,6 @@ pub(super) fn read(input: &Input<'_>, reader: &mut Reader<'_>) -> Balancer {
     let scheme = chosen_scheme(input, reader);
     let ip_address_type = ip_address_type(input, reader);
     Balancer {
-        asked: reader.asked(),
         name,
         scheme,
         ip_address_type,

@@ -57,6 +57,9 @@ pub enum SecurityGroups {
 }
 
 pub(super) fn read(input: &Input<'_>, ip_address_type: IpAddressType, reader: &mut Reader<'_>) -> Security {
+    if !input.service.source_ranges.is_empty() && reader.list(Key::SourceRanges).is_some() {
+        reader.ineffective(Key::SourceRanges, "spec.loadBalancerSourceRanges says it");
+    }
     let private_link = reader.word(Key::PrivateLinkRules).and_then(Switch::parse);
     let backend_rules = reader.bool(Key::BackendRules);
     let icmp = reader.word(Key::Icmp).and_then(Switch::parse) == Some(Switch::On);
