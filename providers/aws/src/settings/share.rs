@@ -10,6 +10,8 @@ use portolan_core::snapshot::Service;
 use crate::annotations::keys::{Key, Of, Syntax};
 use crate::annotations::reader::shown;
 use crate::annotations::syntax;
+use crate::attributes::table::{ACCESS_LOGS, ACCESS_LOGS_BUCKET, ACCESS_LOGS_PREFIX, CROSS_ZONE};
+use crate::attributes::{self, AttributeKey};
 
 /// What the members of a share have said of its balancer so far.
 #[derive(Clone, Debug, Default)]
@@ -39,10 +41,16 @@ impl Share {
     /// A Service must be sound by itself ([`Settings::read`](crate::Settings::read)) before it is asked here.
     pub fn admit(&mut self, service: &Service) -> Result<(), Refusal> {
         let mut now = self.clone();
-        let mut refused = Vec::new();
+        let mut refused = now.hear_pairs(Key::BalancerAttributes, attributes_of(service), &service.key);
         for (name, text) in &service.annotations {
-            if let Some((key, _)) = Key::of(name).filter(|(key, _)| is_shared(*key)) {
-                refused.extend(now.hear(key, text, &service.key));
+            match Key::of(name) {
+                Some((key, _)) if !is_shared(key) || is_attribute(key) => {}
+                Some((key, _)) if matches!(key.entry().syntax, Syntax::Map(_)) => {
+                    let pairs = syntax::map(text).unwrap_or_default();
+                    refused.extend(now.hear_pairs(key, pairs, &service.key));
+                }
+                Some((key, _)) => refused.extend(now.hear_one(key, text, &service.key)),
+                None => {}
             }
         }
         Refusal::unless_empty(refused)?;
@@ -59,35 +67,39 @@ impl Share {
         Service { annotations, ..service.clone() }
     }
 
-    fn hear(&mut self, key: Key, text: &str, who: &ServiceKey) -> Vec<Refused> {
-        let conflict = |what: &str, before: &str, by: &ServiceKey| {
-            let name = key.name();
-            let message = format!(
-                "annotation {name}: {what} here, and {before} on Service {by}, which shares the balancer and was there before"
-            );
-            Refused::whole(Reason::ShareConflict, message)
-        };
-        if let Syntax::Map(_) = key.entry().syntax {
-            let Said::Pairs(pairs) = self.said.entry(key).or_insert_with(|| Said::Pairs(BTreeMap::new())) else {
-                return Vec::new();
-            };
-            let mut refused = Vec::new();
-            for (pair, value) in syntax::map(text).unwrap_or_default() {
-                let (before, by) = pairs.entry(pair.clone()).or_insert_with(|| (value.clone(), who.clone()));
-                if *before != value {
-                    refused.push(conflict(&format!("{pair} is {}", shown(&value)), &shown(before), by));
-                }
-            }
+    fn hear_pairs(&mut self, key: Key, pairs: BTreeMap<String, String>, who: &ServiceKey) -> Vec<Refused> {
+        let mut refused = Vec::new();
+        if pairs.is_empty() {
             return refused;
         }
-        let Some(value) = Value::read(key, text) else { return Vec::new() };
+        if let Said::Pairs(said) = self.said.entry(key).or_insert_with(|| Said::Pairs(BTreeMap::new())) {
+            for (pair, value) in pairs {
+                let (before, by) = said.entry(pair.clone()).or_insert_with(|| (value.clone(), who.clone()));
+                if *before != value {
+                    refused.push(conflict(key, &format!("{pair} is {}", shown(&value)), before, by));
+                }
+            }
+        }
+        refused
+    }
+
+    fn hear_one(&mut self, key: Key, text: &str, who: &ServiceKey) -> Option<Refused> {
+        let value = Value::read(key, text)?;
         match self.said.entry(key).or_insert_with(|| Said::One(value.clone(), who.clone())) {
             Said::One(before, by) if *before != value => {
-                vec![conflict(&format!("is {}", shown(text)), &shown(&before.text()), by)]
+                Some(conflict(key, &format!("is {}", shown(text)), &before.text(), by))
             }
-            Said::One(..) | Said::Pairs(_) => Vec::new(),
+            Said::One(..) | Said::Pairs(_) => None,
         }
     }
+}
+
+fn conflict(key: Key, what: &str, before: &str, by: &ServiceKey) -> Refused {
+    let (name, before) = (key.name(), shown(before));
+    let message = format!(
+        "annotation {name}: {what} here, and {before} on Service {by}, which shares the balancer and came first"
+    );
+    Refused::whole(Reason::ShareConflict, message)
 }
 
 impl Said {
@@ -136,6 +148,37 @@ fn is_shared(key: Key) -> bool {
     key.entry().of == Of::Balancer && !matches!(key, Key::SchemeKey | Key::Internal | Key::SourceRanges)
 }
 
+/// The keys that end in attributes of the balancer.
+fn is_attribute(key: Key) -> bool {
+    matches!(
+        key,
+        Key::BalancerAttributes | Key::CrossZone | Key::AccessLogEnabled | Key::AccessLogBucket | Key::AccessLogPrefix
+    )
+}
+
+/// What a Service says of the balancer's attributes, in whichever keys: the rules are those of [`balancer`](crate::settings::balancer).
+fn attributes_of(service: &Service) -> BTreeMap<String, String> {
+    let text = |key: Key| service.annotations.get(&key.name()).map(String::as_str);
+    let is = |key: Key| text(key).and_then(|text| syntax::bool(text).ok());
+    let mut said = syntax::map(text(Key::BalancerAttributes).unwrap_or_default()).unwrap_or_default();
+    if let Some(on) = is(Key::CrossZone) {
+        said.insert(CROSS_ZONE.to_owned(), on.to_string());
+    }
+    if is(Key::AccessLogEnabled) == Some(true) {
+        said.insert(ACCESS_LOGS.to_owned(), "true".to_owned());
+        for (key, attribute) in [(Key::AccessLogBucket, ACCESS_LOGS_BUCKET), (Key::AccessLogPrefix, ACCESS_LOGS_PREFIX)]
+        {
+            said.extend(text(key).map(|text| (attribute.to_owned(), text.to_owned())));
+        }
+    }
+    let as_written = |(key, value): (String, String)| {
+        let known = AttributeKey::parse(attributes::LOAD_BALANCER, &key);
+        let value = known.and_then(|known| known.attribute().values.check(&value)).unwrap_or(value);
+        (key, value)
+    };
+    said.into_iter().map(as_written).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use portolan_core::examples;
@@ -169,6 +212,11 @@ mod tests {
             (&[("attributes", "a=1,b=2")], &[("attributes", "b=2, c=3")]),
             (&[("healthcheck-interval", "5")], &[("healthcheck-interval", "30")]),
             (&[("scheme", "internal")], &[("scheme", "internet-facing")]),
+            (
+                &[("attributes", "load_balancing.cross_zone.enabled=True")],
+                &[("cross-zone-load-balancing-enabled", "true")],
+            ),
+            (&[("attributes", "access_logs.s3.enabled=true")], &[("access-log-enabled", "false")]),
         ] {
             assert_eq!(refused(first, later), Vec::<String>::new(), "{first:?} {later:?}");
         }
@@ -184,6 +232,20 @@ mod tests {
         for (message, key) in found.iter().zip(["attributes: b is \"3\"", "name: is \"two\"", "subnets: is"]) {
             assert!(message.contains(key) && message.contains("default/first"), "{message}");
         }
+    }
+
+    #[test]
+    fn one_attribute_in_two_keys_is_one_attribute() {
+        let found = refused(
+            &[("attributes", "load_balancing.cross_zone.enabled=false,access_logs.s3.bucket=a")],
+            &[
+                ("cross-zone-load-balancing-enabled", "true"),
+                ("access-log-enabled", "true"),
+                ("access-log-s3-bucket-name", "b"),
+            ],
+        );
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("access_logs.s3.bucket") && found[1].contains("load_balancing.cross_zone.enabled"));
     }
 
     #[test]
