@@ -140,7 +140,9 @@ fn told(key: Key, file: &str, case: &Case, failures: &mut Vec<String>) -> Value 
         ("good", Standing::Read | Standing::Deprecated(_)) => {
             (!result.refused.is_empty()).then_some("what should be taken is refused")
         }
-        ("good", Standing::Refused(_)) => (!said && !sets.is_empty()).then_some("a key that is refused sets something"),
+        ("good", Standing::Refused(_) | Standing::Classic(_)) => {
+            (!said && !sets.is_empty()).then_some("a key that is refused sets something")
+        }
         ("bad", _) => (!said).then_some("what should not be taken is"),
         _ => (!said && sets.is_empty() && result.refused_ports.is_empty()).then_some("nothing comes of it"),
     };

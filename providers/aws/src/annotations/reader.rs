@@ -7,7 +7,7 @@ use portolan_core::reason::Reason;
 use portolan_core::refusal::Refused;
 use serde::Serialize;
 
-use crate::annotations::keys::{self, Key, Of, Standing, Syntax};
+use crate::annotations::keys::{self, Key, Standing, Syntax};
 use crate::annotations::syntax;
 
 /// Something that a person should know; nothing is refused for it.
@@ -67,6 +67,9 @@ impl<'a> Reader<'a> {
             }
             Standing::Refused(why) if asks(key, text) => self.refuse_named(name, why),
             Standing::Refused(_) => {}
+            Standing::Classic(instead) => {
+                self.refuse_named(name, &format!("it belongs to the Classic balancer; {instead}"));
+            }
         }
     }
 
@@ -233,18 +236,12 @@ impl<'a> Reader<'a> {
 
 /// A key that is refused asks for something: not if it says no, or lists nothing.
 fn asks(key: Key, text: &str) -> bool {
-    let belongs_elsewhere = key.entry().of == Of::Balancer;
     match key.entry().syntax {
-        Syntax::Bool if !belongs_elsewhere => syntax::bool(text) != Ok(false),
-        Syntax::List(_) if !belongs_elsewhere => !syntax::list(text).is_empty(),
-        Syntax::Text(_)
-        | Syntax::Word(_)
-        | Syntax::AnyCase(_)
-        | Syntax::Bool
-        | Syntax::Int { .. }
-        | Syntax::List(_)
-        | Syntax::Map(_)
-        | Syntax::Json => true,
+        Syntax::Bool => syntax::bool(text) != Ok(false),
+        Syntax::List(_) => !syntax::list(text).is_empty(),
+        Syntax::Text(_) | Syntax::Word(_) | Syntax::AnyCase(_) | Syntax::Int { .. } | Syntax::Map(_) | Syntax::Json => {
+            true
+        }
     }
 }
 

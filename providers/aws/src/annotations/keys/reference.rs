@@ -37,7 +37,7 @@ How values are written:
 const MIDDLE: &str = "
 ## Refused by name
 
-Whatever these say is refused, because it would be missed in silence.
+Whatever these ask for is refused, because it would be missed in silence.
 
 | Key | Why |
 |---|---|
@@ -87,14 +87,6 @@ classes:
 
 A mistake in here is reported with its line by `portolan check-config`, all of them at once.
 "#;
-
-fn of(of: Of) -> &'static str {
-    match of {
-        Of::Balancer => "the balancer's",
-        Of::Listeners => "listeners'",
-        Of::Groups => "target groups'",
-    }
-}
 
 fn name(key: Key) -> String {
     key.name().trim_start_matches(PREFIX).to_owned()
@@ -163,7 +155,7 @@ fn page() -> String {
             let note = match standing {
                 Standing::Read => String::new(),
                 Standing::Deprecated(instead) => format!(" Deprecated: use `{instead}`."),
-                Standing::Refused(_) => continue,
+                Standing::Refused(_) | Standing::Classic(_) => continue,
             };
             let (name, values) = (name(*key), values(*syntax));
             writeln!(page, "| `{name}` | {values} | {default} | {sets}{note} ([page]({source})) |").unwrap();
@@ -171,9 +163,12 @@ fn page() -> String {
     }
     page.push_str(MIDDLE);
     for key in Key::ALL {
-        if let Standing::Refused(why) = key.entry().standing {
-            writeln!(page, "| `{}` ({}) | {why}. |", name(*key), of(key.entry().of)).unwrap();
-        }
+        let why = match key.entry().standing {
+            Standing::Read | Standing::Deprecated(_) => continue,
+            Standing::Refused(why) => why.to_owned(),
+            Standing::Classic(instead) => format!("It belongs to the Classic balancer; {instead}"),
+        };
+        writeln!(page, "| `{}` | {why}. |", name(*key)).unwrap();
     }
     table(&mut page, "the balancer", &format!("{API}/API_LoadBalancerAttribute.html"), attributes::LOAD_BALANCER);
     table(&mut page, "a target group", &format!("{API}/API_TargetGroupAttribute.html"), attributes::TARGET_GROUP);

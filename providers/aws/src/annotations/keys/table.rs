@@ -267,27 +267,27 @@ keys! {
         "Tags on everything that is made.";
     // Of the Classic balancer.
     LogInterval = "aws-load-balancer-access-log-emit-interval", Whole, Balancer,
-        Int { min: 5, max: 60, unit: "minutes" }, Refused("it belongs to the Classic balancer; an NLB has no such interval"),
+        Int { min: 5, max: 60, unit: "minutes" }, Classic("an NLB has no such interval"),
         "", CLASSIC,
         "Of the Classic balancer.";
     DrainingEnabled = "aws-load-balancer-connection-draining-enabled", Whole, Balancer,
         Bool,
-        Refused("it belongs to the Classic balancer; here it is deregistration_delay.timeout_seconds in aws-load-balancer-target-group-attributes"),
+        Classic("here it is deregistration_delay.timeout_seconds in aws-load-balancer-target-group-attributes"),
         "", CLASSIC,
         "Of the Classic balancer.";
     DrainingTimeout = "aws-load-balancer-connection-draining-timeout", Whole, Balancer,
         Int { min: 1, max: 3600, unit: "seconds" },
-        Refused("it belongs to the Classic balancer; here it is deregistration_delay.timeout_seconds in aws-load-balancer-target-group-attributes"),
+        Classic("here it is deregistration_delay.timeout_seconds in aws-load-balancer-target-group-attributes"),
         "", CLASSIC,
         "Of the Classic balancer.";
     IdleTimeout = "aws-load-balancer-connection-idle-timeout", Whole, Balancer,
         Int { min: 1, max: 4000, unit: "seconds" },
-        Refused("it belongs to the Classic balancer; here it is tcp.idle_timeout.seconds in aws-load-balancer-listener-attributes.TCP-PORT"),
+        Classic("here it is tcp.idle_timeout.seconds in aws-load-balancer-listener-attributes.TCP-PORT"),
         "", CLASSIC,
         "Of the Classic balancer.";
     ExtraSecurityGroups = "aws-load-balancer-extra-security-groups", Whole, Balancer,
         List("identifiers of security groups"),
-        Refused("it belongs to the Classic balancer; here aws-load-balancer-security-groups names them all"),
+        Classic("here aws-load-balancer-security-groups names them all"),
         "", CLASSIC,
         "Of the Classic balancer.";
 }
