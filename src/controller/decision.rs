@@ -8,7 +8,7 @@ use portolan_core::claim::{
     Claim, Claimed, NotOurs, PAUSED_ANNOTATION, Standing, WasOurs, claim, class_of, current_class,
 };
 use portolan_core::class::{Class, Classes};
-use portolan_core::ids::ServiceKey;
+use portolan_core::ids::{ResourceVersion, ServiceKey};
 use portolan_core::provider::Verdict as Finding;
 use portolan_core::reason::Reason;
 use portolan_core::record::Record;
@@ -79,12 +79,15 @@ impl Decision {
 
     /// A Service that somebody who acts has seen in a later version, as the record says. Who is so far behind leaves everything as it is:
     /// on an old reading it would take back what is asked for by now, and make public what has just become internal.
-    pub(crate) fn is_behind(&self) -> Option<ServiceKey> {
+    /// The Service, and the version that the record says was seen.
+    pub(crate) fn is_behind(&self) -> Option<(ServiceKey, ResourceVersion)> {
         let record = self.record.as_ref()?;
         let behind = |(service, _): &&(Versioned<Service>, Role)| {
             record.terms.are_newer_than(&service.object.uid, &service.version)
         };
-        self.services.iter().find(behind).map(|(service, _)| service.object.key.clone())
+        let (service, _) = self.services.iter().find(behind)?;
+        let seen = record.terms.seen.get(&service.object.uid)?;
+        Some((service.object.key.clone(), seen.clone()))
     }
 
     /// The record names this Service.
@@ -257,7 +260,7 @@ mod tests {
             let record = Some(Arc::new(record.clone()));
             Decision { services, unreadable: Vec::new(), record, fate: Fate::Left }.is_behind()
         };
-        assert_eq!(behind("9"), Some(service.key.clone()));
+        assert_eq!(behind("9"), Some((service.key.clone(), ResourceVersion::new("10"))));
         assert_eq!((behind("10"), behind("11")), (None, None));
     }
 

@@ -26,16 +26,20 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// These terms, settled on these versions of the members; what has held already `before` was settled then.
+    /// These terms, settled on these versions of the members; what has held already `before` was settled then, unless that is a version
+    /// which is yet to come.
     pub fn as_of<'a>(
         self,
         before: Option<&Self>,
         members: impl IntoIterator<Item = (&'a Uid, &'a ResourceVersion)>,
     ) -> Self {
+        let now: BTreeMap<Uid, ResourceVersion> =
+            members.into_iter().map(|(uid, version)| (uid.clone(), version.clone())).collect();
+        let was_seen = |before: &Self| !now.iter().any(|(uid, version)| before.are_newer_than(uid, version));
         let seen = match before {
-            Some(before) if before.says_the_same(&self) => before.seen.clone(),
+            Some(before) if before.says_the_same(&self) && was_seen(before) => before.seen.clone(),
             None if Self::default().says_the_same(&self) => BTreeMap::new(),
-            Some(_) | None => members.into_iter().map(|(uid, version)| (uid.clone(), version.clone())).collect(),
+            Some(_) | None => now,
         };
         Self { seen, ..self }
     }
@@ -122,6 +126,8 @@ mod tests {
         for (known, behind) in [(9, true), (10, true), (11, false), (12, false)] {
             assert_eq!(asked.are_newer_than(&web, &version(known)), behind, "{known}");
         }
+        let put_right = internal(&["web"]).as_of(Some(&asked), [(&web, &version(10))]);
+        assert_eq!(put_right.seen, [(web.clone(), version(10))].into(), "nobody can have seen what is yet to come");
         let back = Terms::default().as_of(Some(&asked), [(&web, &version(100))]);
         assert!(back.are_newer_than(&web, &version(99)), "as numbers; also of what was taken back");
         assert!(!back.are_newer_than(&Uid::new("api"), &version(1)), "of whom nothing is known");
