@@ -12,6 +12,7 @@
 //! | how lists, maps, booleans and numbers are written | [`annotations::syntax`] |
 //! | which attributes AWS has, their values and defaults; what goes back when a key goes | [`attributes`], as data in `attributes/table.rs` |
 //! | everything together for one Service | [`settings`] |
+//! | what the core asks about it, also for those who share | [`dialect`] |
 //! | what Services that share a balancer say of it together | [`settings::share`] |
 //! | name, scheme, families of the balancer | [`settings::balancer`] |
 //! | subnets, fixed addresses, source NAT | [`settings::subnets`] |
@@ -27,6 +28,7 @@
 
 pub mod annotations;
 pub mod attributes;
+pub mod dialect;
 pub mod ids;
 pub mod parameters;
 pub mod protocol;

@@ -198,7 +198,7 @@ impl Pass<'_> {
         candidates: &[Candidate<'_>],
     ) -> Desired {
         let settings = &self.reconciler.settings;
-        let mut desired = desired(self.snapshot, decision, settings, class, provider.capabilities(), candidates);
+        let mut desired = desired(self.snapshot, decision, settings, class, provider, candidates);
         if provider.capabilities().requested_addresses && desired.load_balancer.requested.is_empty() {
             desired.load_balancer.requested = self.inherited(&desired.load_balancer);
         }
@@ -452,14 +452,15 @@ pub(crate) fn desired(
     decision: &Decision,
     settings: &Settings,
     class: &Class,
-    capabilities: &Capabilities,
+    provider: &impl Provider,
     candidates: &[Candidate<'_>],
 ) -> Desired {
     let before = decision.record.as_ref().map(|record| &record.terms);
     let desired = desire(&desire::Input {
         id: &snapshot.id,
         class,
-        capabilities,
+        capabilities: provider.capabilities(),
+        dialect: provider.dialect(),
         candidates,
         nodes: &snapshot.nodes,
         terms: before,

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex};
 use portolan_core::balancer::Scheme;
 use portolan_core::capabilities::Capabilities;
 use portolan_core::desire::{Candidate, Input, Settings, desire, member};
+use portolan_core::dialect::Plain;
 use portolan_core::examples::{class, record, service};
 use portolan_core::ids::{Instance, ResourceVersion};
 use portolan_core::share::Consents;
@@ -50,6 +51,7 @@ fn desired(scheme: Scheme, capabilities: &Capabilities) -> LoadBalancer {
         id: &at_version("1").id,
         class: &class("portolan.dev/mock"),
         capabilities,
+        dialect: &Plain,
         candidates: &[candidate],
         nodes: &[],
         terms: Some(&terms),

@@ -300,6 +300,7 @@ impl Whole {
             following,
             families,
             scheme: terms.scheme.as_ref().map(|settled| settled.value),
+            settings: BTreeMap::new(),
             listeners,
             source_ranges: terms
                 .source_ranges

@@ -188,6 +188,7 @@ fn who_comes_while_the_whole_is_replaced_is_not_told_of_what_goes() {
         listeners: Vec::new(),
         source_ranges: SourceRanges::All,
         nodes: Vec::new(),
+        settings: std::collections::BTreeMap::new(),
         published: Vec::new(),
     };
     assert_eq!(of_member(&told, &internal, &replaced).published, replaced.published);
