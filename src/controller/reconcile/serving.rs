@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portolan_core::balancer::{Family, LoadBalancer, Published};
-use portolan_core::capabilities::Capabilities;
 use portolan_core::claim::{Claimed, NotOurs};
 use portolan_core::class::Class;
 use portolan_core::desire::{self, Candidate, Desired, Hold, Settings, addresses, desire};
