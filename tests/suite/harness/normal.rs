@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::World;
 
 /// Fields that differ between any two runs and mean nothing for what was reached: identity, versions, times.
-const MEANINGLESS: [&str; 6] =
-    ["uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "managedFields", "lastTransitionTime"];
+const MEANINGLESS: [&str; 7] =
+    ["uid", "resourceVersion", "seen", "creationTimestamp", "deletionTimestamp", "managedFields", "lastTransitionTime"];
 
 /// What a case's own names, and what the server drew by lot, are called in a comparison.
 #[derive(Clone, Debug, Default)]

@@ -131,11 +131,14 @@ impl Look {
         self.services.values().any(|service| service["conditions"].as_array().into_iter().flatten().any(held))
     }
 
-    /// A share has the address that somebody asks for, or cannot follow one because of another: how it came to that is history.
+    /// A share has the address or the port that somebody asks for, or cannot follow one because of another: how it came to that is
+    /// history.
     pub(super) fn is_bound_by_a_share(&self) -> bool {
         let bound = |condition: &Value| {
             let text = condition.as_str().unwrap_or_default();
-            text.contains("belongs to load balancer share-") || text.contains("as long as nothing may be changed of")
+            ["belongs to load balancer share-", "as long as nothing may be changed of", "is taken by Service"]
+                .iter()
+                .any(|words| text.contains(words))
         };
         self.services.values().any(|service| service_conditions(service).iter().any(bound))
     }
