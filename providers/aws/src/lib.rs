@@ -23,9 +23,13 @@
 //! | which pairs of listener and target group are legal | [`protocol`] |
 //! | the form of identifiers, ARNs and names | [`ids`] |
 //! | AWS's own words | [`words`] |
+//! | everything that speaks to AWS: calls, errors, budget | [`client`] |
+//! | where time comes from | [`clock`] |
 
 pub mod annotations;
 pub mod attributes;
+pub mod client;
+pub mod clock;
 pub mod ids;
 pub mod parameters;
 pub mod protocol;
