@@ -139,7 +139,7 @@ impl Aws {
 
 async fn config(options: &Options, time: &AwsTime) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(transport::client())
+        .http_client(transport::client(time))
         .sleep_impl(time.clone())
         .time_source(time.clone())
         // `Caller` does both, for both clients alike.

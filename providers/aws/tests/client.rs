@@ -13,5 +13,7 @@ mod recorded;
 mod round_trip;
 #[path = "client/scripted.rs"]
 mod scripted;
+#[path = "client/send.rs"]
+mod send;
 #[path = "client/trouble.rs"]
 mod trouble;

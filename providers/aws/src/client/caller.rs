@@ -16,6 +16,9 @@ use crate::client::error::{Error, Problem, Raw};
 use crate::client::skew::AwsTime;
 use crate::clock::Clock;
 
+#[cfg(test)]
+mod tests;
+
 /// How long and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
@@ -68,7 +71,9 @@ impl Caller {
         loop {
             self.gate.pass(action.class(), lane).await;
             tried += 1;
-            let raw = match self.bounded(&attempt).await {
+            let correction = self.time.correction();
+            let (key, result) = self.bounded(&attempt).await;
+            let raw = match result {
                 Ok(answer) => return Ok(answer),
                 Err(raw) => raw,
             };
@@ -76,7 +81,7 @@ impl Caller {
             if problem == Problem::Throttled {
                 self.gate.throttled(action.class());
             }
-            let again = match self.remedy(&raw, problem) {
+            let again = match self.remedy(&raw, problem, &key, correction) {
                 // The same remedy twice would not help either.
                 Remedy::AtOnce if remedied == Some(problem) => false,
                 Remedy::AtOnce => {
@@ -100,29 +105,35 @@ impl Caller {
         }
     }
 
-    async fn bounded<T, F, Fut>(&self, attempt: &F) -> Result<T, Raw>
+    /// One attempt, and the access key it was made with.
+    async fn bounded<T, F, Fut>(&self, attempt: &F) -> (String, Result<T, Raw>)
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Raw>>,
     {
         let whole = pin!(async {
-            self.keys.current().await.map_err(|error| Raw::NoCredentials(chain(&*error)))?;
-            attempt().await
+            // First of all, so that both clients say alike that there are none. They have them from the same place, and no later.
+            match self.keys.current().await {
+                Ok(credentials) => (credentials.access_key_id().to_owned(), attempt().await),
+                Err(error) => (String::new(), Err(Raw::NoCredentials(chain(&*error)))),
+            }
         });
         match select(whole, self.clock.sleep(self.patience.attempt)).await {
-            Either::Left((result, _)) => result,
-            Either::Right(((), _)) => Err(Raw::Unanswered("no answer in time".to_owned())),
+            Either::Left((ended, _)) => ended,
+            Either::Right(((), _)) => (String::new(), Err(Raw::Unanswered("no answer in time".to_owned()))),
         }
     }
 
-    fn remedy(&self, raw: &Raw, problem: Problem) -> Remedy {
+    fn remedy(&self, raw: &Raw, problem: Problem, key: &str, correction: i64) -> Remedy {
         match problem {
             Problem::Expired => {
-                self.keys.forget();
+                self.keys.forget(key);
                 Remedy::AtOnce
             }
+            // Calls that were signed together are refused together: the first to come back corrects the clock for all.
             Problem::Skewed => match raw {
                 Raw::Answered(answer) if answer.date.is_some_and(|date| self.time.learn(date)) => Remedy::AtOnce,
+                Raw::Answered(_) if self.time.correction() != correction => Remedy::AtOnce,
                 Raw::Answered(_)
                 | Raw::NoCredentials(_)
                 | Raw::Unanswered(_)

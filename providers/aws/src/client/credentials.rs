@@ -2,7 +2,7 @@
 //! clients until shortly before they expire. However many calls need them, they are fetched once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -15,6 +15,9 @@ use crate::client::skew::AwsTime;
 /// They are fetched anew this long before they expire. Instance metadata has new ones at least five minutes before
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html>).
 const EARLY: Duration = Duration::from_secs(120);
+
+/// After a fetch that failed, credentials that still last are used for so long before the next.
+const AGAIN: Duration = Duration::from_secs(20);
 
 type Fetch = Shared<BoxFuture<'static, Result<Credentials, Arc<CredentialsError>>>>;
 
@@ -29,6 +32,8 @@ pub(crate) struct Keys {
 #[derive(Debug, Default)]
 struct Held {
     good: Option<Credentials>,
+    /// A fetch failed; there is no hurry for another before this.
+    not_before: Option<SystemTime>,
     under_way: Option<Fetch>,
 }
 
@@ -41,8 +46,10 @@ impl Keys {
     pub(crate) async fn current(&self) -> Result<Credentials, Arc<CredentialsError>> {
         let fetch = {
             let mut held = self.held();
+            let rest = held.not_before.is_some_and(|time| self.time.now() < time);
+            let early = if rest { Duration::ZERO } else { EARLY };
             match &held.good {
-                Some(good) if self.lasts(good, EARLY) => return Ok(good.clone()),
+                Some(good) if self.lasts(good, early) => return Ok(good.clone()),
                 Some(_) | None => {}
             }
             held.under_way.get_or_insert_with(|| self.fetch()).clone()
@@ -51,8 +58,9 @@ impl Keys {
         let mut held = self.held();
         if held.under_way.as_ref().is_some_and(|current| current.ptr_eq(&fetch)) {
             held.under_way = None;
-            if let Ok(new) = &fetched {
-                held.good = Some(new.clone());
+            match &fetched {
+                Ok(new) => (held.good, held.not_before) = (Some(new.clone()), None),
+                Err(_) => held.not_before = Some(self.time.now() + AGAIN),
             }
         }
         match (fetched, &held.good) {
@@ -61,9 +69,12 @@ impl Keys {
         }
     }
 
-    /// AWS says that these have expired, whatever we were told.
-    pub(crate) fn forget(&self) {
-        self.held().good = None;
+    /// AWS says that the credentials with this access key have expired, whatever we were told. Others, fetched since, stay.
+    pub(crate) fn forget(&self, key: &str) {
+        let mut held = self.held();
+        if held.good.as_ref().is_some_and(|good| good.access_key_id() == key) {
+            (held.good, held.not_before) = (None, None);
+        }
     }
 
     fn lasts(&self, credentials: &Credentials, at_least: Duration) -> bool {

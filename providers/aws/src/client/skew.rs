@@ -32,13 +32,18 @@ impl AwsTime {
     /// The time of day by AWS's clock.
     pub(crate) fn now(&self) -> SystemTime {
         let ours = self.clock.wall();
-        let skew = self.skew.load(Ordering::Relaxed);
+        let skew = self.correction();
         let by = Duration::from_millis(skew.unsigned_abs());
         let corrected = if skew < 0 { ours.checked_sub(by) } else { ours.checked_add(by) };
         corrected.unwrap_or(ours)
     }
 
-    /// AWS says that it is this time there. False if that is what we thought too, so that the clock is not to blame.
+    /// By how much our clock is corrected, in milliseconds.
+    pub(crate) fn correction(&self) -> i64 {
+        self.skew.load(Ordering::Relaxed)
+    }
+
+    /// AWS says that it is this time there. False if that is what we think too.
     pub(crate) fn learn(&self, theirs: SystemTime) -> bool {
         let off = signed(self.now(), theirs);
         if off.unsigned_abs() < u64::try_from(TOLERATED.as_millis()).unwrap_or(u64::MAX) {

@@ -19,20 +19,25 @@ use crate::client::skew::AwsTime;
 /// A connection that takes longer to come about is given up. AWS's endpoints are near.
 pub(crate) const CONNECT: Duration = Duration::from_secs(3);
 
-fn tls() -> Provider {
-    Provider::Rustls(CryptoMode::Ring)
+/// For the SDK, whose parts set timeouts of their own: instance metadata, one second.
+pub(crate) fn client(time: &AwsTime) -> SharedHttpClient {
+    let time = time.clone();
+    Builder::new().build_with_connector_fn(move |settings, _| build(settings.cloned().unwrap_or_else(ours), &time))
 }
 
-/// For the SDK: each user of it sets timeouts of its own (instance metadata, one second).
-pub(crate) fn client() -> SharedHttpClient {
-    Builder::new().tls_provider(tls()).build_https()
-}
-
-/// For the thin client. Proxies as in the environment (`HTTPS_PROXY`, `NO_PROXY`).
+/// For the thin client.
 pub(crate) fn connector(time: &AwsTime) -> SharedHttpConnector {
-    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).build();
+    SharedHttpConnector::new(build(ours(), time))
+}
+
+fn ours() -> HttpConnectorSettings {
+    HttpConnectorSettings::builder().connect_timeout(CONNECT).build()
+}
+
+/// Proxies as in the environment (`HTTPS_PROXY`, `NO_PROXY`).
+fn build(settings: HttpConnectorSettings, time: &AwsTime) -> Connector {
     let connector = Connector::builder().connector_settings(settings).sleep_impl(time.clone());
-    SharedHttpConnector::new(connector.proxy_config(ProxyConfig::from_env()).tls_provider(tls()).build())
+    connector.proxy_config(ProxyConfig::from_env()).tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
 }
 
 /// What an error of the connection means: did the request go out or not?

@@ -130,7 +130,8 @@ async fn a_clock_that_is_off_is_corrected_for_both_clients_at_once() {
             };
         }
         let said = "Signature not yet current: x is still later than y";
-        let Say::Xml(status, body) = elb_error(403, "SignatureDoesNotMatch", said) else { unreachable!() };
+        let refusal = if request.action() == "DescribeSubnets" { ec2_error } else { elb_error };
+        let Say::Xml(status, body) = refusal(403, "SignatureDoesNotMatch", said) else { unreachable!() };
         Say::At("Sat, 01 Jan 2000 12:00:00 GMT".to_owned(), status, body)
     })
     .await;
@@ -138,6 +139,12 @@ async fn a_clock_that_is_off_is_corrected_for_both_clients_at_once() {
     aws.all_load_balancers().await.unwrap();
     aws.subnets_where(&Filters::new()).await.unwrap();
     assert_eq!(server.actions(), ["DescribeLoadBalancers", "DescribeLoadBalancers", "DescribeSubnets"]);
+
+    // Those that were signed together are refused together, and none of them is lost.
+    let aws = server.client().await;
+    let filters = Filters::new();
+    let calls = (0..8).map(|_| aws.subnets_where(&filters));
+    futures::future::try_join_all(calls).await.unwrap();
 }
 
 #[tokio::test]

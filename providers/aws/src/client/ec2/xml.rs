@@ -77,3 +77,45 @@ pub(crate) fn refusal(text: &str) -> Option<Refusal> {
         quick_xml::de::from_str(text).ok()?;
     Some(Refusal { code, message, request_id })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_may_be_missing_or_empty_or_have_one() {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            set: Items<String>,
+        }
+        let count = |text: &str| read::<Answer>(text).map(|answer| answer.set.into_iter().count());
+        assert_eq!(count("<R/>"), Ok(0));
+        assert_eq!(count("<R><set/></R>"), Ok(0));
+        assert_eq!(count("<R>\n <set>\n </set>\n</R>"), Ok(0));
+        assert_eq!(count("<R><set><item>a</item></set><more/></R>"), Ok(1));
+        assert!(count("<html>").unwrap_err().starts_with("the answer is not what EC2 documents"));
+    }
+
+    #[test]
+    fn the_value_of_a_tag_is_as_it_is() {
+        let tags = "<R><item><key>a b</key><value>&lt;ü&#x20;&amp;&quot;</value></item><item><key>c</key></item></R>";
+        let pairs = read::<Items<Tag>>(tags).unwrap().pairs();
+        assert_eq!(
+            pairs.into_iter().collect::<Vec<_>>(),
+            [("a b".into(), "<ü &\"".into()), ("c".into(), String::new())]
+        );
+        let spaces = read::<Items<Tag>>("<R><item><key>a</key><value> x </value></item></R>").unwrap().pairs();
+        assert_eq!(spaces["a"], " x ");
+    }
+
+    #[test]
+    fn what_is_no_refusal_is_not_taken_for_one() {
+        let text = "<Response><Errors><Error><Code>A.B</Code></Error></Errors><RequestID>r</RequestID></Response>";
+        let refusal = Refusal { code: "A.B".to_owned(), message: String::new(), request_id: Some("r".to_owned()) };
+        assert_eq!(super::refusal(text), Some(refusal));
+        for text in ["", "<html><body>busy</body></html>", "{}", "<Response><Errors/></Response>"] {
+            assert_eq!(super::refusal(text), None, "{text}");
+        }
+    }
+}

@@ -37,8 +37,8 @@ pub struct Tls {
     pub certificate: CertificateArn,
     /// The security policy.
     pub policy: SslPolicy,
-    /// The application protocols; None is AWS's default.
-    pub alpn: Option<AlpnPolicy>,
+    /// The application protocols.
+    pub alpn: AlpnPolicy,
 }
 
 /// A listener to be, or what one is to become. All of it is sent each time, so that what is left out goes back to AWS's default.
@@ -69,7 +69,7 @@ impl Wanted {
     }
 
     fn alpn(&self) -> Option<Vec<String>> {
-        self.tls.as_ref().map(|tls| vec![tls.alpn.unwrap_or(AlpnPolicy::None).as_str().to_owned()])
+        self.tls.as_ref().map(|tls| vec![tls.alpn.as_str().to_owned()])
     }
 }
 
@@ -177,17 +177,16 @@ impl Aws {
         }
     }
 
-    /// Adds certificates to a listener's list.
-    pub async fn add_listener_certificates(&self, to: &ListenerArn, add: &[CertificateArn]) -> Result<(), Error> {
-        let add = add.iter().map(certificate).collect();
-        let call = self.elb.add_listener_certificates().listener_arn(to.as_str()).set_certificates(Some(add));
+    /// Adds a certificate to a listener's list: "one certificate per call"
+    /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_AddListenerCertificates.html>).
+    pub async fn add_listener_certificate(&self, to: &ListenerArn, add: &CertificateArn) -> Result<(), Error> {
+        let call = self.elb.add_listener_certificates().listener_arn(to.as_str()).certificates(certificate(add));
         self.elb(Action::AddListenerCertificates, || call.clone().send()).await.map(drop)
     }
 
-    /// Removes certificates from a listener's list.
-    pub async fn remove_listener_certificates(&self, of: &ListenerArn, out: &[CertificateArn]) -> Result<(), Error> {
-        let out = out.iter().map(certificate).collect();
-        let call = self.elb.remove_listener_certificates().listener_arn(of.as_str()).set_certificates(Some(out));
+    /// Removes a certificate from a listener's list, one a call too.
+    pub async fn remove_listener_certificate(&self, of: &ListenerArn, out: &CertificateArn) -> Result<(), Error> {
+        let call = self.elb.remove_listener_certificates().listener_arn(of.as_str()).certificates(certificate(out));
         self.elb(Action::RemoveListenerCertificates, || call.clone().send()).await.map(drop)
     }
 }
@@ -219,9 +218,10 @@ fn forwards_to(action: &sdk::Action) -> Option<TargetGroupArn> {
 
 fn read_tls(from: &sdk::Listener) -> Option<Tls> {
     let certificates = from.certificates.as_deref().unwrap_or_default();
+    let alpn = from.alpn_policy.as_deref().unwrap_or_default().first();
     Some(Tls {
         certificate: CertificateArn::parse(certificates.first()?.certificate_arn()?).ok()?,
         policy: SslPolicy::parse(from.ssl_policy.as_deref()?).ok()?,
-        alpn: from.alpn_policy.as_deref().unwrap_or_default().first().and_then(|word| AlpnPolicy::parse(word)),
+        alpn: alpn.and_then(|word| AlpnPolicy::parse(word)).unwrap_or(AlpnPolicy::None),
     })
 }

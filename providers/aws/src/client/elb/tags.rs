@@ -23,15 +23,21 @@ impl Aws {
         Ok(found.await?.into_iter().filter_map(|one| Some((one.resource_arn?, pairs(one.tags)))).collect())
     }
 
-    /// Adds tags, or gives those that are there these values. At most 20 objects.
+    /// Adds tags, or gives those that are there these values.
     pub async fn add_tags(&self, arns: &[String], add: &Pairs) -> Result<(), Error> {
-        let call = self.elb.add_tags().set_resource_arns(Some(arns.to_vec())).set_tags(tags(add));
-        self.elb(Action::AddTags, || call.clone().send()).await.map(drop)
+        for arns in arns.chunks(BATCH) {
+            let call = self.elb.add_tags().set_resource_arns(Some(arns.to_vec())).set_tags(tags(add));
+            self.elb(Action::AddTags, || call.clone().send()).await?;
+        }
+        Ok(())
     }
 
-    /// Removes the tags with these keys. At most 20 objects.
+    /// Removes the tags with these keys.
     pub async fn remove_tags(&self, arns: &[String], keys: &[String]) -> Result<(), Error> {
-        let call = self.elb.remove_tags().set_resource_arns(Some(arns.to_vec())).set_tag_keys(Some(keys.to_vec()));
-        self.elb(Action::RemoveTags, || call.clone().send()).await.map(drop)
+        for arns in arns.chunks(BATCH) {
+            let call = self.elb.remove_tags().set_resource_arns(Some(arns.to_vec())).set_tag_keys(Some(keys.to_vec()));
+            self.elb(Action::RemoveTags, || call.clone().send()).await?;
+        }
+        Ok(())
     }
 }

@@ -22,7 +22,8 @@ pub struct Target {
     pub to: To,
     /// The port.
     pub port: u16,
-    /// The zone, where AWS cannot know it: `all` for an address outside the VPC.
+    /// The zone, where AWS cannot know it: `all` for an address outside the VPC. AWS may say it of others too: whoever compares goes by
+    /// `to` and `port`.
     pub zone: Option<String>,
 }
 
