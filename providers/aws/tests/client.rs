@@ -5,6 +5,8 @@
 
 #[path = "client/chain.rs"]
 mod chain;
+#[path = "client/described.rs"]
+mod described;
 #[path = "client/moto.rs"]
 mod moto;
 #[path = "client/recorded.rs"]

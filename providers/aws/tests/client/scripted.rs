@@ -46,10 +46,15 @@ pub(crate) enum Say {
 
 /// An answer of EC2's that it was done.
 pub(crate) fn done(action: &str) -> Say {
-    Say::Xml(200, format!("<{action}Response><requestId>r-ok</requestId><return>true</return></{action}Response>"))
+    ec2(action, "<return>true</return>")
 }
 
-/// An answer of ELB's without anything in it.
+/// An answer of EC2's with this in it.
+pub(crate) fn ec2(action: &str, result: &str) -> Say {
+    Say::Xml(200, format!("<{action}Response><requestId>r-ok</requestId>{result}</{action}Response>"))
+}
+
+/// An answer of ELB's with this in it.
 pub(crate) fn elb(action: &str, result: &str) -> Say {
     let metadata = "<ResponseMetadata><RequestId>r-ok</RequestId></ResponseMetadata>";
     Say::Xml(200, format!("<{action}Response><{action}Result>{result}</{action}Result>{metadata}</{action}Response>"))

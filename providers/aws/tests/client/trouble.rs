@@ -15,7 +15,7 @@ use portolan_aws::ids::Id;
 use portolan_core::provider::{Error as ProviderError, ErrorKind};
 
 use crate::moto::connect;
-use crate::scripted::{Request, Say, Scripted, done, ec2_error, elb, elb_error};
+use crate::scripted::{Request, Say, Scripted, done, ec2, ec2_error, elb, elb_error};
 
 const NO_SUBNETS: &str = "<DescribeSubnetsResponse><subnetSet/></DescribeSubnetsResponse>";
 
@@ -25,7 +25,7 @@ async fn first(what: Say, times: usize) -> Scripted {
         _ if before < times => what.clone(),
         "DescribeSubnets" => Say::Xml(200, NO_SUBNETS.to_owned()),
         "DescribeLoadBalancers" => elb("DescribeLoadBalancers", "<LoadBalancers/>"),
-        "CreateSecurityGroup" => Say::Xml(200, "<R><groupId>sg-1</groupId></R>".to_owned()),
+        "CreateSecurityGroup" => ec2("CreateSecurityGroup", "<groupId>sg-1</groupId>"),
         action => done(action),
     })
     .await
@@ -174,7 +174,7 @@ async fn pages_are_one_answer() {
             let item = format!(
                 "<item><subnetId>subnet-{number}</subnetId><vpcId>vpc-1</vpcId><availabilityZone>z</availabilityZone></item>"
             );
-            Say::Xml(200, format!("<R><nextToken>{next}</nextToken><subnetSet>{item}</subnetSet></R>"))
+            ec2("DescribeSubnets", &format!("<nextToken>{next}</nextToken><subnetSet>{item}</subnetSet>"))
         };
         let balancer = |number: u32, next: &str| {
             let one = format!(

@@ -50,7 +50,7 @@ impl Endpoint {
         let body = body.map_err(|error| Raw::Unanswered(chain(&error)))?.into_bytes();
         let text = String::from_utf8_lossy(&body);
         if (200..300).contains(&status) {
-            return xml::read(&text).map_err(Raw::Unreadable);
+            return xml::read(action, &text).map_err(Raw::Unreadable);
         }
         let refusal = xml::refusal(&text);
         Err(Raw::Answered(match refusal {

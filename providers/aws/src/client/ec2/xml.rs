@@ -1,11 +1,35 @@
 //! What comes back: XML in which every list is an element with children `item`.
 
+use quick_xml::events::Event;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// An answer, or what is wrong with it.
-pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    quick_xml::de::from_str(text).map_err(|error| format!("the answer is not what EC2 documents: {error}"))
+use crate::client::action::Action;
+
+/// An answer to this action, or what is wrong with it. All lists may be missing, so another document would read as an answer in which there
+/// is nothing; the name of its root says which it is.
+pub(crate) fn read<T: DeserializeOwned>(action: Action, text: &str) -> Result<T, String> {
+    let expected = format!("{}Response", action.name());
+    match root(text) {
+        Some(root) if root == expected => quick_xml::de::from_str(text)
+            .map_err(|error| format!("the answer is not what EC2 documents for {expected}: {error}")),
+        Some(other) => Err(format!("the answer is a document {other}, not {expected}")),
+        None => Err(format!("the answer is no document {expected}")),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "quick-xml's enum: whatever else comes before the root")]
+fn root(text: &str) -> Option<String> {
+    let mut reader = quick_xml::Reader::from_str(text);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(element) | Event::Empty(element) => {
+                return String::from_utf8(element.local_name().as_ref().to_owned()).ok();
+            }
+            Event::Eof => return None,
+            _ => {}
+        }
+    }
 }
 
 /// A list. An empty one may be left out, or be an empty element.
@@ -89,23 +113,39 @@ mod tests {
             #[serde(default)]
             set: Items<String>,
         }
-        let count = |text: &str| read::<Answer>(text).map(|answer| answer.set.into_iter().count());
-        assert_eq!(count("<R/>"), Ok(0));
-        assert_eq!(count("<R><set/></R>"), Ok(0));
-        assert_eq!(count("<R>\n <set>\n </set>\n</R>"), Ok(0));
-        assert_eq!(count("<R><set><item>a</item></set><more/></R>"), Ok(1));
-        assert!(count("<html>").unwrap_err().starts_with("the answer is not what EC2 documents"));
+        let count = |inner: &str| {
+            let text =
+                format!("<?xml version=\"1.0\"?>\n<DescribeVpcsResponse xmlns=\"x\">{inner}</DescribeVpcsResponse>");
+            read::<Answer>(Action::DescribeVpcs, &text).map(|answer| answer.set.into_iter().count())
+        };
+        assert_eq!(count(""), Ok(0));
+        assert_eq!(count("<set/>"), Ok(0));
+        assert_eq!(count("\n <set>\n </set>\n"), Ok(0));
+        assert_eq!(count("<set><item>a</item></set><more/>"), Ok(1));
+        assert!(count("<set><item>").is_err());
+    }
+
+    #[test]
+    fn another_document_is_no_answer_in_which_there_is_nothing() {
+        #[derive(Debug, Deserialize)]
+        struct Anything {}
+        for text in ["", "x", "<html><body/></html>", "<DescribeSubnetsResponse/>", "<!-- <DescribeVpcsResponse/> -->"]
+        {
+            assert!(read::<Anything>(Action::DescribeVpcs, text).is_err(), "{text}");
+        }
+        assert!(read::<Anything>(Action::DescribeVpcs, "<DescribeVpcsResponse/>").is_ok());
     }
 
     #[test]
     fn the_value_of_a_tag_is_as_it_is() {
-        let tags = "<R><item><key>a b</key><value>&lt;ü&#x20;&amp;&quot;</value></item><item><key>c</key></item></R>";
-        let pairs = read::<Items<Tag>>(tags).unwrap().pairs();
+        let read = |inner: &str| quick_xml::de::from_str::<Items<Tag>>(&format!("<tagSet>{inner}</tagSet>")).unwrap();
+        let tags = "<item><key>a b</key><value>&lt;ü&#x20;&amp;&quot;</value></item><item><key>c</key></item>";
+        let pairs = read(tags).pairs();
         assert_eq!(
             pairs.into_iter().collect::<Vec<_>>(),
             [("a b".into(), "<ü &\"".into()), ("c".into(), String::new())]
         );
-        let spaces = read::<Items<Tag>>("<R><item><key>a</key><value> x </value></item></R>").unwrap().pairs();
+        let spaces = read("<item><key>a</key><value> x </value></item>").pairs();
         assert_eq!(spaces["a"], " x ");
     }
 
