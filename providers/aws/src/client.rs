@@ -9,7 +9,7 @@
 //! | how many calls there may be, and who goes first | [`budget`] |
 //! | waiting, trying, trying again | `caller` |
 //! | one missing object does not hide the others | `batch` |
-//! | credentials, clocks, connections | `credentials`, `skew`, `transport` |
+//! | credentials, clocks, endpoints, connections | `credentials`, `skew`, `configured`, `transport` |
 
 use std::sync::Arc;
 
@@ -30,6 +30,7 @@ pub mod action;
 mod batch;
 pub mod budget;
 mod caller;
+mod configured;
 mod credentials;
 pub mod ec2;
 pub mod elb;
@@ -110,7 +111,9 @@ impl Aws {
         let chain = config.credentials_provider().unwrap_or_else(|| SharedCredentialsProvider::new(Nobody));
         let keys = Keys::new(chain, time.clone());
         let ec2 = ec2::Endpoint::of(&config, &region, keys.clone(), &time)?;
-        let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(&config)
+        let mut elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(&config);
+        elb.set_endpoint_url(configured::endpoint(&config, configured::LOAD_BALANCING));
+        let elb = elb
             .credentials_provider(keys.clone())
             // `Keys` keeps them already, and forgets them when AWS says that they have expired.
             .identity_cache(aws_config::identity::IdentityCache::no_cache())

@@ -15,11 +15,8 @@ use crate::scripted::{Say, Scripted, ec2_error, elb};
 async fn run(case: &str, environment: &[(&str, &str)]) {
     let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", &format!("chain::{case}"), "--ignored", "--nocapture"]);
-    command
-        .env_clear()
-        .envs(environment.iter().copied())
-        .env("HOME", "/nonexistent")
-        .env("AWS_EC2_METADATA_DISABLED", "true");
+    command.env_clear().env("HOME", "/nonexistent").env("AWS_EC2_METADATA_DISABLED", "true");
+    command.envs(environment.iter().copied());
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
@@ -111,6 +108,87 @@ async fn credentials_of_a_container_are_fetched_once_for_both_and_again_when_aws
             "DescribeSubnets AKID2"
         ]
     );
+}
+
+/// Who asked, of the calls to ELB and EC2.
+fn callers(server: &Scripted) -> Vec<String> {
+    let key = |header: &str| Some(header.split_once("Credential=")?.1.split('/').next()?.to_owned());
+    let asked = server
+        .seen()
+        .into_iter()
+        .filter(|request| ["DescribeSubnets", "DescribeLoadBalancers"].contains(&request.action()));
+    asked.filter_map(|request| key(request.header("authorization"))).collect()
+}
+
+const THREE_TIMES: [&str; 3] = ["AKIDROLE"; 3];
+
+#[tokio::test]
+async fn an_instance_tells_its_role_s_credentials_and_its_region() {
+    let server = Scripted::start(|request, _| {
+        let keys = r#"{"Code": "Success", "Type": "AWS-HMAC", "AccessKeyId": "AKIDROLE", "SecretAccessKey": "s", "Token": "t",
+                       "LastUpdated": "2026-01-01T00:00:00Z", "Expiration": "2999-01-01T00:00:00Z", "AccountId": "123456789012"}"#;
+        let text = |text: &str| Say::Xml(200, text.to_owned());
+        match request.path.trim_end_matches('/') {
+            "/latest/api/token" => Say::Token("v2".to_owned()),
+            path if path.starts_with("/latest") && request.header("x-aws-ec2-metadata-token") != "v2" => Say::Xml(401, String::new()),
+            "/latest/meta-data/placement/region" => text("eu-west-3"),
+            path if path.ends_with("/security-credentials") || path.ends_with("/security-credentials-extended") => text("node"),
+            path if path.ends_with("/node") => text(keys),
+            _ => answer(request.action()),
+        }
+    })
+    .await;
+    let environment = [
+        ("AWS_EC2_METADATA_DISABLED", "false"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.endpoint.as_str()),
+        ("AWS_ENDPOINT_URL", &server.endpoint),
+    ];
+    run("asks_both", &environment).await;
+    assert_eq!(callers(&server), THREE_TIMES);
+}
+
+#[tokio::test]
+async fn a_web_identity_becomes_a_role() {
+    let server = Scripted::start(|request, _| match request.action() {
+        "AssumeRoleWithWebIdentity" => {
+            assert_eq!((request.form["WebIdentityToken"].as_str(), request.form["RoleArn"].as_str()), ("jwt", "arn:aws:iam::123456789012:role/r"));
+            elb(
+                "AssumeRoleWithWebIdentity",
+                "<Credentials><AccessKeyId>AKIDROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
+                 <Expiration>2999-01-01T00:00:00Z</Expiration></Credentials><AssumedRoleUser><AssumedRoleId>A:b</AssumedRoleId>\
+                 <Arn>arn:aws:sts::123456789012:assumed-role/r/b</Arn></AssumedRoleUser>",
+            )
+        }
+        action => answer(action),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "jwt").unwrap();
+    let environment = [
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
+        ("AWS_REGION", "eu-west-3"),
+        ("AWS_ENDPOINT_URL", &server.endpoint),
+    ];
+    run("asks_both", &environment).await;
+    assert_eq!(callers(&server), THREE_TIMES);
+}
+
+#[tokio::test]
+async fn a_profile_has_keys_a_region_and_endpoints_of_each_api() {
+    let balancers = Scripted::start(|request, _| answer(request.action())).await;
+    let ec2 = Scripted::start(|request, _| answer(request.action())).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    let profile = format!(
+        "[profile p]\nregion = eu-west-3\naws_access_key_id = AKIDROLE\naws_secret_access_key = s\nservices = here\n\
+         [services here]\nelastic_load_balancing_v2 =\n  endpoint_url = {}\nec2 =\n  endpoint_url = {}\n",
+        balancers.endpoint, ec2.endpoint
+    );
+    std::fs::write(&file, profile).unwrap();
+    run("asks_both", &[("AWS_CONFIG_FILE", file.to_str().unwrap()), ("AWS_PROFILE", "p")]).await;
+    assert_eq!((callers(&balancers), callers(&ec2)), (vec!["AKIDROLE".to_owned()], vec!["AKIDROLE".to_owned(); 2]));
 }
 
 #[tokio::test]

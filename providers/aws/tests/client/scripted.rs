@@ -36,6 +36,8 @@ pub(crate) enum Say {
     Xml(u16, String),
     /// The same, with this in the header `Date`.
     At(String, u16, String),
+    /// A token of the instance's metadata service, version 2.
+    Token(String),
     /// Nothing, and the connection stays open.
     Nothing,
     /// Nothing, and the connection ends.
@@ -157,6 +159,9 @@ async fn answer(mut stream: TcpStream, say: Say) {
     let (date, status, body, length) = match say {
         Say::Xml(status, body) => (String::new(), status, body.clone(), body.len()),
         Say::At(date, status, body) => (format!("Date: {date}\r\n"), status, body.clone(), body.len()),
+        Say::Token(token) => {
+            ("X-Aws-Ec2-Metadata-Token-Ttl-Seconds: 21600\r\n".to_owned(), 200, token.clone(), token.len())
+        }
         Say::Half(body) => (String::new(), 200, body[..body.len() / 2].to_owned(), body.len()),
         Say::HangUp => return,
         Say::Nothing => return std::future::pending().await,

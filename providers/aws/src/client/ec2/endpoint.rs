@@ -9,12 +9,12 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_types::SdkConfig;
 use aws_types::request_id::RequestId;
-use aws_types::service_config::ServiceConfigKey;
 use serde::de::DeserializeOwned;
 
 use crate::client::ConnectError;
 use crate::client::action::Action;
 use crate::client::caller::chain;
+use crate::client::configured;
 use crate::client::credentials::Keys;
 use crate::client::ec2::form::Form;
 use crate::client::ec2::xml;
@@ -94,16 +94,9 @@ fn unsigned(error: impl std::error::Error + 'static) -> Raw {
     Raw::Unreachable(format!("the request cannot be signed: {}", chain(&error)))
 }
 
-/// What the configuration says, as every SDK reads it (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>), else the
-/// partition's own.
+/// What somebody configured, else the partition's own.
 fn url(config: &SdkConfig, region: &str) -> Result<String, ConnectError> {
-    let given_here = config.get_origin("endpoint_url").is_client_config();
-    let for_ec2 = || {
-        let key = ServiceConfigKey::builder().service_id("EC2").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
-        config.service_config()?.load_config(key.ok()?)
-    };
-    let given = if given_here { None } else { for_ec2() }.or_else(|| config.endpoint_url().map(ToOwned::to_owned));
-    let url = match given {
+    let url = match configured::endpoint(config, configured::EC2) {
         Some(url) => url,
         None => partition(region, config.use_fips(), config.use_dual_stack())
             .map_err(|why| ConnectError::NoEndpoint { region: region.to_owned(), why })?,
