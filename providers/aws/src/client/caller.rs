@@ -130,8 +130,9 @@ impl Caller {
                 self.keys.forget(key);
                 Remedy::AtOnce
             }
-            // Calls that were signed together are refused together: the first to come back corrects the clock for all.
-            Problem::Skewed => match raw {
+            // EC2 answers a wrong clock with AuthFailure, which a wrong key has too; the header `Date` tells them apart. Calls that were
+            // signed together are refused together: the first to come back corrects the clock for all.
+            Problem::Skewed | Problem::Unknown => match raw {
                 Raw::Answered(answer) if answer.date.is_some_and(|date| self.time.learn(date)) => Remedy::AtOnce,
                 Raw::Answered(_) if self.time.correction() != correction => Remedy::AtOnce,
                 Raw::Answered(_)
@@ -154,8 +155,8 @@ impl Caller {
             | Problem::Quota
             | Problem::BadTarget
             | Problem::Refused
-            | Problem::Denied
-            | Problem::Unknown => Remedy::None,
+            | Problem::Awaited
+            | Problem::Denied => Remedy::None,
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Problem {
     Gone,
     /// Something that the user or the administrator named is not there, and its name will not come back.
     NotFound,
+    /// Something that the user or the administrator named is not there or not ready, and may become so.
+    Awaited,
     /// An object of that name, or that very rule, is there already.
     Exists,
     /// It cannot be deleted or changed as long as something else uses it.
@@ -61,6 +63,7 @@ impl Problem {
         match self {
             Self::Gone
             | Self::NotFound
+            | Self::Awaited
             | Self::Exists
             | Self::InUse
             | Self::Busy
@@ -93,7 +96,7 @@ impl Problem {
             | Self::Unreachable
             | Self::Unreadable => ErrorKind::Retry,
             // Somebody has to act, but not on the Service, so nothing would wake us.
-            Self::Exists | Self::Denied => ErrorKind::Wait(Duration::from_secs(60)),
+            Self::Exists | Self::Denied | Self::Awaited => ErrorKind::Wait(Duration::from_secs(60)),
             Self::Quota => ErrorKind::Wait(Duration::from_secs(300)),
             Self::InUse | Self::Busy => ErrorKind::Wait(Duration::from_secs(10)),
         }
@@ -101,7 +104,9 @@ impl Problem {
 
     fn reason(self) -> Reason {
         match self {
-            Self::NotFound | Self::BadTarget | Self::Refused | Self::Denied | Self::Quota => Reason::ProviderRefused,
+            Self::NotFound | Self::Awaited | Self::BadTarget | Self::Refused | Self::Denied | Self::Quota => {
+                Reason::ProviderRefused
+            }
             Self::Gone
             | Self::Unknown
             | Self::Expired
@@ -122,6 +127,7 @@ impl Problem {
         match self {
             Self::Gone => "it is looked for anew",
             Self::NotFound => "name one that exists",
+            Self::Awaited => "it is tried again every minute",
             Self::Exists => "delete or rename what is in the way; it is left alone",
             Self::InUse => "it is tried again once nothing uses it",
             Self::Busy => "it is tried again when the operation under way is over",

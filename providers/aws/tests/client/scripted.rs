@@ -112,13 +112,13 @@ impl Scripted {
         self.seen().iter().map(|request| request.action().to_owned()).collect()
     }
 
-    /// A client with little patience.
+    /// A client that does not pause, and waits long for an answer: the machine may be busy.
     pub(crate) async fn client(&self) -> Aws {
         connect(&self.options()).await
     }
 
     pub(crate) fn options(&self) -> Options {
-        let patience = Patience { attempts: 3, attempt: Duration::from_millis(1500), pause: Duration::from_millis(1) };
+        let patience = Patience { attempts: 3, attempt: Duration::from_secs(30), pause: Duration::from_millis(1) };
         let plenty = Limit { capacity: 1000.0, rate: 1000.0 };
         let limits =
             Limits { describe: plenty, change: plenty, register: plenty, ec2_describe: plenty, ec2_change: plenty };

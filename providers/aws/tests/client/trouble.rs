@@ -10,7 +10,7 @@ use portolan_aws::client::ec2::groups::{NewSecurityGroup, Rule, Source, Traffic}
 use portolan_aws::client::elb::targets::{Target, To};
 use portolan_aws::client::error::Problem;
 use portolan_aws::client::names::{InstanceId, LoadBalancerArn, TargetGroupArn};
-use portolan_aws::client::{Limits, Options};
+use portolan_aws::client::{Limits, Options, Patience};
 use portolan_aws::ids::Id;
 use portolan_core::provider::{Error as ProviderError, ErrorKind};
 
@@ -91,13 +91,17 @@ async fn a_call_that_may_have_had_its_effect_is_repeated_only_where_that_is_harm
 
 #[tokio::test]
 async fn an_answer_that_does_not_come_is_given_up() {
+    let short = |server: &Scripted| {
+        let options = server.options();
+        Options { patience: Patience { attempt: Duration::from_secs(2), ..options.patience }, ..options }
+    };
     let server = first(Say::Nothing, 1).await;
     let began = now();
-    server.client().await.subnets_where(&Filters::new()).await.unwrap();
-    assert!(began.elapsed() >= Duration::from_millis(1500));
+    connect(&short(&server)).await.subnets_where(&Filters::new()).await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(2));
     let server = first(Say::Nothing, 1).await;
-    server.client().await.all_load_balancers().await.unwrap();
-    assert_eq!(server.actions().len(), 2);
+    connect(&short(&server)).await.all_load_balancers().await.unwrap();
+    assert!(server.actions().len() > 1);
 }
 
 #[expect(clippy::disallowed_methods, reason = "the machine's clock is what is tested")]
@@ -145,6 +149,21 @@ async fn a_clock_that_is_off_is_corrected_for_both_clients_at_once() {
     let filters = Filters::new();
     let calls = (0..8).map(|_| aws.subnets_where(&filters));
     futures::future::try_join_all(calls).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_clock_that_ec2_takes_for_a_wrong_key_is_corrected_too() {
+    let server = Scripted::start(|request, _| match request.header("x-amz-date").starts_with("20000101T12") {
+        true => Say::Xml(200, NO_SUBNETS.to_owned()),
+        false => {
+            let said = "AWS was not able to validate the provided access credentials";
+            let Say::Xml(status, body) = ec2_error(401, "AuthFailure", said) else { unreachable!() };
+            Say::At("Sat, 01 Jan 2000 12:00:00 GMT".to_owned(), status, body)
+        }
+    })
+    .await;
+    server.client().await.subnets_where(&Filters::new()).await.unwrap();
+    assert_eq!(server.actions().len(), 2);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 //! "Quotas for your Network Load Balancers" and "Amazon VPC quotas".
 
 use crate::client::error::Problem::{
-    self, BadTarget, Busy, Denied, Exists, Expired, Gone, InUse, NotFound, Quota, Refused, Skewed, Throttled,
+    self, Awaited, BadTarget, Busy, Denied, Exists, Expired, Gone, InUse, NotFound, Quota, Refused, Skewed, Throttled,
     Unavailable, Unknown,
 };
 
@@ -35,7 +35,11 @@ pub(crate) const CODES: &[Row] = &[
     ("AllocationIdNotFound", NotFound, "name an elastic address that this account has in this region"),
     ("AvailabilityZoneNotSupported", Refused, "choose subnets in other zones: this one takes no Network Load Balancer"),
     ("InvalidScheme", Refused, "the scheme does not go with these subnets or addresses"),
-    ("InvalidSecurityGroup", NotFound, "name a security group that exists in the VPC of the subnets"),
+    (
+        "InvalidSecurityGroup",
+        Gone,
+        "name a security group of the VPC of the subnets; one that was just made takes a while to be seen",
+    ),
     (
         "OperationNotPermitted",
         Refused,
@@ -80,7 +84,16 @@ pub(crate) const CODES: &[Row] = &[
         Quota,
         "the quota \"Certificates per Network Load Balancer\" is used up: have it raised in Service Quotas",
     ),
-    ("CertificateNotFound", NotFound, "name a certificate that exists in this region and is issued"),
+    (
+        "CertificateNotFound",
+        Awaited,
+        "name a certificate that exists in this region and is issued; it is looked for every minute",
+    ),
+    (
+        "UnsupportedCertificate",
+        Awaited,
+        "the certificate must be issued, name a domain, and have a key and signature that AWS supports; it is looked at every minute",
+    ),
     ("SSLPolicyNotFound", NotFound, "name a security policy of AWS's for Network Load Balancers"),
     ("ALPNPolicyNotSupported", Refused, "use None, HTTP1Only, HTTP2Only, HTTP2Optional or HTTP2Preferred"),
     ("ListenerNotFound", Gone, ""),

@@ -23,11 +23,7 @@ fn every_code_ends_in_what_the_runtime_does_and_the_reason_that_users_read() {
             Terminal,
             ProviderRefused,
         ),
-        (
-            "InvalidSecurityGroup OperationNotPermitted IncompatibleProtocols CertificateNotFound",
-            Terminal,
-            ProviderRefused,
-        ),
+        ("OperationNotPermitted IncompatibleProtocols ALPNPolicyNotSupported", Terminal, ProviderRefused),
         (
             "SSLPolicyNotFound UnsupportedProtocol InvalidTarget ValidationError InvalidParameterValue",
             Terminal,
@@ -50,9 +46,17 @@ fn every_code_ends_in_what_the_runtime_does_and_the_reason_that_users_read() {
             MINUTE,
             NotOurs,
         ),
-        ("AccessDenied AccessDeniedException UnauthorizedOperation OptInRequired", MINUTE, ProviderRefused),
+        (
+            "AccessDenied AccessDeniedException UnauthorizedOperation OptInRequired CertificateNotFound UnsupportedCertificate",
+            MINUTE,
+            ProviderRefused,
+        ),
         ("ResourceInUse DependencyViolation InvalidGroup.InUse OperationInProgress", SOON, Provisioning),
-        ("LoadBalancerNotFound TargetGroupNotFound ListenerNotFound InvalidGroup.NotFound", Retry, ProviderFailed),
+        (
+            "LoadBalancerNotFound TargetGroupNotFound ListenerNotFound InvalidGroup.NotFound InvalidSecurityGroup",
+            Retry,
+            ProviderFailed,
+        ),
         ("Throttling ThrottlingException RequestLimitExceeded", Retry, ProviderFailed),
         ("ExpiredToken ExpiredTokenException RequestExpired SignatureDoesNotMatch AuthFailure", Retry, ProviderFailed),
         ("InvalidClientTokenId InternalFailure ServiceUnavailable InternalError", Retry, ProviderFailed),
