@@ -1,7 +1,7 @@
 //! The AWS provider: a Network Load Balancer for each load balancer.
 //!
-//! So far its first, pure half: what the parameters of a class and the annotations of a Service come to. Nothing here speaks to AWS, so
-//! everything that is wrong with a Service is known before the first call.
+//! So far two halves. The pure one: what the parameters of a class and the annotations of a Service come to; everything that is wrong with a
+//! Service is known before the first call. And [`client`], which alone speaks to AWS.
 //!
 //! Where to find a rule:
 //!

@@ -14,10 +14,9 @@ const VERSION: &str = "2016-11-15";
 pub(crate) struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// The same with this parameter. A value that was there is replaced.
+    /// The same with this parameter, which it does not have yet.
     #[must_use]
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
-        self.0.retain(|(there, _)| there != name);
         self.0.push((name.to_owned(), value.to_owned()));
         self
     }

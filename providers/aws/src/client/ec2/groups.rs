@@ -140,7 +140,8 @@ impl Aws {
         self.ingress(Action::AuthorizeSecurityGroupIngress, group, rules, there).await
     }
 
-    /// Lets this in no more. A rule that is not there is as good as revoked.
+    /// Lets this in no more. The rules as they were described: AWS does not need their descriptions, emulators do. A rule that is not there
+    /// is as good as revoked.
     pub async fn revoke_ingress(&self, group: &SecurityGroupId, rules: &[Rule]) -> Result<(), Error> {
         let gone = |error: &Error| error.code.as_deref() == Some("InvalidPermission.NotFound");
         self.ingress(Action::RevokeSecurityGroupIngress, group, rules, gone).await

@@ -95,8 +95,13 @@ pub(crate) const CODES: &[Row] = &[
         "the certificate must be issued, name a domain, and have a key and signature that AWS supports; it is looked at every minute",
     ),
     ("SSLPolicyNotFound", NotFound, "name a security policy of AWS's for Network Load Balancers"),
-    ("ALPNPolicyNotSupported", Refused, "use None, HTTP1Only, HTTP2Only, HTTP2Optional or HTTP2Preferred"),
+    ("ALPNPolicyNotFound", Refused, "use None, HTTP1Only, HTTP2Only, HTTP2Optional or HTTP2Preferred"),
     ("ListenerNotFound", Gone, ""),
+    ("RuleNotFound", Gone, ""),
+    ("TrustStoreNotFound", NotFound, ""),
+    ("TrustStoreNotReady", Busy, ""),
+    ("CapacityReservationPending", Busy, ""),
+    ("DuplicateTagKeys", Refused, "each key of a tag may stand once"),
     // ELB: targets.
     (
         "InvalidTarget",

@@ -23,7 +23,7 @@ fn every_code_ends_in_what_the_runtime_does_and_the_reason_that_users_read() {
             Terminal,
             ProviderRefused,
         ),
-        ("OperationNotPermitted IncompatibleProtocols ALPNPolicyNotSupported", Terminal, ProviderRefused),
+        ("OperationNotPermitted IncompatibleProtocols ALPNPolicyNotFound", Terminal, ProviderRefused),
         (
             "SSLPolicyNotFound UnsupportedProtocol InvalidTarget ValidationError InvalidParameterValue",
             Terminal,
@@ -130,4 +130,18 @@ fn what_may_have_had_its_effect_is_never_called_without_effect() {
     }
     assert!(Raw::Unreachable("refused".to_owned()).problem().without_effect());
     assert!(answered("Throttling", 400, "").problem().without_effect());
+}
+
+/// The codes that the model of ELBv2 in `aws-sdk-elasticloadbalancingv2` 1.134 has for the actions that we call, as they are on the wire.
+#[test]
+fn every_code_of_elb_s_model_is_in_the_table() {
+    let model = "ALPNPolicyNotFound AllocationIdNotFound AvailabilityZoneNotSupported CapacityReservationPending CertificateNotFound \
+        DuplicateListener DuplicateLoadBalancerName DuplicateTagKeys DuplicateTargetGroupName HealthUnavailable \
+        IncompatibleProtocols InvalidConfigurationRequest InvalidLoadBalancerAction InvalidScheme InvalidSecurityGroup \
+        InvalidSubnet InvalidTarget ListenerNotFound LoadBalancerNotFound OperationNotPermitted ResourceInUse RuleNotFound \
+        SSLPolicyNotFound SubnetNotFound TargetGroupAssociationLimit TargetGroupNotFound TooManyActions TooManyCertificates \
+        TooManyListeners TooManyLoadBalancers TooManyRegistrationsForTargetId TooManyTags TooManyTargetGroups TooManyTargets \
+        TooManyUniqueTargetGroupsPerLoadBalancer TrustStoreNotFound TrustStoreNotReady UnsupportedProtocol";
+    let missing: Vec<&str> = model.split(' ').filter(|code| table::problem(code, "").is_none()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
