@@ -12,6 +12,7 @@ pub mod project;
 pub mod queue;
 pub mod random;
 pub mod records;
+pub(crate) mod services;
 pub(crate) mod status;
 pub mod stored;
 pub mod watch;

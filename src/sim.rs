@@ -8,10 +8,11 @@
 //! | [`weather`], [`wire`] | what becomes of calls to the API server |
 //! | [`provider`], [`life`] | calls to the provider; at which call a process dies |
 //! | [`run`], [`users`], [`cluster`] | a schedule, played |
-//! | [`laws`], [`end`] | what must hold at every write, and at the end |
+//! | [`laws`], [`asked`], [`end`] | what must hold at every write, and at the end |
 //! | [`shrink`] | what of a failing schedule is needed |
 //! | [`program`] | `portolan-sim` |
 
+mod asked;
 mod cluster;
 mod draw;
 mod end;

@@ -118,8 +118,9 @@ impl Supervisor {
         self.stop.cancel();
         let drain = async {
             while let Some(task) = self.tasks.join_next().await {
-                if !matches!(task, Ok((_, Ok(())))) {
-                    tracing::error!(error = %Self::error_of(task), "while stopping");
+                match task {
+                    Ok((name, Ok(()))) => tracing::debug!(task = name, "has stopped"),
+                    failed => tracing::error!(error = %Self::error_of(failed), "while stopping"),
                 }
             }
         };

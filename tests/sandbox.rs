@@ -2,15 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this whole crate is tests: they fail by panicking")]
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Far longer than anything here takes: a line that does not come fails the test.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What somebody at a terminal takes for that, with room for a busy machine.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// A sandbox that runs, and its lines as they come. It goes with the test.
 struct Sandbox {
@@ -96,6 +99,49 @@ fn it_prints_how_to_use_it_a_table_then_a_line_a_change_and_ctrl_c_leaves_nothin
     assert_eq!(sandbox.interrupt().code(), Some(0));
     assert!(!Path::new(&kubeconfig).parent().unwrap().exists());
     assert!(TcpStream::connect(&server).is_err());
+}
+
+/// How many Services the audit log says to have been created in `default`, whose manifests are the caller's alone.
+fn created(log: &Path) -> usize {
+    let ours = |line: &&str| line.contains(r#""requestURI":"/api/v1/namespaces/default/services""#);
+    fs::read_to_string(log).unwrap().lines().filter(ours).count()
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how long it takes is the rule")]
+fn ctrl_c_ends_it_at_once_however_many_wait_for_an_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.log");
+    let sandbox = Sandbox::start(&["--empty", "--audit-log", log.to_str().unwrap()]);
+    let server = sandbox.line(|_| true).split("http://").nth(1).unwrap().split(',').next().unwrap().to_owned();
+    // Half a minute's work, in a debug build.
+    let (connections, each) = (300, 20);
+    let create = |number: usize| {
+        let body = format!(
+            r#"{{"metadata": {{"name": "web-{number}"}}, "spec": {{"type": "LoadBalancer", "ports": [{{"port": 80}}],
+                "loadBalancerClass": "portolan.dev/mock"}}}}"#
+        );
+        format!(
+            "POST /api/v1/namespaces/default/services HTTP/1.1\r\nHost: {server}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let connect = |connection: usize| {
+        let mut socket = TcpStream::connect(&server).unwrap();
+        let requests: String = (0..each).map(|number| create(connection * each + number)).collect();
+        socket.write_all(requests.as_bytes()).unwrap();
+        socket
+    };
+    let waiting: Vec<TcpStream> = (0..connections).map(connect).collect();
+    while created(&log) == 0 {
+        std::thread::yield_now();
+    }
+    let asked = Instant::now();
+    assert_eq!(sandbox.interrupt().code(), Some(0));
+    // It is a fraction of a second; all that waits takes far longer, and a busy machine some time for anything.
+    assert!(asked.elapsed() < AT_ONCE, "it took {:?}", asked.elapsed());
+    drop(waiting);
 }
 
 #[test]

@@ -51,6 +51,9 @@ pub struct LoadBalancerRecordSpec {
     /// What Services have asked for that holds for all of them, and goes on when those have gone who asked.
     #[serde(default, skip_serializing_if = "TermsSpec::is_none")]
     pub terms: TermsSpec,
+    /// The resourceVersions of the Services, by UID, on which the terms were settled last. A controller that knows only older ones waits.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seen: BTreeMap<String, String>,
     /// External identifiers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub external: BTreeMap<String, String>,
@@ -166,6 +169,7 @@ impl TryFrom<TermsSpec> for Terms {
                 asked_by: uids(asked_by),
             }),
             source_ranges: source_ranges.transpose()?,
+            seen: BTreeMap::new(),
         })
     }
 }
@@ -224,6 +228,7 @@ impl From<&Record> for LoadBalancerRecord {
                 .collect(),
             services: record.members.iter().map(|joined| joined.member.key().to_string()).collect::<Vec<_>>().join(","),
             terms: TermsSpec::from(&record.terms),
+            seen: record.terms.seen.iter().map(|(uid, version)| (uid.to_string(), version.to_string())).collect(),
             external: record.external.clone(),
         };
         Self { metadata, spec }
@@ -264,7 +269,10 @@ impl TryFrom<LoadBalancerRecord> for Record {
                     },
                 })
                 .collect(),
-            terms: spec.terms.try_into().map_err(wrong)?,
+            terms: Terms {
+                seen: spec.seen.into_iter().map(|(uid, at)| (Uid::new(uid), ResourceVersion::new(at))).collect(),
+                ..spec.terms.try_into().map_err(wrong)?
+            },
             external: spec.external,
         })
     }
@@ -298,6 +306,7 @@ mod tests {
             terms: Terms {
                 scheme: Some(Settled { value: Scheme::Internal, asked_by: vec![Uid::new("0f4c")] }),
                 source_ranges: Some(Settled { value: vec!["10.0.0.0/8".parse().unwrap()], asked_by: vec![] }),
+                seen: BTreeMap::from([(Uid::new("0f4c"), ResourceVersion::new("16"))]),
             },
             external: BTreeMap::from([("arn".to_owned(), "arn:aws:x".to_owned())]),
         }

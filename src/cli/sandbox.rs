@@ -103,7 +103,8 @@ enum Ended {
 const INTERRUPTED: u8 = 130;
 
 pub(super) fn run(arguments: &SandboxArguments, out: &mut impl Write, terminal: bool) -> anyhow::Result<ExitCode> {
-    let runtime = super::runtime()?;
+    // A poll here may work out an answer, which takes milliseconds: sockets, timers and signals are looked at after each, not after 61 of them.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().event_interval(1).build()?;
     let ended = runtime.block_on(sandbox(arguments, out, terminal));
     // A call that blocks its thread for ever must not keep the process.
     runtime.shutdown_background();

@@ -8,6 +8,7 @@ use portolan_core::claim::{
     Claim, Claimed, NotOurs, PAUSED_ANNOTATION, Standing, WasOurs, claim, class_of, current_class,
 };
 use portolan_core::class::{Class, Classes};
+use portolan_core::ids::{ResourceVersion, ServiceKey};
 use portolan_core::provider::Verdict as Finding;
 use portolan_core::reason::Reason;
 use portolan_core::record::Record;
@@ -74,6 +75,19 @@ impl Decision {
             Role::Leaving(why) => Some((service, *why)),
             Role::Stranger(_) | Role::Kept(_) | Role::Moving { .. } | Role::Gone | Role::Served(_) => None,
         })
+    }
+
+    /// A Service that somebody who acts has seen in a later version, as the record says. Who is so far behind leaves everything as it is:
+    /// on an old reading it would take back what is asked for by now, and make public what has just become internal.
+    /// The Service, and the version that the record says was seen.
+    pub(crate) fn is_behind(&self) -> Option<(ServiceKey, ResourceVersion)> {
+        let record = self.record.as_ref()?;
+        let behind = |(service, _): &&(Versioned<Service>, Role)| {
+            record.terms.are_newer_than(&service.object.uid, &service.version)
+        };
+        let (service, _) = self.services.iter().find(behind)?;
+        let seen = record.terms.seen.get(&service.object.uid)?;
+        Some((service.object.key.clone(), seen.clone()))
     }
 
     /// The record names this Service.
@@ -234,6 +248,22 @@ mod tests {
         Class { aliases: vec![alias.to_owned()], parameters: json!({"state": state}), ..class(name) }
     }
 
+    #[test]
+    fn who_knows_an_older_version_of_a_service_than_the_terms_rest_on_is_behind() {
+        let service = service("a");
+        let seen = [(service.uid.clone(), ResourceVersion::new("10"))].into();
+        let mut record = record(&service, "portolan.dev/mock");
+        record.terms.seen = seen;
+        let behind = |version: &str| {
+            let known = Versioned { version: ResourceVersion::new(version), object: Arc::new(service.clone()) };
+            let services = vec![(known, Role::Leaving(WasOurs::Deleting))];
+            let record = Some(Arc::new(record.clone()));
+            Decision { services, unreadable: Vec::new(), record, fate: Fate::Left }.is_behind()
+        };
+        assert_eq!(behind("9"), Some((service.key.clone(), ResourceVersion::new("10"))));
+        assert_eq!((behind("10"), behind("11")), (None, None));
+    }
+
     /// What is decided for a Service of class `value` that has a record of `before`, while `now` is configured.
     fn decided(value: &str, before: &Class, now: Class) -> Fate {
         let service = Service { class: Some(value.to_owned()), ..service("a") };
@@ -260,6 +290,7 @@ mod tests {
             record: Some(Arc::new(record)),
             other_records: Vec::new(),
             unreadable: Vec::new(),
+            in_hand: Vec::new(),
         };
         decide(&snapshot, &classes).fate
     }

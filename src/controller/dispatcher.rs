@@ -97,7 +97,9 @@ impl Dispatcher {
                 Some(passed) = self.passes.join_next() => self.passed(passed)?,
                 event = events.recv() => self.observed(event.ok_or(DispatcherError::WatchesEnded)?),
                 Some(change) = changes.next(), if !changes.is_empty() => match change {
-                    Some(id) => self.step(Input::Enqueued(id)),
+                    Some(id) => {
+                        self.index.concerned_by(id).into_iter().for_each(|id| self.step(Input::Enqueued(id)));
+                    }
                     None => return Err(DispatcherError::ChangesEnded),
                 },
                 () = gate.changed() => self.pause(),

@@ -164,7 +164,9 @@ impl Index {
     /// A pass over this load balancer begins; this is what it reads. Until it has [`finished`](Self::finished), nothing wakes its
     /// load balancer: the end tells what the pass has missed, and what was merely the echo of its own writes.
     pub fn begin(&mut self, id: &LoadBalancerId) -> Snapshot {
-        let snapshot = self.snapshot(id);
+        let mut snapshot = self.snapshot(id);
+        let in_hand = snapshot.services.keys().filter(|key| self.passes.values().any(|pass| pass.serves(key)));
+        snapshot.in_hand = in_hand.cloned().collect();
         self.sets_out(&snapshot);
         self.passes.insert(id.clone(), Pass::new(snapshot.clone(), self.records.lists()));
         snapshot
@@ -220,6 +222,16 @@ impl Index {
     fn wake(&self, mut concerned: Dirty, dirty: &mut Dirty) {
         concerned.retain(|id| !self.passes.contains_key(id));
         dirty.append(&mut concerned);
+    }
+
+    /// What concerns a change outside, at this load balancer: also those to which its Services are on their way, because they tell what
+    /// it goes on being until then.
+    pub fn concerned_by(&self, id: LoadBalancerId) -> Dirty {
+        let members = self.records.get(&id).into_iter().flat_map(|record| &record.members);
+        let mut dirty = Dirty::new();
+        members.for_each(|joined| self.record_concerns(&joined.member.uid, &mut dirty));
+        dirty.insert(id);
+        dirty
     }
 
     /// Every load balancer that there is anything to do for: of Services of type LoadBalancer, of those that carry a mark of ours, and
@@ -280,6 +292,7 @@ impl Index {
             placed,
             services,
             unreadable,
+            in_hand: Vec::new(),
         }
     }
 

@@ -98,7 +98,7 @@ pub(crate) async fn preview(
         Fate::Served(class) => match providers.of_class(class) {
             Ok(provider) => with_provider!(provider, provider => {
                 let candidates = candidates(snapshot, &decision, &BTreeSet::new());
-                let desired = desired(snapshot, &decision, settings, class, provider.capabilities(), &candidates);
+                let desired = desired(snapshot, &decision, settings, class, &provider, &candidates);
                 served(&mut previews, snapshot, &decision, classes, class, &desired);
                 let LoadBalancer { members, held, .. } = &desired.load_balancer;
                 let leaves = decision.leaving().any(|(service, _)| decision.has_joined(&service.object));

@@ -18,6 +18,7 @@ use portolan_core::claim::NotOurs;
 use portolan_core::class::Classes;
 use portolan_core::desire::{Settings, Warning};
 use portolan_core::events::{self, Event};
+use portolan_core::ids::ResourceVersion;
 use portolan_core::provider::Verdict as Finding;
 use portolan_core::reason::{ConditionType, Reason};
 use portolan_core::record::{ClaimedBy, Record, Records, RecordsError};
@@ -30,6 +31,7 @@ use crate::cluster::events::EventWriter;
 use crate::cluster::finalizers::{self, Standard};
 use crate::cluster::queue::Verdict;
 use crate::cluster::records::ClusterRecords;
+use crate::cluster::services;
 use crate::cluster::status as status_writer;
 use crate::controller::decision::{Decision, Fate, Role, decide};
 use crate::controller::gate::{Gate, Stopped};
@@ -128,6 +130,17 @@ impl Reconciler {
 impl Pass<'_> {
     async fn run(&mut self) -> Result<Verdict, Interrupted> {
         let decision = decide(self.snapshot, &self.reconciler.classes);
+        if let Some((key, seen)) = decision.is_behind() {
+            let now = services::version(&self.reconciler.client, &key).await?;
+            if now.as_ref().and_then(ResourceVersion::number) >= seen.number() {
+                tracing::debug!(balancer = %self.snapshot.id, service = %key, "the record rests on a later version of the Service");
+                return Err(Interrupted::Overtaken);
+            }
+            tracing::warn!(
+                balancer = %self.snapshot.id, service = %key, %seen,
+                "the record rests on a version that the Service never had; it was edited or comes from elsewhere, and is put right"
+            );
+        }
         for (service, role) in &decision.services {
             match role {
                 Role::Stranger(NotOurs::UnknownClass) => self.tell_unknown(service).await?,

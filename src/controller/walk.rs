@@ -1,7 +1,7 @@
 //! Walking a plan: observe, plan, one step after the other, until nothing is left to do.
 //!
-//! The runtime does this, not the provider: before each step it checks that it may still act, after each it remembers what the
-//! step taught.
+//! The runtime does this, not the provider: before each step it checks that it may still act, before one that moves clients that the
+//! record is still what the plan was made under, after each it remembers what the step taught.
 
 use std::time::Duration;
 
@@ -49,12 +49,14 @@ pub(crate) enum End {
     Stopped(Stopped),
 }
 
-/// Walks from what exists to `desired`; `None` removes it. `record` is kept up to date with what steps teach.
+/// Walks from what exists to `desired`; `None` removes it. `record` is kept up to date with what steps teach; `is_new` if this pass has
+/// made it, so that nobody can have planned under an older one.
 pub(crate) async fn walk<P: Provider>(
     provider: &P,
     desired: Option<&LoadBalancer>,
     record: &mut Record,
     records: &impl Records,
+    is_new: bool,
     gate: &Gate,
 ) -> Walked<P::State> {
     let mut state = None;
@@ -70,6 +72,13 @@ pub(crate) async fn walk<P: Provider>(
             Err(refusal) => return Walked { state, end: End::Refused(refusal), acted },
         };
         for step in &plan.steps {
+            if !is_new
+                && step.moves_clients()
+                && let Err(error) = is_current(record, records).await
+            {
+                let state = observe(provider, &record.id).await.ok();
+                return Walked { state, end: End::RecordLost(error), acted };
+            }
             acted = true;
             if let Some(end) = carry_out(provider, step, record, records, gate).await {
                 // What the steps before have done shows in the status, so it is looked at once more.
@@ -85,6 +94,17 @@ pub(crate) async fn walk<P: Provider>(
     );
     tracing::error!(balancer = %id, "the plan is not empty after {ROUNDS} rounds");
     Walked { state, end: End::Failed(error), acted }
+}
+
+/// Another controller that acts has not written the record since. Its cache may be ahead of ours: what we would do may be what a user has
+/// taken back.
+async fn is_current(record: &Record, records: &impl Records) -> Result<(), RecordsError> {
+    let stored = records.get(&record.id).await?;
+    if stored.is_some_and(|stored| stored.version == record.version) {
+        Ok(())
+    } else {
+        Err(RecordsError::Conflict(record.id.clone()))
+    }
 }
 
 /// What exists of one load balancer.
@@ -139,3 +159,6 @@ async fn within_deadline<T>(what: &str, call: impl Future<Output = T>) -> Result
         )
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,16 @@
 //! What each kind makes of what is written: its strategy (`pkg/registry/*/*/strategy.go`), defaults and validation, as far as the
 //! sandbox has them.
 
+mod data;
+mod lease;
+mod node;
+mod slice;
+
 use serde_json::{Value, json};
 
 use super::definition;
 use super::kinds::Kind;
-use super::metadata::{self, remove, text, timestamp};
+use super::metadata::{remove, text, timestamp};
 use super::pod;
 use super::refused::{FieldError, Refused};
 use super::service::{self, Unfit};
@@ -39,10 +44,16 @@ pub(super) fn create(kind: &Kind, object: &mut Value, state: &State) -> Result<(
         }
         "EndpointSlice" => {
             object["metadata"]["generation"] = 1.into();
-            slice(kind, &name, object)?;
+            fits(kind, &name, &slice::slice(object))?;
         }
+        "ConfigMap" => fits(kind, &name, &data::config_map(object))?,
+        "Secret" => fits(kind, &name, &data::secret(object))?,
+        "Lease" => fits(kind, &name, &lease::lease(object))?,
         "Event" => event(kind, &name, object)?,
-        "Node" => node(object),
+        "Node" => {
+            fits(kind, &name, &node::check(object))?;
+            node::taint(object);
+        }
         "CustomResourceDefinition" => {
             object["metadata"]["generation"] = 1.into();
             definition(kind, &name, object)?;
@@ -65,14 +76,20 @@ pub(super) fn update(kind: &Kind, object: &mut Value, old: &Value, state: &State
         match kind.kind.as_str() {
             "Service" => service(kind, &name, object, Some(old), state)?,
             "Namespace" => keep_within(object, old, "spec", "finalizers"), // changed through `finalize` alone
-            "ConfigMap" => frozen(kind, &name, object, old, &["binaryData", "data"])?,
+            "ConfigMap" => {
+                frozen(kind, &name, object, old, &["binaryData", "data"])?;
+                fits(kind, &name, &data::config_map(object))?;
+            }
             "Secret" => {
                 frozen(kind, &name, object, old, &["data"])?;
                 immutable(kind, &name, object, old, "type", "/type")?;
+                fits(kind, &name, &data::secret(object))?;
             }
+            "Lease" => fits(kind, &name, &lease::lease(object))?,
+            "Node" => fits(kind, &name, &node::check(object))?,
             "EndpointSlice" => {
                 immutable(kind, &name, object, old, "addressType", "/addressType")?;
-                slice(kind, &name, object)?;
+                fits(kind, &name, &slice::slice(object))?;
             }
             "CustomResourceDefinition" => {
                 definition(kind, &name, object)?;
@@ -124,7 +141,7 @@ fn custom(kind: &Kind, name: &str, object: &mut Value, old: Option<&Value>) -> R
     structural::check_embedded(object, &kind.structure, "", &mut errors);
     structural::check_lists(object, &kind.structure, "", &mut errors);
     structural::numbers_whole(object);
-    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
+    fits(kind, name, &errors)
 }
 
 /// The same of its status, which the server looks at as if it stood alone.
@@ -149,8 +166,20 @@ pub(super) fn may_go(kind: &Kind, object: &Value) -> bool {
 fn service(kind: &Kind, name: &str, object: &mut Value, old: Option<&Value>, state: &State) -> Result<(), Refused> {
     let unfit = |unfit| unfit_service(kind, name, unfit);
     let mut choice = state.numbers.choice(old);
-    service::admit(object, old, &mut choice, true).map_err(unfit)?;
-    let mut errors = service::validate(object, old);
+    let admitted = service::admit(object, old, &mut choice, true);
+    let mut errors = match &admitted {
+        Ok(()) | Err(Unfit::Fields(_)) => service::validate(object, old),
+        Err(Unfit::Exhausted(_)) => Vec::new(),
+    };
+    if let Err(why) = admitted {
+        return Err(unfit(match why {
+            Unfit::Fields(more) => {
+                errors.retain(|error| !more.contains(error));
+                Unfit::Fields(errors.into_iter().chain(more).collect())
+            }
+            why @ Unfit::Exhausted(_) => why,
+        }));
+    }
     errors.extend(state.numbers.choice(old).check(object));
     if errors.is_empty() { Ok(()) } else { Err(unfit(Unfit::Fields(errors))) }
 }
@@ -164,58 +193,8 @@ fn unfit_service(kind: &Kind, name: &str, unfit: Unfit) -> Refused {
     }
 }
 
-/// The admission plugin TaintNodesByCondition.
-fn node(object: &mut Value) {
-    let taint = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
-    match object["spec"]["taints"].as_array_mut() {
-        Some(taints) => taints.push(taint),
-        None => object["spec"]["taints"] = json!([taint]),
-    }
-}
-
-/// `ValidateEndpointSlice`: addresses that no packet from outside may reach are none of an endpoint.
-fn slice(kind: &Kind, name: &str, object: &mut Value) -> Result<(), Refused> {
-    let mut errors = Vec::new();
-    let family = text(&object["addressType"]);
-    if !matches!(family.as_str(), "IPv4" | "IPv6" | "FQDN") {
-        let supported = ["FQDN", "IPv4", "IPv6"];
-        errors.push(FieldError::not_supported("addressType", &object["addressType"], &supported));
-    }
-    for endpoint in object["endpoints"].as_array_mut().into_iter().flatten() {
-        if endpoint["conditions"].is_null() {
-            endpoint["conditions"] = json!({});
-        }
-    }
-    if object["endpoints"].as_array().is_none_or(Vec::is_empty) {
-        object["endpoints"] = Value::Null; // as Go writes it
-    }
-    for (index, endpoint) in object["endpoints"].as_array().into_iter().flatten().enumerate() {
-        let at = format!("endpoints[{index}].addresses");
-        let addresses = endpoint["addresses"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if addresses.is_empty() {
-            errors.push(FieldError::required(at.clone(), "must contain at least 1 address"));
-        }
-        for (index, address) in addresses.iter().enumerate() {
-            if let Some(why) = unfit_address(&family, address.as_str().unwrap_or_default()) {
-                errors.push(FieldError::invalid(format!("{at}[{index}]"), address, why));
-            }
-        }
-    }
-    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
-}
-
-fn unfit_address(family: &str, address: &str) -> Option<&'static str> {
-    if family == "FQDN" {
-        return (!metadata::is_subdomain(address)).then_some("a lowercase RFC 1123 subdomain is expected");
-    }
-    let Ok(parsed) = address.parse::<std::net::IpAddr>() else {
-        return Some("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
-    };
-    if parsed.is_ipv4() != (family == "IPv4") {
-        Some("must be an address of the slice's addressType")
-    } else {
-        service::special(parsed)
-    }
+fn fits(kind: &Kind, name: &str, errors: &[FieldError]) -> Result<(), Refused> {
+    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, errors)) }
 }
 
 /// `legacyValidateEvent`: an Event lies where its object does; what is cluster-wide has its Events in `default`.
@@ -229,10 +208,7 @@ fn event(kind: &Kind, name: &str, object: &Value) -> Result<(), Refused> {
 }
 
 fn definition(kind: &Kind, name: &str, object: &Value) -> Result<(), Refused> {
-    let errors = definition::check(name, object);
-    if !errors.is_empty() {
-        return Err(Refused::invalid(kind, name, &errors));
-    }
+    fits(kind, name, &definition::check(name, object))?;
     if object["spec"]["conversion"]["strategy"] != "None" {
         return Err(Refused::not_emulated("conversion webhooks of custom resources"));
     }

@@ -79,16 +79,16 @@ impl<'a> Scan<'a, '_> {
         }
     }
 
-    /// Holds a value of this form to the schema's type.
-    fn hold(&mut self, found: Found) {
-        let Some(schema) = self.schema else { return };
+    /// Holds a value of this form to the schema's type, if there is a schema, and says which that is.
+    fn hold(&mut self, found: Found) -> Option<Form> {
+        let schema = self.schema?;
         let form = Form::of(&schema);
         if form.takes(found) {
-            return;
+            return Some(form);
         }
         if form == Form::Quantity {
             self.wrong(|_| NO_QUANTITY.to_owned());
-            return;
+            return Some(form);
         }
         let (dialect, go, told) = (self.dialect, go_type(&schema), found.told_to(form));
         self.wrong(|at| match dialect {
@@ -99,21 +99,20 @@ impl<'a> Scan<'a, '_> {
             Dialect::Map if !matches!(form, Form::IntOrString | Form::Time) => form.not_from(found, &go),
             Dialect::Json | Dialect::Map => format!("json: cannot unmarshal {told} into Go value of type {go}"),
         });
+        Some(form)
     }
 
     fn text(&mut self, text: &str) {
-        self.hold(Found::Text);
-        let Some(schema) = self.schema else { return };
-        let form = Form::of(&schema);
-        if form == Form::Time && text.parse::<jiff::Timestamp>().is_err() {
-            let micro = schema.name().is_some_and(|name| name.ends_with(".MicroTime"));
+        let form = self.hold(Found::Text);
+        if form == Some(Form::Time) && text.parse::<jiff::Timestamp>().is_err() {
+            let micro = self.schema.and_then(|schema| schema.name()).is_some_and(|name| name.ends_with(".MicroTime"));
             let layout = if micro { "2006-01-02T15:04:05.000000Z07:00" } else { "2006-01-02T15:04:05Z07:00" };
             self.wrong(|_| format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""));
         }
-        if form == Form::Quantity && !is_quantity(text) {
+        if form == Some(Form::Quantity) && !is_quantity(text) {
             self.wrong(|_| NO_QUANTITY.to_owned());
         }
-        if form == Form::Bytes
+        if form == Some(Form::Bytes)
             && let Some(place) = not_base64(text)
         {
             self.wrong(|_| format!("illegal base64 data at input byte {place}"));
@@ -181,8 +180,8 @@ impl<'de> Visitor<'de> for Scan<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<(), A::Error> {
-        self.hold(Found::Object);
-        let object = self.schema.filter(|schema| Form::of(schema) == Form::Struct);
+        let form = self.hold(Found::Object);
+        let object = self.schema.filter(|_| form == Some(Form::Struct));
         let within = object.and_then(|schema| schema.name()?.rsplit('.').next().map(str::to_owned));
         let outer = within.map(|within| std::mem::replace(&mut self.at.within, within));
         let mut seen = BTreeSet::new();

@@ -26,14 +26,19 @@ pub(super) const SUBDOMAIN_WORDS: &str = "a lowercase RFC 1123 subdomain must co
     '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 
-/// Names and marks an object that is created.
-pub(super) fn born(target: &Target, object: &mut Value, random: &mut Random, clock: Clock) -> Result<(), Refused> {
+/// Names and marks an object that is created. What is wrong with its metadata is told together with what its kind finds.
+pub(super) fn born(
+    target: &Target,
+    object: &mut Value,
+    random: &mut Random,
+    clock: Clock,
+) -> Result<Vec<FieldError>, Refused> {
     let kind = &target.kind;
-    let wrong = |errors: &[FieldError], name: &str| Refused::invalid(kind, name, errors);
     if text(&object["metadata"]["name"]).is_empty() {
         let prefix = text(&object["metadata"]["generateName"]);
         if prefix.is_empty() {
-            return Err(wrong(&[FieldError::required("metadata.name", "name or generateName is required")], ""));
+            let error = FieldError::required("metadata.name", "name or generateName is required");
+            return Err(Refused::invalid(kind, "", &[error]));
         }
         object["metadata"]["name"] = format!("{prefix}{}", suffix(random)).into();
     }
@@ -47,15 +52,12 @@ pub(super) fn born(target: &Target, object: &mut Value, random: &mut Random, clo
     check_finalizers(object, &mut errors);
     labels::check(object, &mut errors);
     check_owners(object, &mut errors);
-    if !errors.is_empty() {
-        return Err(wrong(&errors, &name));
-    }
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
         remove(&mut object["metadata"], field);
     }
     object["metadata"]["uid"] = uid(random).into();
     object["metadata"]["creationTimestamp"] = timestamp(clock).into();
-    Ok(())
+    Ok(errors)
 }
 
 /// Holds an object that replaces another, or comes of a patch, to what cannot change.

@@ -28,6 +28,9 @@ impl Page {
         let wrong =
             |why: &str| Refused::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
         let text = token.replace('-', "+").replace('_', "/");
+        if let Some(place) = not_base64(&text) {
+            return Err(wrong(&format!("illegal base64 data at input byte {place}")));
+        }
         let padded = format!("{text}{}", "=".repeat((4 - text.len() % 4) % 4));
         let bytes = serde_json::from_value::<ByteString>(padded.into()).map_err(|error| wrong(&error.to_string()))?;
         let token: Value = serde_json::from_slice(&bytes.0).map_err(|error| wrong(&error.to_string()))?;
@@ -65,6 +68,12 @@ impl Page {
     pub(super) fn holds(&self, namespace: &str, key: &Key) -> bool {
         path(namespace, key).as_bytes() >= self.start.as_bytes()
     }
+}
+
+/// The first byte that is not base64 without padding (RFC 4648, 5), as Go counts.
+fn not_base64(text: &str) -> Option<usize> {
+    let wrong = text.bytes().position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')));
+    wrong.or_else(|| (text.len() % 4 == 1).then(|| text.len() - 1))
 }
 
 /// An object's path within a list of one namespace, or of all.

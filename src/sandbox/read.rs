@@ -28,7 +28,8 @@ pub(super) fn list(storage: &Storage, target: &Target, parameters: &Parameters) 
     let kind = &target.kind;
     let selector = Selector::read(kind, parameters)?;
     options::check_list(parameters)?;
-    let limit = parameters.number("limit")?.filter(|limit| *limit > 0);
+    parameters.number("timeoutSeconds")?;
+    let limit = parameters.count("limit")?;
     let state = storage.lock();
     let from = From::read(&state, parameters)?;
     let left = |(key, object): (&Key, &Arc<Value>)| {
@@ -97,10 +98,10 @@ impl From {
         let (asked, rule) = (parameters.text("resourceVersion"), parameters.text("resourceVersionMatch"));
         let current = state.revision();
         if parameters.has("continue") {
+            let page = Page::read(parameters.text("continue"))?;
             if !matches!(asked, "" | "0") {
                 return Err(Refused::bad_request("specifying resource version is not allowed when using continue"));
             }
-            let page = Page::read(parameters.text("continue"))?;
             return Ok(Self { revision: page.revision.unwrap_or(current), page: Some(page) });
         }
         let now = Self { revision: current, page: None };

@@ -18,6 +18,8 @@ pub(crate) struct Refused {
     details: Value,
     /// The continue token of an inconsistent rest of a list; empty elsewhere.
     rest: String,
+    /// What is wrong with fields of an object, if that is why.
+    fields: Box<[FieldError]>,
 }
 
 /// What is wrong with one field.
@@ -30,7 +32,14 @@ pub(crate) struct FieldError {
 
 impl Refused {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null, rest: String::new() }
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: Value::Null,
+            rest: String::new(),
+            fields: Box::default(),
+        }
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
@@ -120,7 +129,16 @@ impl Refused {
         let causes =
             errors.iter().map(|error| json!({"reason": error.reason, "message": error.message, "field": error.field}));
         refused.details["causes"] = causes.collect();
+        refused.fields = errors.into();
         refused
+    }
+
+    /// The same with what was found before, if it is about fields; else as it is.
+    pub(super) fn after(self, kind: &Kind, name: &str, errors: &[FieldError]) -> Self {
+        if self.fields.is_empty() || errors.is_empty() {
+            return self;
+        }
+        Self::invalid(kind, name, &[errors, &self.fields].concat())
     }
 
     /// A body that nobody can read, and why in the decoder's words.
@@ -309,7 +327,7 @@ impl FieldError {
     }
 
     pub(crate) fn invalid(field: impl Into<String>, value: &Value, why: impl std::fmt::Display) -> Self {
-        Self::new(field, "FieldValueInvalid", format!("Invalid value: {value}: {why}"))
+        Self::new(field, "FieldValueInvalid", format!("Invalid value: {}: {why}", quoted(value)))
     }
 
     /// The same of a value that is shown as Go's own type of it.
@@ -360,6 +378,17 @@ impl FieldError {
         let message = format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
         Self::new(field, "FieldValueNotSupported", message)
     }
+}
+
+/// As Go quotes a text (`strconv.Quote`): like JSON, but for what cannot be seen.
+fn quoted(value: &Value) -> String {
+    let mut text = value.to_string();
+    if value.is_string() {
+        for (json, go) in [("\\u0007", "\\a"), ("\\u000b", "\\v"), ("\\u00", "\\x"), ("\u{7f}", "\\x7f")] {
+            text = text.replace(json, go);
+        }
+    }
+    text
 }
 
 impl std::fmt::Display for FieldError {

@@ -1,5 +1,6 @@
 //! What a request means: its path, verb and parameters. From `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`.
 
+use std::num::IntErrorKind;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,18 +57,26 @@ impl Parameters {
         !self.text(name).is_empty()
     }
 
+    /// Only what is not there, `false` and `0` are no (`Convert_Slice_string_To_bool`).
     pub(super) fn flag(&self, name: &str) -> bool {
-        matches!(self.text(name), "true" | "1")
+        let value = self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+        value.is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 
-    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refused> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<i64>, Refused> {
         match self.text(name) {
             "" => Ok(None),
-            text => text
-                .parse()
-                .map(Some)
-                .map_err(|_| Refused::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
+            text => text.parse().map(Some).map_err(|error: std::num::ParseIntError| {
+                let too_large = matches!(error.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow);
+                let why = if too_large { "value out of range" } else { "invalid syntax" };
+                Refused::bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
+            }),
         }
+    }
+
+    /// The same, if it is more than 0.
+    pub(super) fn count(&self, name: &str) -> Result<Option<u64>, Refused> {
+        Ok(self.number(name)?.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0))
     }
 
     /// Whether the write is to be judged but not done; `options` is the kind of its parameters.
@@ -105,6 +114,15 @@ fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters
         return discovery::answer(storage, request, &parts);
     };
     let named = !target.name.is_empty();
+    // `IsValidPathSegmentName`
+    if let Some(why) = match target.name.as_str() {
+        "." => Some("may not be '.'"),
+        ".." => Some("may not be '..'"),
+        name if name.contains('%') => Some("may not contain '%'"),
+        _ => None,
+    } {
+        return Err(Refused::bad_request(format!("Name parameter invalid: {:?}: {why}", target.name)));
+    }
     let form = Form::of(request, parameters)?;
     let manager = || apply::manager(parameters, agent(request));
     let (code, answer) = match request.method().as_str() {
@@ -115,12 +133,12 @@ fn answered(storage: &Storage, request: &Request<Bytes>, parameters: &Parameters
         "POST" if !named => {
             apply::check(parameters, "CreateOptions", false)?;
             let body = object(request, &target, parameters)?;
-            (201, write::create(storage, &target, parameters, manager(), &body)?)
+            (201, write::create(storage, &target, parameters, manager(), body)?)
         }
         "PUT" if named => {
             apply::check(parameters, "UpdateOptions", false)?;
             let body = object(request, &target, parameters)?;
-            write::replace(storage, &target, parameters, manager(), &body)?
+            write::replace(storage, &target, parameters, manager(), body)?
         }
         "PATCH" if named && content_type(request) == Apply::CONTENT_TYPE => {
             apply::check(parameters, "PatchOptions", true)?;
@@ -160,7 +178,9 @@ pub(super) fn target_of(storage: &Storage, uri: &Uri) -> Option<Target> {
 }
 
 fn path(uri: &Uri) -> Vec<String> {
-    uri.path().split('/').filter(|part| !part.is_empty()).map(decoded_path).collect()
+    let path = decoded_path(uri.path());
+    let path = path.trim_matches('/');
+    if path.is_empty() { Vec::new() } else { path.split('/').map(str::to_owned).collect() }
 }
 
 /// What a path names; nothing where it is no path of a resource, a refusal where it is one of a resource that there is not.
@@ -214,7 +234,8 @@ pub(super) fn content_type<B>(request: &Request<B>) -> &str {
 fn object(request: &Request<Bytes>, target: &Target, parameters: &Parameters) -> Result<Value, Refused> {
     let (kind, body) = (&target.kind, request.body());
     if !matches!(content_type(request), "" | "application/json") {
-        return json(request);
+        let object = json(request)?;
+        return scanned(&object, kind, parameters).map(|()| object);
     }
     let object: Value = serde_json::from_slice(body).map_err(|error| {
         let why = if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() };
@@ -232,19 +253,19 @@ fn object(request: &Request<Bytes>, target: &Target, parameters: &Parameters) ->
         let missing = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(body));
         return Err(Refused::unrecognized(kind, body, &missing));
     }
+    scanned(&mut serde_json::Deserializer::from_slice(body), kind, parameters).map(|()| object)
+}
+
+/// Holds a document to its kind's types, and takes down what else was found.
+fn scanned<'de, D: serde::Deserializer<'de>>(document: D, kind: &Kind, parameters: &Parameters) -> Result<(), Refused> {
     let schema = Schema::of(kind).filter(|_| !kind.custom);
-    let mut source = serde_json::Deserializer::from_slice(body);
-    let findings = decoder::scan(&mut source, schema, &kind.kind, Dialect::Json);
+    let findings = decoder::scan(document, schema, &kind.kind, Dialect::Json);
     if let Some(wrong) = findings.wrong {
         return Err(Refused::undecodable(kind, &wrong));
     }
-    if kind.custom {
-        // Of a custom resource, what is unknown is found later, and told with it.
-        let _ = parameters.fields.note(findings.strict);
-        return Ok(object);
-    }
-    parameters.fields.note(findings.strict).map_err(|why| Refused::undecodable(kind, &why))?;
-    Ok(object)
+    let noted = parameters.fields.note(findings.strict);
+    // Of a custom resource, what is unknown is found later, and told with it.
+    if kind.custom { Ok(()) } else { noted.map_err(|why| Refused::undecodable(kind, &why)) }
 }
 
 /// The body, which has to be JSON. YAML is accepted where the client says so, as by the real server.
@@ -282,6 +303,9 @@ fn decoded(text: &str) -> String {
 }
 
 fn decoded_path(text: &str) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

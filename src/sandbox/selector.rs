@@ -86,18 +86,59 @@ impl FieldTerm {
 }
 
 fn fields(kind: &Kind, text: &str) -> Result<Vec<FieldTerm>, Refused> {
-    let term = |term: &str| {
-        let (field, value, equal) = if let Some((field, value)) = term.split_once("!=") {
-            (field, value, false)
-        } else if let Some((field, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
-            (field, value, true)
-        } else {
-            return Err(Refused::bad_request(format!("invalid selector: '{text}'; can't understand '{term}'")));
-        };
+    let term = |term: String| {
+        let (field, value, equal) = operator(&term)
+            .ok_or_else(|| Refused::bad_request(format!("invalid selector: '{text}'; can't understand '{term}'")))?;
+        let value = unescaped(value)?;
         let pointer = pointer(kind, field).ok_or_else(|| unselectable(kind, field))?;
-        Ok(FieldTerm { pointer, value: value.to_owned(), equal })
+        Ok(FieldTerm { pointer, value, equal })
     };
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(term).collect()
+    terms(text).into_iter().filter(|part| !part.is_empty()).map(term).collect()
+}
+
+/// The parts between commas; one behind a backslash is none.
+fn terms(text: &str) -> Vec<String> {
+    let (mut terms, mut escaped) = (vec![String::new()], false);
+    for letter in text.chars() {
+        if letter == ',' && !escaped {
+            terms.push(String::new());
+        } else if let Some(term) = terms.last_mut() {
+            term.push(letter);
+        }
+        escaped = letter == '\\' && !escaped;
+    }
+    terms
+}
+
+/// The first operator, and what stands on its sides; whether they shall be equal.
+fn operator(term: &str) -> Option<(&str, &str, bool)> {
+    let at = term.find("!=").into_iter().chain(term.find('=')).min()?;
+    let (field, rest) = term.split_at_checked(at)?;
+    let equal = !rest.starts_with('!');
+    let value = rest.strip_prefix("!=").or_else(|| rest.strip_prefix("==")).or_else(|| rest.strip_prefix('='))?;
+    Some((field, value, equal))
+}
+
+/// A value as it is meant (`UnescapeValue`).
+fn unescaped(text: &str) -> Result<String, Refused> {
+    let (mut value, mut letters) = (String::new(), text.chars());
+    while let Some(letter) = letters.next() {
+        match (letter, if letter == '\\' { letters.next() } else { None }) {
+            ('\\', Some(meant @ ('\\' | ',' | '='))) => value.push(meant),
+            ('\\', other) => {
+                let sequence: String = std::iter::once('\\').chain(other).collect();
+                return Err(Refused::bad_request(format!(
+                    "invalid field selector: invalid escape sequence: {sequence}"
+                )));
+            }
+            (',' | '=', _) => {
+                let why = format!("invalid field selector: unescaped character in value: {}", u32::from(letter));
+                return Err(Refused::bad_request(why));
+            }
+            (letter, _) => value.push(letter),
+        }
+    }
+    Ok(value)
 }
 
 /// Kinds with fields of their own word it in another way than the others do.

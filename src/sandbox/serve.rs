@@ -34,18 +34,27 @@ pub(crate) async fn serve(
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()), // the set drops what is left
-            accepted = listener.accept() => drop(connections.spawn(connection(storage.clone(), audit.clone(), accepted?.0))),
+            accepted = listener.accept() => {
+                drop(connections.spawn(connection(storage.clone(), audit.clone(), stop.clone(), accepted?.0)));
+            }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn connection(storage: Storage, audit: Option<Arc<Audit>>, socket: TcpStream) {
+async fn connection(storage: Storage, audit: Option<Arc<Audit>>, stop: CancellationToken, socket: TcpStream) {
     // An event of a watch is a small packet that must not wait for the next one.
     let _ = socket.set_nodelay(true);
     let service = service_fn(move |request| answer(storage.clone(), audit.clone(), request));
-    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await {
-        tracing::debug!(%error, "a connection to the sandbox ended early");
+    tokio::select! {
+        // Looked at first: of hundreds that wait for their answers none is worked out any more, which would take its time.
+        biased;
+        () = stop.cancelled() => {}
+        served = http1::Builder::new().serve_connection(TokioIo::new(socket), service) => {
+            if let Err(error) = served {
+                tracing::debug!(%error, "a connection to the sandbox ended early");
+            }
+        }
     }
 }
 

@@ -260,7 +260,7 @@ fn changes(spec: &Map<String, Value>, old: Option<&Value>, annotated: bool) -> R
     }
     let spec = Value::Object(spec.clone());
     let health_port = &spec["healthCheckNodePort"];
-    if health_port.as_u64().is_some_and(|port| port != 0) && !has_health_port(&spec) {
+    if health_port.as_i64().is_some_and(|port| port != 0) && !has_health_port(&spec) {
         let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
         return Err(FieldError::invalid("spec.healthCheckNodePort", health_port, why));
     }

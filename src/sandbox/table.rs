@@ -4,4 +4,4 @@ mod row;
 mod text;
 
 pub(crate) use row::Row;
-pub(crate) use text::{Room, changes, text, unexpected};
+pub(crate) use text::{Room, changed, changes, text, unexpected};

@@ -33,10 +33,8 @@ pub(super) enum Unread {
 }
 
 /// The object as its type has it.
-pub(super) fn read(kind: &Kind, mut object: Value, dialect: Dialect) -> Result<Read, Unread> {
-    identify(kind, &object).map_err(Unread::Refused)?;
-    object["kind"] = kind.kind.as_str().into();
-    object["apiVersion"] = kind.api_version().into();
+pub(super) fn read(kind: &Kind, object: Value, dialect: Dialect) -> Result<Read, Unread> {
+    let object = identified(kind, object)?;
     if kind.custom {
         return custom(kind, object, dialect).map_err(Unread::Undecodable);
     }
@@ -44,7 +42,21 @@ pub(super) fn read(kind: &Kind, mut object: Value, dialect: Dialect) -> Result<R
     if let Some(wrong) = findings.wrong {
         return Err(Unread::Undecodable(wrong));
     }
-    if let Some(schema) = Schema::of(kind) {
+    Ok(Read { object: typed(kind, object)?, strict: findings.strict })
+}
+
+/// The same of a document that was scanned where it came in (`route::object`): in one of a built-in kind nothing is left to be found.
+pub(super) fn read_scanned(kind: &Kind, object: Value) -> Result<Read, Unread> {
+    let object = identified(kind, object)?;
+    if kind.custom {
+        return custom(kind, object, Dialect::Json).map_err(Unread::Undecodable);
+    }
+    Ok(Read { object: typed(kind, object)?, strict: Vec::new() })
+}
+
+/// The object of a built-in kind, read as the kind's type and written out again.
+fn typed(kind: &Kind, mut object: Value) -> Result<Value, Unread> {
+    if let Some(schema) = Schema::of(kind).filter(|_| has_null(&object)) {
         decoder::null_items(&mut object, &schema);
     }
     let read = match kind.kind.as_str() {
@@ -62,7 +74,8 @@ pub(super) fn read(kind: &Kind, mut object: Value, dialect: Dialect) -> Result<R
         other => Err(format!("the sandbox has no type for {other}")),
     };
     let mut object = read.map_err(Unread::Undecodable)?;
-    if let Some(schema) = Schema::of(kind) {
+    // Of the other kinds they go when the object is completed (`decoded`).
+    if let Some(schema) = Schema::of(kind).filter(|_| kind.is("CustomResourceDefinition")) {
         decoder::without_empty_maps(&mut object, &schema);
     }
     without_empty_lists(&mut object["metadata"]);
@@ -70,7 +83,24 @@ pub(super) fn read(kind: &Kind, mut object: Value, dialect: Dialect) -> Result<R
     if !(kind.is("EndpointSlice") || kind.is("CustomResourceDefinition")) {
         without_empty_lists(&mut object);
     }
-    Ok(Read { object, strict: findings.strict })
+    Ok(object)
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.iter().any(has_null),
+        Value::Object(fields) => fields.values().any(has_null),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// The object, which says from now on what it is.
+fn identified(kind: &Kind, mut object: Value) -> Result<Value, Unread> {
+    identify(kind, &object).map_err(Unread::Refused)?;
+    object["kind"] = kind.kind.as_str().into();
+    object["apiVersion"] = kind.api_version().into();
+    Ok(object)
 }
 
 /// An object says what it is; built-in kinds may leave it out.

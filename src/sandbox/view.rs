@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portolan_core::class::Classes;
-use portolan_core::ids::{LoadBalancerId, ServiceKey};
+use portolan_core::ids::{LoadBalancerId, ServiceKey, Uid};
 use portolan_core::record::Record;
 use portolan_core::snapshot::{Service, Versioned};
 
@@ -49,9 +49,14 @@ impl View {
 
     /// All Services, by namespace and name.
     pub(crate) fn rows(&self) -> Vec<Row> {
+        let mut naming: BTreeMap<&Uid, Vec<&Record>> = BTreeMap::new();
+        for record in self.records.objects.values() {
+            for joined in &record.members {
+                naming.entry(&joined.member.uid).or_default().push(record);
+            }
+        }
         let rows = self.services.objects.values().map(|Versioned { version: _, object: service }| {
-            let naming = self.records.objects.values().map(AsRef::as_ref).filter(|record| record.names(&service.uid));
-            Row::of(service, &naming.collect::<Vec<_>>(), &self.classes)
+            Row::of(service, naming.get(&service.uid).map(Vec::as_slice).unwrap_or_default(), &self.classes)
         });
         rows.collect()
     }

@@ -47,8 +47,8 @@ pub(super) fn begin(
         "" => None,
         text => Some(text.parse::<u64>().map_err(|_| Refused::no_version(text))?),
     };
-    let lifetime =
-        parameters.number("timeoutSeconds")?.filter(|seconds| *seconds > 0).map_or(LIFETIME, Duration::from_secs);
+    parameters.number("limit")?;
+    let lifetime = parameters.count("timeoutSeconds")?.map_or(LIFETIME, Duration::from_secs);
     let now = storage.clock.now();
     let mut watch = Watch {
         written: storage.written.subscribe(),

@@ -42,7 +42,7 @@ pub(super) fn create(
     target: &Target,
     parameters: &Parameters,
     manager: String,
-    body: &Value,
+    body: Value,
 ) -> Result<Value, Refused> {
     if target.kind.namespaced && target.namespace.is_empty() {
         return Err(Refused::method_not_allowed());
@@ -61,7 +61,7 @@ pub(super) fn replace(
     target: &Target,
     parameters: &Parameters,
     manager: String,
-    body: &Value,
+    body: Value,
 ) -> Result<(u16, Value), Refused> {
     let kind = &target.kind;
     let mut object = read(kind, parameters, body)?;
@@ -174,8 +174,8 @@ pub(super) fn delete_all(
 }
 
 /// A body as its kind's type, stored form.
-fn read(kind: &Kind, parameters: &Parameters, body: &Value) -> Result<Value, Refused> {
-    decode(kind, parameters, body.clone(), Dialect::Json).map_err(|unread| match unread {
+fn read(kind: &Kind, parameters: &Parameters, body: Value) -> Result<Value, Refused> {
+    decode(kind, parameters, body, |body| typed::read_scanned(kind, body)).map_err(|unread| match unread {
         Unread::Refused(refused) => refused,
         Unread::Undecodable(why) => Refused::undecodable(kind, &why),
     })
@@ -184,15 +184,21 @@ fn read(kind: &Kind, parameters: &Parameters, body: &Value) -> Result<Value, Ref
 /// What a patch made, the same way.
 fn read_patched(kind: &Kind, parameters: &Parameters, patch: &Patch, patched: Value) -> Result<Value, Refused> {
     let told = patch.told(&patched);
-    decode(kind, parameters, patched, patch.dialect()).map_err(|unread| match unread {
+    let read = |patched| typed::read(kind, patched, patch.dialect());
+    decode(kind, parameters, patched, read).map_err(|unread| match unread {
         Unread::Refused(refused) => refused,
         Unread::Undecodable(why) => Refused::unreadable_patch(&told, &why),
     })
 }
 
-fn decode(kind: &Kind, parameters: &Parameters, object: Value, dialect: Dialect) -> Result<Value, Unread> {
+fn decode(
+    kind: &Kind,
+    parameters: &Parameters,
+    object: Value,
+    read: impl FnOnce(Value) -> Result<Read, Unread>,
+) -> Result<Value, Unread> {
     let forgets = object["metadata"]["managedFields"].as_array().is_some_and(Vec::is_empty);
-    let Read { mut object, strict } = typed::read(kind, object, dialect)?;
+    let Read { mut object, strict } = read(object)?;
     if forgets {
         object["metadata"]["managedFields"] = json!([]); // says more than nothing: that there shall be none
     }
@@ -224,11 +230,14 @@ fn complete(kind: &Kind, object: &mut Value) {
 
 fn create_in(state: &mut State, target: &Target, mut object: Value, dry_run: bool) -> Result<Value, Refused> {
     let kind = &target.kind;
-    metadata::born(target, &mut object, &mut state.random, state.clock)?;
+    let wrong = metadata::born(target, &mut object, &mut state.random, state.clock)?;
     let name = text(&object["metadata"]["name"]);
     let key = Key { name: name.clone(), ..target.key() };
     namespace_takes(state, target, &name)?;
-    admission::create(kind, &mut object, state)?;
+    admission::create(kind, &mut object, state).map_err(|refused| refused.after(kind, &name, &wrong))?;
+    if !wrong.is_empty() {
+        return Err(Refused::invalid(kind, &name, &wrong));
+    }
     if let Some(old) = state.get(&key) {
         let refused = if is_leaving(old) { Refused::still_exists } else { Refused::already_exists };
         return Err(refused(kind, &name));
@@ -411,7 +420,7 @@ impl DeleteOptions {
             let message = format!("no kind {kind:?} is registered for version {version:?} in scheme of options");
             return Err(Refused::bad_request(message));
         }
-        let grace = parameters.number("gracePeriodSeconds")?.and_then(|seconds| i64::try_from(seconds).ok());
+        let grace = parameters.number("gracePeriodSeconds")?;
         Ok(Self {
             dry_run: parameters.dry_run("DeleteOptions")?
                 || body["dryRun"].as_array().is_some_and(|all| !all.is_empty()),

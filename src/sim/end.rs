@@ -175,8 +175,13 @@ fn of_service(service: &Value, records: &[Value], pictures: &BTreeMap<String, Pi
         // Without a class it may be nobody's.
         return if class.is_some() { Err(format!("Service {name} is ours and has no condition")) } else { Ok(()) };
     }
-    if let Some(mute) =
-        own.iter().find(|one| one["status"] != "True" && one["reason"].as_str().is_none_or(str::is_empty))
+    // Of one that is paused nothing is touched but what says so: also not what somebody has written into its status.
+    let is_told = |one: &&Value| !is_paused(service) || one["type"] == "portolan.dev/Accepted";
+    if let Some(mute) = own
+        .iter()
+        .copied()
+        .filter(is_told)
+        .find(|one| one["status"] != "True" && one["reason"].as_str().is_none_or(str::is_empty))
     {
         return Err(format!("Service {name}: {mute} does not say why"));
     }

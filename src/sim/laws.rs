@@ -5,7 +5,7 @@
 //!   else, and of those objects no other field. Finalizers, conditions, labels and annotations of others stay.
 //! - Before a step there is a record, and before a load balancer is created our finalizer is on its Services.
 //! - A record goes when nothing is left at the provider, our finalizer when no record names the Service.
-//! - An address that satisfies stays as long as nobody edits its Service.
+//! - An address that satisfies stays as long as nobody edits its Service, and nobody who shares its load balancer asks for another.
 //! - Who does not hold the Lease begins no write and no step.
 //!
 //! Two controllers that act without election overlap: one may see for a moment what the other is about to mend, so the order of the marks
@@ -20,7 +20,8 @@ use portolan_core::reason::{ConditionType, PORTS_ERROR};
 use portolan_mock::Step;
 use serde_json::Value;
 
-use super::cluster::{Cluster, RECORDS};
+use super::asked::by_another_member;
+use super::cluster::{Cluster, RECORDS, SERVICES};
 use super::life::Life;
 use super::schedule::Controllers;
 use super::weather::Ask;
@@ -203,6 +204,10 @@ impl Laws {
         let mut state = self.state();
         if !was.is_empty() && was != is && state.satisfied.contains(uid) {
             drop(state);
+            let (services, records) = (self.cluster.list(SERVICES), self.cluster.list(RECORDS));
+            if by_another_member(uid, &services, &records, &was, &is) {
+                return;
+            }
             return self.breaks(format!("{name}: nobody asked for it, but {was:?} became {is:?}"));
         }
         if told && holds(after, "portolan.dev/Programmed") && !is.is_empty() {

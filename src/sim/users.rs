@@ -88,10 +88,15 @@ impl Users<'_> {
         let moves = self.cluster.list(RECORDS).iter().any(|record| !record["spec"]["share"].is_null());
         let shares = !service["metadata"]["annotations"]["portolan.dev/share"].is_null();
         let goes = !service["metadata"]["deletionTimestamp"].is_null() || service["spec"]["type"] != "LoadBalancer";
-        if !programmed || moves || shares || goes {
+        let uid = uid(&service);
+        // Nor once it has come to another class: what the record stands for goes then, and nothing else remembers it.
+        let class = &service["spec"]["loadBalancerClass"];
+        let record = self.cluster.get(&format!("{RECORDS}/{uid}")).unwrap_or_default();
+        let named = || record["spec"]["aliases"].as_array().into_iter().flatten().chain([&record["spec"]["class"]]);
+        let stays = class.is_null() || named().any(|name| name == class);
+        if !programmed || moves || shares || goes || !stays {
             return false;
         }
-        let uid = uid(&service);
         self.laws.asked(uid);
         self.laws.record_by_hand(uid);
         let own = format!("{RECORDS}/{uid}");

@@ -249,6 +249,11 @@ fn what_there_is_not_and_what_cannot_be_read_is_refused_in_the_same_words() {
 }
 
 #[test]
+fn what_nobody_should_ask_is_answered_alike() {
+    without_neighbours(|world| holds("odd.http", world.server, &world.namespace));
+}
+
+#[test]
 fn versions_whose_history_is_gone_are_expired_as_status_and_as_event() {
     without_neighbours(|world| {
         let server = world.server.forgetful(&format!("{}-expired", world.instance));

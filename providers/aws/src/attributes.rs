@@ -73,8 +73,8 @@ pub enum AwsDefault {
     ButForPods,
     /// `false` for UDP and TCP_UDP, else `true`.
     ButForUdp,
-    /// AWS takes no smaller value later, so it stays where it is.
-    Never(&'static str),
+    /// This at first; whatever is set stays, because AWS does not take it back, or because it means nothing alone.
+    Stays(&'static str),
 }
 
 /// What an attribute's default rests on.
@@ -112,7 +112,7 @@ impl Attribute {
             AwsDefault::ForUdp => Some(word(has_udp)),
             AwsDefault::ButForPods => Some(word(has_udp || targets == Some(TargetType::Instance))),
             AwsDefault::ButForUdp => Some(word(!has_udp)),
-            AwsDefault::Never(_) => None,
+            AwsDefault::Stays(_) => None,
         }
     }
 }
@@ -212,8 +212,8 @@ impl Serialize for AttributeKey {
 /// Attributes that are set. These keys are ours from then on: who writes them must remember them.
 pub type Attributes = BTreeMap<AttributeKey, String>;
 
-/// What has to stand at AWS: what is set now, and AWS's default in every key that was set before and is no more. A key that AWS has
-/// dropped meanwhile, or that cannot be taken back, is left as it is.
+/// What has to stand at AWS: what is set now, and AWS's default in every key that was set before and is no more. A key that is in no
+/// table any more, or that stays, is left as it is.
 pub fn restored(
     table: &'static [Attribute],
     owned_before: &BTreeSet<String>,

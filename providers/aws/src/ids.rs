@@ -182,7 +182,8 @@ fn balancer_name(text: &str) -> Result<(), String> {
 /// `arn:PARTITION:acm:REGION:ACCOUNT:certificate/ID` or `arn:PARTITION:iam::ACCOUNT:server-certificate/PATH`.
 fn certificate_arn(text: &str) -> Result<(), String> {
     let parts: Vec<&str> = text.splitn(6, ':').collect();
-    let is_account = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    // An account has twelve digits; manifests in documentation say `xxxxx`, and whose it is only AWS knows.
+    let is_account = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric());
     let follows = |text: &str, kind: &str| text.strip_prefix(kind).is_some_and(|rest| !rest.is_empty());
     let is_arn = match parts.as_slice() {
         ["arn", partition, "acm", region, account, resource] => {
@@ -267,7 +268,7 @@ mod tests {
             "certificate/1",
             "arn:aws:acm::123456789012:certificate/1",
             "arn:aws:acm:eu-west-1:123456789012:certificate/",
-            "arn:aws:acm:eu-west-1:me:certificate/1",
+            "arn:aws:acm:eu-west-1::certificate/1",
             "arn:aws:iam:eu-west-1:123456789012:server-certificate/x",
             "arn:aws:s3:::bucket",
             "arn:aws:acm:eu-west-1:123456789012:certificate/1 2",

@@ -12,6 +12,8 @@
 //! | how lists, maps, booleans and numbers are written | [`annotations::syntax`] |
 //! | which attributes AWS has, their values and defaults; what goes back when a key goes | [`attributes`], as data in `attributes/table.rs` |
 //! | everything together for one Service | [`settings`] |
+//! | what the core asks about it, also for those who share | [`dialect`] |
+//! | what Services that share a balancer say of it together | [`settings::share`] |
 //! | name, scheme, families of the balancer | [`settings::balancer`] |
 //! | subnets, fixed addresses, source NAT | [`settings::subnets`] |
 //! | security groups, source ranges, prefix lists | [`settings::security`] |
@@ -30,6 +32,7 @@ pub mod annotations;
 pub mod attributes;
 pub mod client;
 pub mod clock;
+pub mod dialect;
 pub mod ids;
 pub mod parameters;
 pub mod protocol;

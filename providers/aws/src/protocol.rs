@@ -41,8 +41,9 @@ impl Protocol {
         }
     }
 
-    /// Whether AWS lets a listener of this protocol send to such a target group. Pairs that AWS does not document are taken for illegal
-    /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-target-groups.html#target-group-routing-configuration>).
+    /// Whether a listener of this protocol sends to such a target group. AWS's page
+    /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-target-groups.html#target-group-routing-configuration>)
+    /// has listed TCP and UDP listeners on TCP_UDP groups too, and does not in every edition; we make no such pair.
     pub fn may_send_to(self, group: Self) -> bool {
         match (self, group) {
             (Self::Tcp, Self::Tcp)

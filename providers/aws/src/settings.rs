@@ -8,6 +8,7 @@ pub mod listeners;
 mod merge;
 mod ports;
 pub mod security;
+pub mod share;
 pub mod subnets;
 pub mod tags;
 pub mod tls;

@@ -1,10 +1,12 @@
 //! The load balancer: what a provider is asked to make true. Provider-neutral, and the unit of reconcile.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ids::{ClassName, LoadBalancerId, NodeName, ServiceKey, Uid};
 use crate::reason::Reason;
@@ -34,6 +36,9 @@ pub struct LoadBalancer {
     pub requested: Vec<IpAddr>,
     /// Internal, public, or nobody said: what exists keeps its own then, and a new one is public, unless a requested address says it.
     pub scheme: Option<Scheme>,
+    /// What those of them who are served ask for in the provider's own words, as it has read them (`Dialect::settings`).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<Uid, Value>,
     /// One a served port, by port and protocol.
     pub listeners: Vec<Listener>,
     /// Who may connect.

@@ -21,6 +21,7 @@ use crate::balancer::{Family, Listener, LoadBalancer, Member, NodeTarget, Scheme
 use crate::capabilities::Capabilities;
 use crate::class::Class;
 use crate::desire::scheme::InternalAnnotations;
+use crate::dialect::{Asked, Dialect, Judged};
 use crate::ids::{LoadBalancerId, Uid};
 use crate::reason::Reason;
 use crate::refusal::{Refusal, Refused};
@@ -48,6 +49,8 @@ pub struct Input<'a> {
     pub class: &'a Class,
     /// What the provider can do.
     pub capabilities: &'a Capabilities,
+    /// The provider's own words.
+    pub dialect: &'a dyn Dialect,
     /// The Services, in the order of joining.
     pub candidates: &'a [Candidate<'a>],
     /// All nodes, by name.
@@ -127,7 +130,7 @@ pub fn desire(input: &Input<'_>) -> Desired {
         match candidate
             .service
             .filter(|_| candidate.held.is_none())
-            .map(|service| want(input, candidate, service, &whole))
+            .map(|service| want(input, candidate, service, &whole, &served))
         {
             Some(Ok(want)) => {
                 whole.admit(candidate, &want);
@@ -143,6 +146,14 @@ pub fn desire(input: &Input<'_>) -> Desired {
             None => whole.hold(candidate, input.capabilities),
         }
     }
+    // Whoever is refused and has not joined will be judged after all those who join now, so it is told now what it will be told then.
+    for candidate in input.candidates.iter().filter(|candidate| !candidate.joined) {
+        if let (Some(service), Some(refusal)) = (candidate.service, refused.get_mut(&candidate.member.uid))
+            && let Err(later) = want(input, candidate, service, &whole, &served)
+        {
+            *refusal = later;
+        }
+    }
 
     let nodes = nodes::eligible(input.nodes, whole.families(), input.settings);
     let mut listeners: Vec<Listener> =
@@ -150,6 +161,7 @@ pub fn desire(input: &Input<'_>) -> Desired {
     listeners.sort_by_key(|listener| listener.key);
     let following: Vec<Listener> =
         following.iter().flat_map(|candidate| followed(input, candidate, &nodes, whole.families())).collect();
+    let settings = input.dialect.settings(&served.iter().map(Want::asked).collect::<Vec<_>>());
     let (mut refused_ports, mut warnings) = (BTreeMap::new(), BTreeMap::new());
     for Want { service, refused_ports: ports, warnings: own, .. } in served {
         let own: Vec<Warning> = own.into_iter().chain(whole.warnings(service, input.consents)).collect();
@@ -161,7 +173,7 @@ pub fn desire(input: &Input<'_>) -> Desired {
         }
     }
     let terms = whole.terms(input.terms);
-    let load_balancer = whole.load_balancer(input, &terms, listeners, following, nodes);
+    let load_balancer = LoadBalancer { settings, ..whole.load_balancer(input, &terms, listeners, following, nodes) };
     Desired { load_balancer, terms, refused, refused_ports, warnings }
 }
 
@@ -192,6 +204,7 @@ fn want<'a>(
     candidate: &Candidate<'a>,
     service: &'a Service,
     whole: &Whole,
+    before: &[Want<'_>],
 ) -> Result<Want<'a>, Refusal> {
     let mut refused: Vec<Refused> =
         service.defects.iter().map(|defect| Refused::whole(Reason::InvalidSpec, defect.clone())).collect();
@@ -204,7 +217,14 @@ fn want<'a>(
     let source_ranges = ranges::source_ranges(service, input.capabilities, &mut refused);
     affinity(service, input.capabilities, &mut refused);
     sharing(service, input.capabilities, &mut refused);
-    let (served, refused_ports) = ports::judge(service, input.capabilities, whole.protocol());
+    let (mut served, mut refused_ports) = ports::judge(service, input.capabilities, whole.protocol());
+    let before: Vec<Asked<'_>> = before.iter().map(Want::asked).collect();
+    let asked = Asked { service, scheme, source_ranges: &source_ranges };
+    let Judged { refused: by_dialect, refused_ports: ports, warnings: told } = input.dialect.judge(&asked, &before);
+    refused.extend(by_dialect);
+    served.retain(|served| ports.iter().all(|refused| refused.port != Some(served.port.key)));
+    refused_ports.extend(ports);
+    warnings.extend(told);
     let slices = candidate.slices;
     let want = Want { service, slices, families, requested, scheme, source_ranges, served, refused_ports, warnings };
     let is_sound = refused.is_empty();
@@ -219,6 +239,10 @@ fn want<'a>(
 }
 
 impl Want<'_> {
+    fn asked(&self) -> Asked<'_> {
+        Asked { service: self.service, scheme: self.scheme, source_ranges: &self.source_ranges }
+    }
+
     fn listeners(&self, nodes: &[NodeTarget], families: &[Family]) -> Vec<Listener> {
         let usable = endpoints::Usable::new(self.service, self.slices, families);
         self.served.iter().map(|port| ports::listener(self.service, port, nodes, &usable)).collect()

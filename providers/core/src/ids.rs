@@ -78,6 +78,13 @@ impl fmt::Display for ServiceKey {
     }
 }
 
+impl ResourceVersion {
+    /// Versions of one kind compare as numbers (KEP-5504); none if this server's are none.
+    pub fn number(&self) -> Option<u64> {
+        self.as_str().parse().ok()
+    }
+}
+
 /// One of several Portolans in a cluster; empty for the only one. Part of finalizer and record names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

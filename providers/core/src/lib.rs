@@ -39,6 +39,7 @@ pub mod snapshot;
 
 pub mod claim;
 pub mod desire;
+pub mod dialect;
 pub mod events;
 #[cfg(any(test, feature = "testing"))]
 pub mod examples;

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::balancer::{LoadBalancer, Member, PortKey, Published};
 use crate::capabilities::Capabilities;
+use crate::dialect::{Dialect, Plain};
 use crate::ids::{LoadBalancerId, Uid};
 use crate::reason::Reason;
 use crate::refusal::Refusal;
@@ -36,6 +37,11 @@ pub trait Provider: Send + Sync + 'static {
 
     /// What this provider can do with its parameters.
     fn capabilities(&self) -> &Capabilities;
+
+    /// How annotations of its own are read; without any there are none.
+    fn dialect(&self) -> &dyn Dialect {
+        &Plain
+    }
 
     /// What exists of each of these, in their order. One that cannot be read fails alone; one that does not exist is the
     /// default state.
@@ -65,6 +71,10 @@ pub trait Provider: Send + Sync + 'static {
 pub trait Step: Clone + Debug + Display + PartialEq + Serialize + Send + Sync {
     /// The step's kind, a stable CamelCase name.
     fn name(&self) -> &'static str;
+
+    /// It decides where clients are served or who may be one. Such a step is begun only under the record as it is stored now, because a
+    /// plan that was made on less could make public what somebody has made internal since.
+    fn moves_clients(&self) -> bool;
 }
 
 /// An ordered list of steps.

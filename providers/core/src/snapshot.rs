@@ -59,6 +59,8 @@ pub struct Snapshot {
     pub other_records: Vec<Arc<Record>>,
     /// Services that the record names and that exist, although nobody could ever read what they say. They are not gone.
     pub unreadable: Vec<ServiceKey>,
+    /// Services of this snapshot that passes over other load balancers, begun before it, may be serving: what those write is not in it.
+    pub in_hand: Vec<ServiceKey>,
 }
 
 impl Snapshot {

@@ -226,6 +226,11 @@ pub fn end(store: &Store, name: &str) -> Result<(), FaultError> {
     })?
 }
 
+/// Whether there is such a fault.
+pub(crate) fn is_armed(store: &Store, name: &str) -> io::Result<bool> {
+    store.exists(&piece(name))
+}
+
 /// Ends every fault, also those that cannot be understood.
 pub fn end_all(store: &Store) -> Result<(), FaultError> {
     names(store)?.iter().try_for_each(|name| match end(store, name) {

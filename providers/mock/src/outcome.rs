@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use portolan_core::balancer::{Family, LoadBalancer, PortKey, Published, nobody_answers};
+use portolan_core::balancer::{Family, LoadBalancer, PortKey, Published, Scheme, nobody_answers};
 use portolan_core::ids::Uid;
 use portolan_core::provider::{Outcome, Verdict, Wait};
 use portolan_core::reason::Reason;
 use portolan_core::status::{nothing_requested, unreachable};
 
 use crate::parameters::{Parameters, Publish};
-use crate::plan::{canonical, nobody_is_served, publishable, target, with_held};
+use crate::plan::{asked_scheme, canonical, nobody_is_served, publishable, target, with_held};
 use crate::state::{Balancer, Drain, Generation, Readiness, State};
 use crate::stored::not_ours;
 
@@ -52,7 +52,8 @@ fn nothing(assigned: Verdict, why: &str) -> Outcome {
 /// What stands, where nothing that can be served is desired.
 fn standing(parameters: &Parameters, observed: &State) -> Outcome {
     let State::Ours(balancer) = observed else { return nothing_requested() };
-    let standing = predecessor(balancer, None).or_else(|| balancer.generations.iter().find(|one| !one.is_leaving()));
+    let standing =
+        predecessor(balancer, None, None).or_else(|| balancer.generations.iter().find(|one| !one.is_leaving()));
     let serving = standing.filter(|generation| generation.is_active() && !generation.addresses.is_empty());
     Outcome {
         published: serving.map(|serving| told(parameters, serving)).unwrap_or_default(),
@@ -81,7 +82,7 @@ fn of(parameters: &Parameters, desired: &LoadBalancer, balancer: &Balancer) -> O
     let (serving, published) = match serving(parameters, desired, balancer, target) {
         Some(serving) => (Some(serving), publishable(parameters, desired, serving)),
         None => {
-            let last = predecessor(balancer, target);
+            let last = predecessor(balancer, target, asked_scheme(parameters, desired));
             (last, last.map(|last| told(parameters, last)).unwrap_or_default())
         }
     };
@@ -109,12 +110,19 @@ fn serving<'a>(
     target.filter(fit).or_else(|| balancer.generations.iter().rfind(known))
 }
 
-/// Whom clients were sent to before somebody took it off the status, while the target gets nowhere: the oldest that is not on its way
-/// out, because its successor is published first and then it goes.
-fn predecessor<'a>(balancer: &'a Balancer, target: Option<&Generation>) -> Option<&'a Generation> {
+/// Whom clients were sent to before somebody took it off the status, while the target gets nowhere: of the scheme that is asked for, if
+/// there is one, and else the oldest that is not on its way out, because its successor is published first and then it goes.
+fn predecessor<'a>(
+    balancer: &'a Balancer,
+    target: Option<&Generation>,
+    scheme: Option<Scheme>,
+) -> Option<&'a Generation> {
     let is_target = |other: &Generation| target.is_some_and(|target| target.number == other.number);
-    let serves = |other: &&Generation| !is_target(other) && !other.is_leaving() && other.is_active();
-    balancer.generations.iter().find(|other| serves(other) && !other.addresses.is_empty())
+    let serves = |other: &&Generation| {
+        !is_target(other) && !other.is_leaving() && other.is_active() && !other.addresses.is_empty()
+    };
+    let other_scheme = |other: &Generation| scheme.is_some_and(|scheme| scheme != other.scheme);
+    balancer.generations.iter().filter(serves).min_by_key(|other| (other_scheme(other), other.number))
 }
 
 /// Everything that clients can use of a generation.

@@ -109,7 +109,7 @@ pub(crate) fn with_held(mut desired: LoadBalancer, balancer: &Balancer) -> LoadB
 }
 
 /// The scheme that is asked for: by name, or by the address that is asked for.
-fn asked_scheme(parameters: &Parameters, desired: &LoadBalancer) -> Option<Scheme> {
+pub(crate) fn asked_scheme(parameters: &Parameters, desired: &LoadBalancer) -> Option<Scheme> {
     let requested = || desired.requested.iter().find_map(|address| parameters.ranges.scheme_of(*address));
     desired.scheme.or_else(requested)
 }
@@ -120,6 +120,13 @@ pub(crate) fn scheme(parameters: &Parameters, desired: &LoadBalancer, target: Op
     asked_scheme(parameters, desired).or_else(own).unwrap_or(Scheme::Public)
 }
 
+/// It has another address than the one that is asked for.
+fn lacks_requested(desired: &LoadBalancer, generation: &Generation) -> bool {
+    let elsewhere =
+        |requested: &IpAddr| generation.addresses.get(&Family::of(*requested)).is_some_and(|own| own != requested);
+    desired.requested.iter().any(elsewhere)
+}
+
 /// The generation that is to serve: of those that can follow `desired` the one that clients know already, else the oldest.
 pub(crate) fn target<'a>(
     parameters: &Parameters,
@@ -128,11 +135,9 @@ pub(crate) fn target<'a>(
 ) -> Option<&'a Generation> {
     let scheme = asked_scheme(parameters, desired);
     let follows = |generation: &&Generation| {
-        let elsewhere =
-            |requested: &IpAddr| generation.addresses.get(&Family::of(*requested)).is_some_and(|own| own != requested);
         !generation.is_leaving()
             && scheme.is_none_or(|scheme| generation.scheme == scheme)
-            && !desired.requested.iter().any(elsewhere)
+            && !lacks_requested(desired, generation)
     };
     let known = |generation: &&Generation| {
         let entries = desired.published.iter().filter(|entry| generation.answers_to(entry)).count();
@@ -205,19 +210,17 @@ fn towards(
     // Before the first listener is there to be reached, so that nobody is let in whom the ranges keep out.
     settings(desired, balancer, &mut steps);
     // The predecessor serves until its successor is published, so it follows the endpoints too. But nothing is opened on a public one
-    // for the sake of what is to be internal, nor at another address than one that is asked for, for whoever has only come.
+    // for the sake of what is to be internal, and on one that has not the address which is asked for nothing for whoever comes.
     for generation in generations.iter().filter(|other| follows_endpoints(desired, number, other)) {
         let mut followed = desired.clone();
-        if generation.scheme == Scheme::Public && scheme == Scheme::Internal {
+        let goes_inside = generation.scheme == Scheme::Public && scheme == Scheme::Internal;
+        if goes_inside || lacks_requested(desired, generation) {
             let is_open = |listener: &Listener| {
-                let same = |open: &Listener| (open.key, &open.service) == (listener.key, &listener.service);
+                let same =
+                    |open: &Listener| open.service == listener.service && (open.key == listener.key || !goes_inside);
                 generation.listeners.iter().any(same)
             };
             followed.listeners.retain(is_open);
-        }
-        if !desired.requested.is_empty() && desired.members.len() > 1 {
-            let is_here = |listener: &Listener| generation.listeners.iter().any(|one| one.service == listener.service);
-            followed.listeners.retain(is_here);
         }
         listeners(parameters, &followed, generation.number, Some(generation), &mut steps);
     }

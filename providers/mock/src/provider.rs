@@ -17,7 +17,7 @@ use crate::addresses::{self, Allocator};
 use crate::apply::Bench;
 use crate::changes;
 use crate::clock::Clock;
-use crate::faults::{Acting, After, Before, Effect, Met, Moment, Shown, acting, showing};
+use crate::faults::{Acting, After, Before, Effect, Met, Moment, Shown, acting, is_armed, showing};
 use crate::observe::observe;
 use crate::outcome::outcome;
 use crate::parameters::Parameters;
@@ -127,9 +127,13 @@ impl Mock {
         Ok(())
     }
 
-    /// Keeps the newest generation provisioning. Under the store's lock.
+    /// Keeps the newest generation provisioning, unless the fault has ended since the call met it: nothing would release it. Under the
+    /// store's lock.
     fn hold(&self, id: &LoadBalancerId, fault: &str) -> Result<(), Error> {
         let inner = &self.inner;
+        if !is_armed(&inner.store, fault).map_err(|error| unavailable(&inner.store, "faults", &error))? {
+            return Ok(());
+        }
         let Found::Ours(mut balancer) = read(&inner.store, &inner.instance, id)? else { return Ok(()) };
         if let Some(generation) = balancer.generations.last_mut() {
             generation.held_by = Some(fault.to_owned());

@@ -109,6 +109,19 @@ impl ProviderStep for Step {
             Self::DeleteBalancer { .. } => "DeleteBalancer",
         }
     }
+
+    fn moves_clients(&self) -> bool {
+        match self {
+            Self::CreateBalancer { .. } | Self::SetSourceRanges { .. } | Self::DrainBalancer { .. } => true,
+            Self::SetMembers { .. }
+            | Self::SetNodes { .. }
+            | Self::AssignAddress { .. }
+            | Self::PutListener { .. }
+            | Self::DeleteListener { .. }
+            | Self::ReleaseAddress { .. }
+            | Self::DeleteBalancer { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for Step {

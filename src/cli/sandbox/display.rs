@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Format, SandboxArguments};
-use crate::sandbox::table::{Room, Row, changes, text, unexpected};
+use crate::sandbox::table::{Room, Row, changed, changes, text, unexpected};
 
 /// How rows are shown while they change, and at the end.
 pub(super) struct Display {
@@ -112,10 +112,11 @@ impl Display {
                 }
             }
             Kind::Json if self.begun => {
-                for row in now.iter().filter(|row| !before.contains(row)) {
+                let (other, gone) = changed(before, now);
+                for row in other {
                     writeln!(out, "{}", serde_json::to_string(row)?)?;
                 }
-                for gone in before.iter().filter(|old| !now.iter().any(|row| row.key == old.key)) {
+                for gone in gone {
                     let gone = json!({"namespace": gone.key.namespace, "name": gone.key.name, "gone": true});
                     writeln!(out, "{gone}")?;
                 }

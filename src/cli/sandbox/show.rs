@@ -49,6 +49,8 @@ pub(super) async fn show(
                     display.changed(shown.as_deref().unwrap_or_default(), &now, out)?;
                     shown = Some(now);
                 }
+                // Where changes come faster than they are displayed, whoever waits beside this (for a signal) gets a turn all the same.
+                tokio::task::yield_now().await;
             }
             () = clock.sleep_until(settles) => {
                 (settles, deadline) = (None, None);

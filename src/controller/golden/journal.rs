@@ -1,19 +1,23 @@
 //! What was done in which order: writes to the API server, as it has seen them, and steps of the provider, from the log of the walk.
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-/// A list of lines. Clones share it.
+/// A list of lines. Clones share it. With `PORTOLAN_EDITS_TRACE` they are told at once: how to follow one sequence of edits.
 #[derive(Clone, Default)]
 pub(super) struct Journal(Arc<Mutex<Vec<String>>>);
 
 impl Journal {
     /// Adds a line, unless it repeats the last one: how often something is tried again is the queue's business.
     pub(super) fn note(&self, line: String) {
+        static TRACED: LazyLock<bool> = LazyLock::new(|| std::env::var_os("PORTOLAN_EDITS_TRACE").is_some());
+        if *TRACED {
+            eprintln!("{line}");
+        }
         let mut lines = self.0.lock().unwrap();
         if lines.last() != Some(&line) {
             lines.push(line);

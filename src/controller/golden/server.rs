@@ -234,6 +234,12 @@ impl Server {
                 self.note(&describe_service(&name, &old, answer.as_ref().ok()), &answer);
                 answer
             }
+            ("GET", ["api", "v1", "namespaces", namespace, "services"]) => {
+                let asked = uri.query().and_then(|query| query.split_once("metadata.name%3D")).map(|(_, name)| name);
+                let items: Vec<Value> =
+                    asked.into_iter().flat_map(|name| stored.get(&Name::new("Service", namespace, name))).collect();
+                Ok(json!({"kind": "ServiceList", "apiVersion": "v1", "metadata": {}, "items": items}))
+            }
             ("GET", ["api", "v1", "namespaces", namespace, "events", name]) => {
                 stored.get(&Name::new("Event", namespace, name))
             }

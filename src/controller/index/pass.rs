@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use portolan_core::ids::ServiceKey;
 use portolan_core::record::Record;
 use portolan_core::snapshot::Snapshot;
 
@@ -19,6 +20,11 @@ pub(super) struct Pass {
 impl Pass {
     pub(super) fn new(snapshot: Snapshot, lists: u64) -> Self {
         Self { known: snapshot, lists }
+    }
+
+    /// It may serve this Service, and write a record that names it.
+    pub(super) fn serves(&self, service: &ServiceKey) -> bool {
+        self.known.placed.get(service) == Some(&self.known.id)
     }
 
     pub(super) fn learn(&mut self, written: &Written) {
@@ -69,6 +75,7 @@ impl Pass {
             record,
             other_records,
             unreadable,
+            in_hand: _,
         } = &self.known;
         services.values().map(|service| &service.object).eq(now.services.values().map(|service| &service.object))
             && *placed == now.placed

@@ -226,9 +226,9 @@ impl<T: Object> Store<T> {
     }
 }
 
-/// Versions of one kind compare as numbers (KEP-5504). A server whose versions are none is believed event by event.
+/// A server whose versions are no numbers is believed event by event.
 fn number(version: Option<&ResourceVersion>) -> Option<u64> {
-    version?.as_str().parse().ok()
+    version?.number()
 }
 
 fn older(version: Option<u64>, than: Option<u64>) -> bool {

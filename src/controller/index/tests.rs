@@ -450,3 +450,21 @@ fn a_snapshot_holds_all_that_concerns_a_load_balancer_and_nothing_else() {
     let nothing = bench.snapshot("unknown");
     assert!(nothing.services.is_empty() && nothing.record.is_none() && nothing.other_records.is_empty());
 }
+
+#[test]
+fn a_pass_knows_which_of_its_services_another_pass_may_be_serving() {
+    let shared = || {
+        let annotations = [(portolan_core::share::SHARE_ANNOTATION.to_owned(), "front".to_owned())].into();
+        with_finalizer(Service { annotations, ..ours("a") })
+    };
+    let mut bench = Bench::synced(&[at(5, shared())], &[]);
+    let alone = LoadBalancerId::new("uid-a");
+    let front = bench.index.place_of(&shared());
+    assert_ne!(front, alone);
+    assert_eq!(bench.index.begin(&front).in_hand, []);
+    bench.observe(Observed::Service(Event::Apply(at(6, Service { deleting: true, ..shared() }))));
+    assert_eq!(bench.index.begin(&alone).in_hand, [ours("a").key], "the share may be about to record it");
+    bench.finished("uid-a", []);
+    bench.finished(front.as_str(), []);
+    assert_eq!(bench.index.begin(&alone).in_hand, []);
+}

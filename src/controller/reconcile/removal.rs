@@ -76,6 +76,10 @@ impl Pass<'_> {
         if is_left || self.snapshot.is_named_elsewhere(uid, &classes.instance) {
             return Ok(());
         }
+        // A pass that knows the Service as it was may have written a record since that names it.
+        if self.snapshot.in_hand.contains(&service.object.key) {
+            return Err(Interrupted::Overtaken);
+        }
         let claimed_by = before.and_then(|record| record.claimed_by(uid));
         // Whoever serves what has no class has set it too by now, or relies on ours.
         let is_theirs = why == WasOurs::HandedOver && service.object.class.is_none();
@@ -118,7 +122,7 @@ impl Pass<'_> {
         let end = match self.reconciler.providers.of_record(&record) {
             Err(error) => End::Failed(error),
             Ok(provider) => with_provider!(provider, provider => {
-                walk(&provider, None, &mut record, &self.reconciler.records, self.gate).await.end
+                walk(&provider, None, &mut record, &self.reconciler.records, false, self.gate).await.end
             }),
         };
         let failure = match end {

@@ -1,7 +1,7 @@
 //! From the end of a walk to the status, and to when the key comes back.
 
 use portolan_core::balancer::{LoadBalancer, PortKey};
-use portolan_core::claim::ClaimWarning;
+use portolan_core::claim::{ClaimWarning, class_of, current_class};
 use portolan_core::class::Class;
 use portolan_core::desire::{Desired, Warning, addresses};
 use portolan_core::provider::{Error, ErrorKind, Outcome, Provider, Verdict as Finding};
@@ -135,6 +135,15 @@ impl Pass<'_> {
         })
     }
 
+    /// The record of what a Service has elsewhere, and keeps until it is served here. What another class has made goes, whatever becomes of
+    /// the Service, and may be gone already.
+    fn left_behind(&self, service: &Service) -> Option<&Record> {
+        let classes = &self.reconciler.classes;
+        let own: Vec<&Record> = self.own_records().collect();
+        let wants = class_of(service, &own, classes);
+        own.into_iter().find(|record| record.names(&service.uid) && Some(current_class(record, classes)) == wants)
+    }
+
     /// Services of which nothing can be served. What exists of them stays, and the status goes on saying what that is.
     pub(super) async fn refused(
         &mut self,
@@ -153,7 +162,7 @@ impl Pass<'_> {
                     service.clone()
                 };
             let accepted = status::refused(refusal);
-            let elsewhere = self.own_records().find(|record| record.names(&service.object.uid)).cloned();
+            let elsewhere = self.left_behind(&service.object).cloned();
             let outcome = match outcome {
                 Some(outcome) if decision.has_joined(&service.object) => {
                     self.for_member(&service.object, &desired.load_balancer, outcome).await

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portolan_core::balancer::{Family, LoadBalancer, Published};
-use portolan_core::capabilities::Capabilities;
 use portolan_core::claim::{Claimed, NotOurs};
 use portolan_core::class::Class;
 use portolan_core::desire::{self, Candidate, Desired, Hold, Settings, addresses, desire};
@@ -31,6 +30,15 @@ pub(super) struct Seat<'a> {
     pub(super) claimed: &'a Claimed,
 }
 
+/// Who leaves.
+#[derive(Default)]
+struct Departures {
+    /// Those who need nothing here any more.
+    gone: BTreeSet<Uid>,
+    /// Of somebody the status says neither of the two load balancers.
+    unclear: bool,
+}
+
 impl Pass<'_> {
     /// Serves those who are to be served, and lets go of those who are not any more.
     pub(super) async fn serve<P: Provider>(
@@ -40,8 +48,8 @@ impl Pass<'_> {
         class: &Class,
     ) -> Result<Verdict, Interrupted> {
         self.bequeathed = self.bequeathed(decision).await?;
-        let moved_out = self.moved_out(provider, decision, class).await?;
-        let mut candidates = candidates(self.snapshot, decision, &moved_out);
+        let Departures { gone, unclear } = self.departures(provider, decision, class).await?;
+        let mut candidates = candidates(self.snapshot, decision, &gone);
         if candidates.is_empty() {
             return self.clean_up(decision, decision.record.as_ref()).await;
         }
@@ -71,6 +79,7 @@ impl Pass<'_> {
         };
         seats.retain(|seat| is_served(&desired, &seat.service.object.uid));
         let verdict = self.walk_there(provider, decision, class, &desired, &seats).await;
+        let verdict = verdict.map(|verdict| if unclear { sooner(verdict, Verdict::Retry) } else { verdict });
         match unmarked {
             Some(error) => verdict.and(Err(error)),
             None => verdict,
@@ -139,7 +148,7 @@ impl Pass<'_> {
         }
         let mut record = self.record(record.as_deref(), class, desired, seats).await?;
         if planted(Bug::MadeAnew) && fresh(false) {
-            walk(provider, None, &mut record, &self.reconciler.records, self.gate).await;
+            walk(provider, None, &mut record, &self.reconciler.records, false, self.gate).await;
         }
         let walked = self.walk_under(provider, wanted, &mut record).await;
         self.written.push(Written::Record(Arc::new(record)));
@@ -172,7 +181,8 @@ impl Pass<'_> {
         wanted: &LoadBalancer,
         record: &mut Record,
     ) -> Walked<P::State> {
-        let walked = walk(provider, Some(wanted), record, &self.reconciler.records, self.gate).await;
+        let is_new = self.snapshot.record.is_none();
+        let walked = walk(provider, Some(wanted), record, &self.reconciler.records, is_new, self.gate).await;
         if walked.acted {
             self.unproven = Some(record.clone());
         }
@@ -187,7 +197,7 @@ impl Pass<'_> {
         candidates: &[Candidate<'_>],
     ) -> Desired {
         let settings = &self.reconciler.settings;
-        let mut desired = desired(self.snapshot, decision, settings, class, provider.capabilities(), candidates);
+        let mut desired = desired(self.snapshot, decision, settings, class, provider, candidates);
         if provider.capabilities().requested_addresses && desired.load_balancer.requested.is_empty() {
             desired.load_balancer.requested = self.inherited(&desired.load_balancer);
         }
@@ -223,15 +233,15 @@ impl Pass<'_> {
         }
     }
 
-    /// The Services that have arrived at another load balancer and need this one no more: clients are told of it no more, or the other
-    /// one waits for an address that they have here, because it is asked for by name or [`Self::inherited`]. An address that those who
+    /// Which of the Services that have arrived at another load balancer need this one no more: clients are told of the other one, or it
+    /// waits for an address that they have here, because it is asked for by name or [`Self::inherited`]. An address that those who
     /// stay go on with is not waited for: whoever asks for it keeps what it has.
-    async fn moved_out<P: Provider>(
+    async fn departures<P: Provider>(
         &self,
         provider: &P,
         decision: &Decision,
         class: &Class,
-    ) -> Result<BTreeSet<Uid>, Interrupted> {
+    ) -> Result<Departures, Interrupted> {
         let arrived = |(service, role): &(Versioned<Service>, Role)| match role {
             Role::Moving { joined: true } => Some(service.object.clone()),
             Role::Moving { joined: false }
@@ -242,8 +252,9 @@ impl Pass<'_> {
             | Role::Served(_) => None,
         };
         let arrived: Vec<_> = decision.services.iter().filter_map(arrived).collect();
+        let mut departures = Departures::default();
         if arrived.is_empty() {
-            return Ok(BTreeSet::new());
+            return Ok(departures);
         }
         let state =
             observe(provider, &self.snapshot.id).await.map_err(|error| Interrupted::Failed(error.to_string(), None))?;
@@ -259,30 +270,29 @@ impl Pass<'_> {
         let stays = !rest.members.is_empty() && same_scheme && rest.requested.iter().all(is_here);
         let only = |record: &Record| record.members.len() == 1;
         let gives = provider.capabilities().requested_addresses && decision.record.as_deref().is_some_and(only);
-        let mut gone = BTreeSet::new();
         for service in arrived {
             let told = addresses::published(&service);
             let is_told_of = |offered: &[Published]| told.iter().any(|told| offered.iter().any(|own| same(own, told)));
             let to = self.snapshot.placed.get(&service.key);
             let to = self.snapshot.other_records.iter().find(|record| Some(&record.id) == to);
             let bequeaths = gives && to.is_some_and(|record| only(record));
-            let may_need_it = !bequeaths && (stays || !addresses::asks_by_name(&service));
-            // Whoever writes into the status what neither of them offers has moved nobody.
-            let needs_it = may_need_it
-                && (is_told_of(&published)
-                    || match to {
-                        Some(to) => {
-                            let there = self.standing(to, &service).await;
-                            let there = there.map_err(|error| Interrupted::Failed(error.to_string(), None))?;
-                            !is_told_of(&there.published)
-                        }
-                        None => false,
-                    });
-            if !needs_it {
-                gone.insert(service.uid.clone());
+            let may_need_it = !bequeaths && !published.is_empty() && (stays || !addresses::asks_by_name(&service));
+            if may_need_it && is_told_of(&published) {
+                continue;
             }
+            // Whoever has written into the status what neither of them offers has moved nobody. While the other one is replaced, it offers
+            // more than is seen here: so this is looked at again.
+            if let (true, Some(to)) = (may_need_it, to) {
+                let there = self.standing(to, &service).await;
+                let there = there.map_err(|error| Interrupted::Failed(error.to_string(), None))?;
+                if !is_told_of(&there.published) {
+                    departures.unclear = true;
+                    continue;
+                }
+            }
+            departures.gone.insert(service.uid.clone());
         }
-        Ok(gone)
+        Ok(departures)
     }
 
     /// Writes the record, before the first external effect; or brings it up to date. Those who leave stay in it until the last.
@@ -441,19 +451,25 @@ pub(crate) fn desired(
     decision: &Decision,
     settings: &Settings,
     class: &Class,
-    capabilities: &Capabilities,
+    provider: &impl Provider,
     candidates: &[Candidate<'_>],
 ) -> Desired {
-    desire(&desire::Input {
+    let before = decision.record.as_ref().map(|record| &record.terms);
+    let desired = desire(&desire::Input {
         id: &snapshot.id,
         class,
-        capabilities,
+        capabilities: provider.capabilities(),
+        dialect: provider.dialect(),
         candidates,
         nodes: &snapshot.nodes,
-        terms: decision.record.as_ref().map(|record| &record.terms),
+        terms: before,
         settings,
         consents: &snapshot.consents,
-    })
+    });
+    let known = decision.services.iter().map(|(service, _)| (&service.object.uid, &service.version));
+    let joins = |(uid, _): &(&Uid, _)| desired.load_balancer.members.iter().any(|member| &member.uid == *uid);
+    let terms = desired.terms.clone().as_of(before, known.filter(joins));
+    Desired { terms, ..desired }
 }
 
 /// Who may be behind the load balancer, in the order of joining.

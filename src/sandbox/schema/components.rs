@@ -48,9 +48,18 @@ pub(super) fn of(group: &str, version: &str, kind: &str) -> Option<(&'static str
 /// What Go calls the type of a text that is a field of a schema, or of the texts in a list: of `ServiceSpec.type` `v1.ServiceType`. The
 /// server says it to whoever writes something else there; no document has it.
 pub(super) fn named_text(schema: &str, field: &str) -> Option<&'static str> {
-    static NAMES: LazyLock<BTreeMap<String, String>> =
-        LazyLock::new(|| serde_json::from_str(include_str!("names.json")).unwrap_or_default());
-    NAMES.get(&format!("{schema}.{field}")).map(String::as_str)
+    /// Names by field, by schema: every field that is written asks.
+    type Names = BTreeMap<&'static str, BTreeMap<&'static str, &'static str>>;
+    static NAMES: LazyLock<Names> = LazyLock::new(|| {
+        let all: BTreeMap<&str, &str> = serde_json::from_str(include_str!("names.json")).unwrap_or_default();
+        let mut names = Names::new();
+        for (place, name) in all {
+            let (schema, field) = place.rsplit_once('.').unwrap_or_default();
+            names.entry(schema).or_default().insert(field, name);
+        }
+        names
+    });
+    NAMES.get(schema)?.get(field).copied()
 }
 
 /// In OpenAPI 3.0 nothing may stand beside a reference, so that one with a description or a default stands within an `allOf`.

@@ -17,6 +17,7 @@ pub(in crate::sandbox) fn validate(service: &Value, old: Option<&Value>) -> Vec<
     enumerations(spec, &mut errors);
     affinity(spec, &mut errors);
     load_balancer(service, old, &mut errors);
+    external_policy(spec, &mut errors);
     errors
 }
 
@@ -107,11 +108,10 @@ fn ports(spec: &Value, errors: &mut Vec<FieldError>) {
 
 /// Fields that take one of a few words. Unset is always one.
 fn enumerations(spec: &Value, errors: &mut Vec<FieldError>) {
-    let fields: [(&str, &[&str]); 5] = [
+    let fields: [(&str, &[&str]); 4] = [
         ("type", &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]),
         ("sessionAffinity", &["ClientIP", "None"]),
         ("internalTrafficPolicy", &["Cluster", "Local"]),
-        ("externalTrafficPolicy", &["Cluster", "Local"]),
         ("trafficDistribution", &["PreferClose", "PreferSameZone", "PreferSameNode"]),
     ];
     for (field, words) in fields {
@@ -119,13 +119,6 @@ fn enumerations(spec: &Value, errors: &mut Vec<FieldError>) {
         if !value.is_null() && !words.iter().any(|word| value == word) {
             errors.push(FieldError::not_supported(format!("spec.{field}"), value, words));
         }
-    }
-    let externally =
-        matches!(spec["type"].as_str(), Some("LoadBalancer" | "NodePort")) || !items(&spec["externalIPs"]).is_empty();
-    let policy = &spec["externalTrafficPolicy"];
-    if !policy.is_null() && !externally {
-        let why = "may only be set for externally-accessible services";
-        errors.push(FieldError::invalid("spec.externalTrafficPolicy", policy, why));
     }
     if !spec["allocateLoadBalancerNodePorts"].is_null() && !is_load_balancer(spec) {
         let why = "may only be used when `type` is 'LoadBalancer'";
@@ -135,6 +128,22 @@ fn enumerations(spec: &Value, errors: &mut Vec<FieldError>) {
         let text = address.as_str().unwrap_or_default();
         let wrong = addresses::unfit(text).or_else(|| text.parse().ok().and_then(addresses::special));
         errors.extend(wrong.map(|why| FieldError::invalid(format!("spec.externalIPs[{index}]"), address, why)));
+    }
+}
+
+fn external_policy(spec: &Value, errors: &mut Vec<FieldError>) {
+    let externally =
+        matches!(spec["type"].as_str(), Some("LoadBalancer" | "NodePort")) || !items(&spec["externalIPs"]).is_empty();
+    let policy = &spec["externalTrafficPolicy"];
+    if policy.is_null() {
+        return;
+    }
+    if !matches!(policy.as_str(), Some("Cluster" | "Local")) {
+        errors.push(FieldError::not_supported("spec.externalTrafficPolicy", policy, &["Cluster", "Local"]));
+    }
+    if !externally {
+        let why = "may only be set for externally-accessible services";
+        errors.push(FieldError::invalid("spec.externalTrafficPolicy", policy, why));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Rows as text: a table for eyes, one line a change for what is no terminal.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::row::{Address, Port, Row};
@@ -77,19 +79,23 @@ pub(crate) fn unexpected(rows: &[Row]) -> Vec<String> {
     not_expected.map(|row| format!("{}: wanted {}", row.key, row.missing.join("; wanted "))).collect()
 }
 
-/// What has changed from one reading to the next, one line a Service.
+/// What has changed from one reading to the next: what is new or other than before, and what is gone.
+pub(crate) fn changed<'a>(before: &'a [Row], now: &'a [Row]) -> (Vec<&'a Row>, Vec<&'a Row>) {
+    let by_key = |rows: &'a [Row]| rows.iter().map(|row| (&row.key, row)).collect::<BTreeMap<_, _>>();
+    let (known, left) = (by_key(before), by_key(now));
+    let other = now.iter().filter(|row| known.get(&row.key) != Some(row)).collect();
+    let gone = before.iter().filter(|row| !left.contains_key(&row.key)).collect();
+    (other, gone)
+}
+
+/// The same, one line a Service.
 pub(crate) fn changes(before: &[Row], now: &[Row]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for row in now {
-        if before.iter().find(|old| old.key == row.key) != Some(row) {
-            let expected = if row.expected { "" } else { " (not as expected)" };
-            lines.push(format!("{}: {} {} {}{expected}", row.key, addresses(row), ports(row), state(row)));
-        }
-    }
-    for row in before.iter().filter(|old| !now.iter().any(|row| row.key == old.key)) {
-        lines.push(format!("{}: gone", row.key));
-    }
-    lines
+    let (other, gone) = changed(before, now);
+    let other = other.into_iter().map(|row| {
+        let expected = if row.expected { "" } else { " (not as expected)" };
+        format!("{}: {} {} {}{expected}", row.key, addresses(row), ports(row), state(row))
+    });
+    other.chain(gone.into_iter().map(|row| format!("{}: gone", row.key))).collect()
 }
 
 fn cells(row: &Row) -> [String; 6] {

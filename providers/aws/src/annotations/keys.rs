@@ -91,8 +91,10 @@ pub enum Standing {
     Read,
     /// It is read, but this should stand instead.
     Deprecated(&'static str),
-    /// Whatever it says is refused, for this reason.
+    /// Whatever it asks for is refused, for this reason.
     Refused(&'static str),
+    /// It belongs to the Classic balancer and is refused; this stands for it here.
+    Classic(&'static str),
 }
 
 impl Syntax {

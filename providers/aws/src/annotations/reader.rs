@@ -1,13 +1,13 @@
 //! Reads a Service's annotations by the table of keys, and collects on the way all that is wrong with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use portolan_core::reason::Reason;
 use portolan_core::refusal::Refused;
 use serde::Serialize;
 
-use crate::annotations::keys::{self, Key, Of, Standing, Syntax};
+use crate::annotations::keys::{self, Key, Standing, Syntax};
 use crate::annotations::syntax;
 
 /// Something that a person should know; nothing is refused for it.
@@ -67,16 +67,10 @@ impl<'a> Reader<'a> {
             }
             Standing::Refused(why) if asks(key, text) => self.refuse_named(name, why),
             Standing::Refused(_) => {}
+            Standing::Classic(instead) => {
+                self.refuse_named(name, &format!("it belongs to the Classic balancer; {instead}"));
+            }
         }
-    }
-
-    /// The keys of the balancer that the Service sets. Services that share a balancer must agree on these.
-    pub fn asked(&self) -> BTreeSet<Key> {
-        let set = self.annotations.iter().filter(|(_, text)| !text.is_empty());
-        set.filter_map(|(name, _)| Key::of(name))
-            .map(|(key, _)| key)
-            .filter(|key| key.entry().of == Of::Balancer)
-            .collect()
     }
 
     /// The text of a key.
@@ -150,7 +144,18 @@ impl<'a> Reader<'a> {
         Some(items)
     }
 
-    /// The same, where an item may stand twice.
+    /// The same, where one that stands twice means no more than once.
+    pub fn parsed_set<T: PartialEq>(&mut self, key: Key, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
+        let mut set: Vec<T> = Vec::new();
+        for item in self.parsed_all(key, parse)? {
+            if !set.contains(&item) {
+                set.push(item);
+            }
+        }
+        Some(set)
+    }
+
+    /// The same, where each stands for itself.
     pub fn parsed_all<T>(&mut self, key: Key, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
         let before = self.refused.len();
         let mut items = Vec::new();
@@ -231,18 +236,12 @@ impl<'a> Reader<'a> {
 
 /// A key that is refused asks for something: not if it says no, or lists nothing.
 fn asks(key: Key, text: &str) -> bool {
-    let belongs_elsewhere = key.entry().of == Of::Balancer;
     match key.entry().syntax {
-        Syntax::Bool if !belongs_elsewhere => syntax::bool(text) != Ok(false),
-        Syntax::List(_) if !belongs_elsewhere => !syntax::list(text).is_empty(),
-        Syntax::Text(_)
-        | Syntax::Word(_)
-        | Syntax::AnyCase(_)
-        | Syntax::Bool
-        | Syntax::Int { .. }
-        | Syntax::List(_)
-        | Syntax::Map(_)
-        | Syntax::Json => true,
+        Syntax::Bool => syntax::bool(text) != Ok(false),
+        Syntax::List(_) => !syntax::list(text).is_empty(),
+        Syntax::Text(_) | Syntax::Word(_) | Syntax::AnyCase(_) | Syntax::Int { .. } | Syntax::Map(_) | Syntax::Json => {
+            true
+        }
     }
 }
 

@@ -37,7 +37,7 @@ const MOST_TARGETS: u32 = 1000;
 
 /// Of the balancer.
 pub const LOAD_BALANCER: &[Attribute] = &[
-    attribute(ACCESS_LOGS_BUCKET, Text, Always(""), "The bucket for access logs; needed where they are on."),
+    attribute(ACCESS_LOGS_BUCKET, Text, Stays(""), "The bucket for access logs; needed where they are on."),
     attribute(ACCESS_LOGS, Bool, Always("false"), "Access logs, of TLS listeners only."),
     attribute(ACCESS_LOGS_PREFIX, Text, Always(""), "The path in that bucket."),
     attribute(
@@ -62,7 +62,7 @@ pub const LOAD_BALANCER: &[Attribute] = &[
     attribute(
         "secondary_ips.auto_assigned.per_subnet",
         Int { min: 0, max: 7, unit: "addresses" },
-        Never("0"),
+        Stays("0"),
         "More addresses, against a lack of ports towards the targets. AWS takes no smaller number later.",
     ),
     attribute("zonal_shift.config.enabled", Bool, Always("false"), "Zonal shift may take a zone out."),

@@ -28,7 +28,7 @@ fn a_key_that_is_set_no_more_goes_back_to_what_aws_takes() {
 
 #[test]
 fn what_cannot_be_taken_back_or_is_unknown_by_now_stays() {
-    let before = owned(&["secondary_ips.auto_assigned.per_subnet", "something.of.last.year"]);
+    let before = owned(&["secondary_ips.auto_assigned.per_subnet", "access_logs.s3.bucket", "something.of.last.year"]);
     let left = restored(LOAD_BALANCER, &before, &Attributes::new(), Owner::LoadBalancer(Scheme::Public));
     assert_eq!(left, Attributes::new());
 }

@@ -1,8 +1,9 @@
-//! What holds for the whole balancer. Services that share one must agree on it.
+//! What holds for the whole balancer. Services that share one must agree on it: [`share`](crate::settings::share).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_core::balancer::{Family, Scheme};
+use portolan_core::desire::scheme::{self, InternalAnnotations};
 use portolan_core::reason::Reason;
 use portolan_core::snapshot::FamilyPolicy;
 use serde::{Serialize, Serializer};
@@ -10,7 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::annotations::Key;
 use crate::annotations::reader::{Reader, shown};
 use crate::attributes::table::{ACCESS_LOGS, ACCESS_LOGS_BUCKET, ACCESS_LOGS_PREFIX, CROSS_ZONE};
-use crate::attributes::{self, Attributes};
+use crate::attributes::{self, Attributes, Owner};
 use crate::ids::BalancerName;
 use crate::settings::merge::Merge;
 use crate::settings::security::{self, Security};
@@ -22,9 +23,6 @@ use crate::words::{IpAddressType, scheme_word};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Balancer {
-    /// The keys by which the Service itself says so. Whatever is of another key is the class's word or AWS's, and gives way to a Service
-    /// that shares the balancer and says something.
-    pub asked: BTreeSet<Key>,
     /// The name of one that is yet to be made, if somebody cares.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<BalancerName>,
@@ -43,16 +41,23 @@ pub struct Balancer {
     pub tags: BTreeMap<String, String>,
 }
 
+impl Balancer {
+    /// The attributes to write, where these keys were ours before: see [`attributes::restored`].
+    pub fn writes(&self, owned_before: &BTreeSet<String>) -> Attributes {
+        let owner = Owner::LoadBalancer(self.scheme);
+        attributes::restored(attributes::LOAD_BALANCER, owned_before, &self.attributes, owner)
+    }
+}
+
 fn spelled<S: Serializer>(scheme: &Scheme, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(scheme_word(*scheme))
 }
 
 pub(super) fn read(input: &Input<'_>, reader: &mut Reader<'_>) -> Balancer {
     let name = name(input, reader);
-    let scheme = scheme(input, reader);
+    let scheme = chosen_scheme(input, reader);
     let ip_address_type = ip_address_type(input, reader);
     Balancer {
-        asked: reader.asked(),
         name,
         scheme,
         ip_address_type,
@@ -78,14 +83,15 @@ fn name(input: &Input<'_>, reader: &mut Reader<'_>) -> Option<BalancerName> {
 }
 
 /// What the Service asks for; else what exists, because a new default replaces nothing; else the class's.
-fn scheme(input: &Input<'_>, reader: &mut Reader<'_>) -> Scheme {
+fn chosen_scheme(input: &Input<'_>, reader: &mut Reader<'_>) -> Scheme {
     if reader.has(Key::SchemeKey) && reader.has(Key::Internal) {
         reader.ineffective(Key::Internal, format!("{} says it", Key::SchemeKey.name()));
     }
     let schemes = &input.parameters.limits.schemes;
     if let Some(scheme) = input.scheme.filter(|scheme| !schemes.allows(scheme)) {
         let told = schemes.told(|scheme| scheme_word(*scheme));
-        let message = format!("the Service asks for a scheme of {}, and the class allows {told}", scheme_word(scheme));
+        let place = scheme::place(input.service, &InternalAnnotations::default());
+        let message = format!("{place}: the scheme is {}, and the class allows {told}", scheme_word(scheme));
         reader.refuse_as(Reason::InvalidAnnotation, message);
     }
     input.scheme.or(input.existing).unwrap_or(input.parameters.defaults.scheme)

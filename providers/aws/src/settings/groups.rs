@@ -1,7 +1,7 @@
 //! Target groups: what a listener sends to. Each listener has one of its own, because a group belongs to one balancer
 //! (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-target-groups.html>).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_core::balancer::Family;
 use portolan_core::reason::Reason;
@@ -14,7 +14,7 @@ use crate::annotations::reader::{Reader, shown};
 use crate::attributes::table::{
     PRESERVE_CLIENT_IP, PROXY_PROTOCOL, STICKINESS, UNHEALTHY_DRAINING, UNHEALTHY_TERMINATION,
 };
-use crate::attributes::{self, Attributes};
+use crate::attributes::{self, AttributeKey, Attributes, Owner};
 use crate::protocol::Protocol;
 use crate::settings::health::{self, HealthCheck};
 use crate::settings::listeners::Front;
@@ -62,6 +62,20 @@ impl Targets {
             Self::Instance { .. } => TargetType::Instance,
             Self::Ip => TargetType::Ip,
         }
+    }
+}
+
+impl TargetGroup {
+    /// The attributes to write, where these keys were ours before: see [`attributes::restored`].
+    pub fn writes(&self, owned_before: &BTreeSet<String>) -> Attributes {
+        let owner = Owner::TargetGroup { protocol: self.protocol, targets: self.targets.target_type() };
+        let mut writes = attributes::restored(attributes::TARGET_GROUP, owned_before, &self.attributes, owner);
+        // AWS takes how long unhealthy targets drain only where their connections do not end at once.
+        let ends = |(key, value): (&AttributeKey, &String)| key.as_str() == UNHEALTHY_TERMINATION && value == "true";
+        if writes.iter().any(ends) {
+            writes.retain(|key, _| key.as_str() != UNHEALTHY_DRAINING);
+        }
+        writes
     }
 }
 
@@ -244,7 +258,7 @@ fn of_ports<'a>(reader: &mut Reader<'a>) -> BTreeMap<u16, (&'a str, BTreeMap<Str
 fn proxy(reader: &mut Reader<'_>) -> Proxy {
     let all = reader.word(Key::ProxyProtocol);
     let number = |text: &str| ports::number(text).ok_or_else(|| "is not the number of a port".to_owned());
-    let ports = reader.parsed(Key::ProxyProtocolPorts, number);
+    let ports = reader.parsed_set(Key::ProxyProtocolPorts, number);
     match (all, ports) {
         (Some(_), Some(_)) => {
             reader.ineffective(Key::ProxyProtocolPorts, format!("{} is *", Key::ProxyProtocol.name()));

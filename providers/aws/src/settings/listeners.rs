@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::annotations::Key;
 use crate::annotations::reader::{Reader, shown};
 use crate::attributes::table::TCP_IDLE_TIMEOUT;
-use crate::attributes::{self, Attributes};
+use crate::attributes::{self, Attributes, Owner};
 use crate::protocol::Protocol;
 use crate::settings::groups::{self, TargetGroup, Targets};
 use crate::settings::merge::Merge;
@@ -35,6 +35,17 @@ pub struct Listener {
     pub attributes: Attributes,
     /// Where it sends to.
     pub group: TargetGroup,
+}
+
+impl Listener {
+    /// The attributes to write, where these keys were ours before: see [`attributes::restored`]. The only one there is cannot be set where
+    /// the listener is not TCP, and is AWS's default there by itself.
+    pub fn writes(&self, owned_before: &BTreeSet<String>) -> Attributes {
+        match self.front {
+            Front::Tcp => attributes::restored(attributes::LISTENER, owned_before, &self.attributes, Owner::Listener),
+            Front::Udp | Front::TcpUdp | Front::Tls(_) => self.attributes.clone(),
+        }
+    }
 }
 
 /// What a listener speaks.

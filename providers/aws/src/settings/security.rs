@@ -57,10 +57,13 @@ pub enum SecurityGroups {
 }
 
 pub(super) fn read(input: &Input<'_>, ip_address_type: IpAddressType, reader: &mut Reader<'_>) -> Security {
+    if !input.service.source_ranges.is_empty() && reader.list(Key::SourceRanges).is_some() {
+        reader.ineffective(Key::SourceRanges, "spec.loadBalancerSourceRanges says it");
+    }
     let private_link = reader.word(Key::PrivateLinkRules).and_then(Switch::parse);
     let backend_rules = reader.bool(Key::BackendRules);
     let icmp = reader.word(Key::Icmp).and_then(Switch::parse) == Some(Switch::On);
-    let prefix_lists = reader.parsed(Key::PrefixLists, prefix_list).unwrap_or_default();
+    let prefix_lists = reader.parsed_set(Key::PrefixLists, prefix_list).unwrap_or_default();
     let groups = match choice(input, reader) {
         DefaultSecurityGroups::Managed => {
             if backend_rules == Some(false) {
@@ -78,15 +81,20 @@ pub(super) fn read(input: &Input<'_>, ip_address_type: IpAddressType, reader: &m
             SecurityGroups::Own { groups, backend_rules }
         }
         DefaultSecurityGroups::None => {
+            let by =
+                if reader.has(Key::NoSecurityGroup) { Key::NoSecurityGroup.name() } else { "the class".to_owned() };
+            let without = format!("by {by} the balancer has no security groups");
             if !prefix_lists.is_empty() {
-                let why = "a balancer without security groups cannot hold anybody off; remove it, or let it have some";
-                reader.refuse(Key::PrefixLists, why);
+                reader.refuse(
+                    Key::PrefixLists,
+                    format!("{without}, which alone could keep others out; remove one of the two"),
+                );
             }
             if private_link.is_some() {
-                reader.refuse(Key::PrivateLinkRules, "a balancer without security groups has no such rules; remove it");
+                reader.refuse(Key::PrivateLinkRules, format!("{without} and no such rules; remove it"));
             }
             if icmp {
-                reader.ineffective(Key::Icmp, "the balancer has no security groups, which would have to let it in");
+                reader.ineffective(Key::Icmp, without);
             }
             let sources = sources(input, ip_address_type, &[], reader);
             SecurityGroups::None { sources, backend_rules: backend_rules.unwrap_or(true) }
@@ -99,7 +107,7 @@ pub(super) fn read(input: &Input<'_>, ip_address_type: IpAddressType, reader: &m
 fn choice(input: &Input<'_>, reader: &mut Reader<'_>) -> DefaultSecurityGroups {
     let limits = &input.parameters.limits;
     let without = reader.bool(Key::NoSecurityGroup);
-    let named = reader.parsed(Key::SecurityGroups, SecurityGroupRef::parse);
+    let named = reader.parsed_set(Key::SecurityGroups, SecurityGroupRef::parse);
     for group in named.iter().flatten().filter(|group| !limits.security_groups.allows(group)) {
         let told = limits.security_groups.told(SecurityGroupRef::to_string);
         reader.refuse(Key::SecurityGroups, format!("{group} is outside of the class's limits; it allows {told}"));

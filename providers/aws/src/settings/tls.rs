@@ -66,7 +66,7 @@ impl Asked {
 }
 
 pub(super) fn read(input: &Input<'_>, reader: &mut Reader<'_>) -> Asked {
-    let certificates = reader.parsed(Key::Certificates, CertificateArn::parse);
+    let certificates = reader.parsed_set(Key::Certificates, CertificateArn::parse);
     region(input, certificates.as_deref().unwrap_or_default(), reader);
     let ports = ports(input, reader);
     let policy = policy(input, reader);

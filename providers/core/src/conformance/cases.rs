@@ -1,5 +1,6 @@
 //! The desired states that the suite asks for.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
@@ -228,6 +229,7 @@ impl Palette {
             listeners: vec![self.listener(80, Protocol::Tcp, &[1, 2])],
             source_ranges: SourceRanges::All,
             nodes: self.nodes(&[1, 2, 3]),
+            settings: BTreeMap::new(),
             published: Vec::new(),
         }
     }

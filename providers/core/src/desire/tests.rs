@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::balancer::{self, Family, HealthCheck, Protocol, Scheme, SourceRanges, Targets};
+use crate::dialect::Plain;
 use crate::examples::{capabilities, class, endpoint, node, port, service, slice};
 use crate::ids::NodeName;
 use crate::snapshot::{Endpoint, FamilyPolicy, SlicePort, TrafficPolicy};
@@ -39,6 +40,7 @@ impl World {
             id: &LoadBalancerId::new("lb"),
             class: &class("portolan.dev/mock"),
             capabilities: &self.capabilities,
+            dialect: &Plain,
             candidates: &[alone],
             nodes: &self.nodes,
             terms: None,

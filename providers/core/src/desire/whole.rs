@@ -255,7 +255,7 @@ impl Whole {
     /// Whoever takes back what only it has asked for gets what it would get today. An address asked for by name says its scheme itself.
     pub(super) fn terms(&self, before: Option<&Terms>) -> Terms {
         let members: Vec<Uid> = self.members.iter().map(|member| member.uid.clone()).collect();
-        let Terms { scheme, source_ranges } = before.cloned().unwrap_or_default();
+        let Terms { scheme, source_ranges, seen } = before.cloned().unwrap_or_default();
         let public = || Settled { value: Scheme::Public, asked_by: Vec::new() };
         let by_address = self.scheme.is_none() && !self.requested.is_empty();
         Terms {
@@ -273,6 +273,7 @@ impl Whole {
                 Now::Holds(settled) => Some(settled),
                 Now::TakenBack | Now::Open => None,
             },
+            seen,
         }
     }
 
@@ -299,6 +300,7 @@ impl Whole {
             following,
             families,
             scheme: terms.scheme.as_ref().map(|settled| settled.value),
+            settings: BTreeMap::new(),
             listeners,
             source_ranges: terms
                 .source_ranges

@@ -188,14 +188,15 @@ fn who_comes_while_the_whole_is_replaced_is_not_told_of_what_goes() {
         listeners: Vec::new(),
         source_ranges: SourceRanges::All,
         nodes: Vec::new(),
+        settings: std::collections::BTreeMap::new(),
         published: Vec::new(),
     };
     assert_eq!(of_member(&told, &internal, &replaced).published, replaced.published);
     assert_eq!(of_member(&comes, &internal, &replaced).published, []);
+    let port = PortKey { port: 80, protocol: Protocol::Tcp };
+    let listened = Outcome { listening: vec![(comes.uid.clone(), port)], ..replaced.clone() };
+    assert_eq!(of_member(&comes, &internal, &listened).published, replaced.published, "its status was blanked");
     assert_eq!(of_member(&comes, &internal, &outcome()).published, outcome().published, "it is there by now");
-    let listened = vec![(comes.uid.clone(), comes.ports[0].key)];
-    let listening = Outcome { listening: listened, ..replaced.clone() };
-    assert_eq!(of_member(&comes, &internal, &listening).published, replaced.published, "only its status has lost it");
     let whatever = LoadBalancer { scheme: None, ..internal };
     assert_eq!(of_member(&comes, &whatever, &replaced).published, replaced.published, "it did not ask");
 }

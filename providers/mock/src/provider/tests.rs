@@ -123,6 +123,7 @@ fn desired(id: &str) -> LoadBalancer {
         listeners: vec![listener(80, &["a"])],
         source_ranges: SourceRanges::All,
         nodes: vec![node("a"), node("b")],
+        settings: BTreeMap::new(),
         published: Vec::new(),
     }
 }

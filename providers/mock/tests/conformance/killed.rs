@@ -114,6 +114,7 @@ fn desired(phase: &str) -> Option<LoadBalancer> {
         listeners: vec![listener(80)],
         source_ranges: SourceRanges::All,
         nodes: Vec::new(),
+        settings: std::collections::BTreeMap::new(),
         published: Vec::new(),
     };
     for edit in &PHASES[1..=PHASES.iter().position(|known| *known == phase).unwrap()] {

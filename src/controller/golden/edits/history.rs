@@ -123,9 +123,38 @@ impl<'a> History<'a> {
         self.written_by_hand.push(uid);
     }
 
+    /// Without its record this Service would come to the same class; else only the record knows where it is.
+    fn would_come_here_today(&self, service: &Value) -> bool {
+        let class = self.lab.server.get(&Name::new("LoadBalancerRecord", "", &uid(service)));
+        let class = class.and_then(|record| record["spec"]["class"].as_str().map(str::to_owned));
+        let service = project::service(serde_json::from_value(service.clone()).unwrap()).object;
+        match claim(&service, &[], &self.lab.configuration.classes) {
+            Claim::Claimed(Claimed { standing: Standing::Serve(today), .. }) => class == Some(today.name.to_string()),
+            Claim::Claimed(_) | Claim::NotOurs(_) | Claim::WasOurs(_) => false,
+        }
+    }
+
+    /// A Service that is refused by a class to which only its record still binds it: applied anew it would come to another one.
+    pub(super) fn is_bound_by_a_record(&self) -> bool {
+        let refused = |service: &Value| {
+            let conditions = service["status"]["conditions"].as_array();
+            conditions
+                .into_iter()
+                .flatten()
+                .any(|one| one["type"] == "portolan.dev/Accepted" && one["status"] == "False")
+        };
+        let mut services = self.lab.server.list("Service").into_iter().map(|(_, service)| service);
+        services.any(|service| {
+            let record = Name::new("LoadBalancerRecord", "", &uid(&service));
+            refused(&service) && self.lab.server.get(&record).is_some() && !self.would_come_here_today(&service)
+        })
+    }
+
     /// The record is all that remembers. Who edits it and takes away what else could tell before anybody has looked has orphaned what it
     /// stands for, and its documentation says so: so this is done only where it can be put right, and time is given for it.
     async fn edit_record(&mut self, service: &str, edit: &Value) {
+        // Of what has been seen: an edit that nobody has looked at yet may be refused.
+        self.lab.settle().await;
         let Some(service) = self.lab.server.get(&Name::parse(&format!("Service/{service}"))) else { return };
         let record = Name::new("LoadBalancerRecord", "", &uid(&service));
         let served = service["status"]["conditions"].as_array().into_iter().flatten();
@@ -133,20 +162,11 @@ impl<'a> History<'a> {
             && served
                 .clone()
                 .any(|condition| condition["type"] == "portolan.dev/Accepted" && condition["status"] == "True");
-        // A Service stays with the class of its record. Where it would come to another one today, only the record knows the first.
-        let classes = &self.lab.configuration.classes;
-        let class =
-            match claim(&project::service(serde_json::from_value(service.clone()).unwrap()).object, &[], classes) {
-                Claim::Claimed(Claimed { standing: Standing::Serve(class), .. }) => Some(class.name.to_string()),
-                Claim::Claimed(_) | Claim::NotOurs(_) | Claim::WasOurs(_) => None,
-            };
-        let stored = self.lab.server.get(&record);
-        let stays = stored.is_some_and(|stored| stored["spec"]["class"].as_str() == class.as_deref());
         // On its way to a share or back, a Service has two records, and only one of them can be put right.
         let moves = self.lab.server.list("LoadBalancerRecord").iter().any(|(_, one)| !one["spec"]["share"].is_null());
         if !self.lab.is_up()
             || moves
-            || !stays
+            || !self.would_come_here_today(&service)
             || !service["metadata"]["annotations"]["portolan.dev/share"].is_null()
             || !served
             || service["spec"]["type"] != "LoadBalancer"

@@ -4,7 +4,9 @@
 //! - **Which address.** One that was given survives every edit that does not ask for another, so it may not be the first free one. It must
 //!   come from the same network, and be the same everywhere. One that the spec asks for by name is compared to the letter.
 //! - **Which scheme, where nobody asks.** A load balancer keeps the one that it has when its members have only gone, or do not ask for an
-//!   address by name any more. Where one has taken back its word, the record says that it is public, and so it must be.
+//!   address by name any more. Where one has taken back its word, the record says that it is public, and so it must be. What refuses an
+//!   address that lies in the ranges of neither names those of the scheme that the load balancer has.
+//! - **Which source ranges, where those have gone who asked.** They hold for those who stay (`docs/sharing.md`), as the record says.
 //! - **The order of an ingress's ports.** It means nothing, so a Service whose ports change places is not written.
 //! - **Which generation.** A load balancer that has replaced another has a higher number, which shows in its DNS name.
 //! - **Who has asked for what holds.** It is history: what holds now shows in the load balancer.
@@ -69,14 +71,19 @@ pub(super) fn look(history: &History<'_>) -> Look {
         .map(|(world, address, id)| format!("{world} {id} {}", aliases.of(&address.to_string())))
         .collect();
     addresses.sort();
-    records.values_mut().filter_map(Value::as_object_mut).for_each(|record| drop(record.remove("terms")));
+    let shown = |object: &Value| aliases.without(&wishes(object)).put(&service(object));
+    let mut services: BTreeMap<String, Value> =
+        services.iter().map(|(name, object)| (name.clone(), shown(object))).collect();
+    services.values_mut().filter(|service| is_of_either_scheme(&records, service)).for_each(without_the_ranges);
+    let settled = ["terms", "seen"];
+    records
+        .values_mut()
+        .filter_map(Value::as_object_mut)
+        .for_each(|record| record.retain(|field, _| !settled.contains(&field.as_str())));
     for id in &history.records_by_hand {
         records.get_mut(id).and_then(Value::as_object_mut).map(|record| record.remove("external"));
     }
-    Look {
-        services: services.iter().map(|(name, object)| (name.clone(), aliases.put(&service(object)))).collect(),
-        rest: aliases.put(&json!({"records": records, "balancers": balancers, "addresses": addresses})),
-    }
+    Look { services, rest: aliases.put(&json!({"records": records, "balancers": balancers, "addresses": addresses})) }
 }
 
 /// See [`look`].
@@ -122,6 +129,15 @@ impl Look {
             text.starts_with("portolan.dev/Accepted False") || text.contains(" RequestedAddressUnavailable")
         };
         self.services.values().any(|service| service["conditions"].as_array().into_iter().flatten().any(held))
+    }
+
+    /// A share has the address that somebody asks for, or cannot follow one because of another: how it came to that is history.
+    pub(super) fn is_bound_by_a_share(&self) -> bool {
+        let bound = |condition: &Value| {
+            let text = condition.as_str().unwrap_or_default();
+            text.contains("belongs to load balancer share-") || text.contains("as long as nothing may be changed of")
+        };
+        self.services.values().any(|service| service_conditions(service).iter().any(bound))
     }
 
     /// What must be the same even then: the hop that fails, and why.
@@ -191,6 +207,25 @@ fn service(object: &Value) -> Value {
     })
 }
 
+/// Nobody says or has said which scheme its load balancer has.
+fn is_of_either_scheme(records: &BTreeMap<String, Value>, service: &Value) -> bool {
+    let names = |record: &Value| {
+        record["members"].as_array().into_iter().flatten().any(|member| member["uid"] == service["uid"])
+    };
+    let open = |(id, record): (&String, &Value)| is_open(records, id) && record["terms"]["scheme"].is_null();
+    records.iter().filter(|(_, record)| names(record)).all(open)
+}
+
+/// Leaves out in which ranges the address does not lie that is asked for.
+fn without_the_ranges(service: &mut Value) {
+    for condition in service["conditions"].as_array_mut().into_iter().flatten() {
+        let cut = condition.as_str().and_then(|text| text.split_once(" is no host of the class's "));
+        if let Some(cut) = cut.map(|(before, _)| format!("{before} is in no range of the class")) {
+            *condition = cut.into();
+        }
+    }
+}
+
 /// Nobody asks for its scheme.
 fn is_open(records: &BTreeMap<String, Value>, id: &str) -> bool {
     let asked_by =
@@ -210,8 +245,13 @@ fn balancer(records: &BTreeMap<String, Value>, id: &str, picture: &BalancerPictu
             "addresses": generation.addresses, "hostname": generation.hostname, "listeners": generation.listeners,
         })
     };
+    let term = records.get(id).map_or(&Value::Null, |record| &record["terms"]["sourceRanges"]);
+    let is_left = term["askedBy"].as_array().is_none_or(Vec::is_empty);
+    let left = if term.is_null() { json!("all") } else { json!({"only": term["value"]}) };
+    let source_ranges = json!(picture.source_ranges);
+    let source_ranges = if is_left && source_ranges == left { json!("those that are left") } else { source_ranges };
     json!({
-        "instance": picture.instance, "members": picture.members, "sourceRanges": picture.source_ranges, "nodes": picture.nodes,
+        "instance": picture.instance, "members": picture.members, "sourceRanges": source_ranges, "nodes": picture.nodes,
         "generations": picture.generations.iter().map(generation).collect::<Vec<_>>(),
     })
 }
@@ -237,6 +277,12 @@ struct Aliases(BTreeMap<String, String>);
 impl Aliases {
     fn add(&mut self, text: String, alias: String) {
         self.0.insert(text, alias);
+    }
+
+    /// Without those for what a Service itself names: that stands in what it is told.
+    fn without(&self, wishes: &str) -> Self {
+        let others = self.0.iter().filter(|(text, _)| !wishes.contains(text.as_str()));
+        Self(others.map(|(text, alias)| (text.clone(), alias.clone())).collect())
     }
 
     fn of<'a>(&'a self, text: &'a str) -> &'a str {

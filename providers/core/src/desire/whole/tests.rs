@@ -1,13 +1,44 @@
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::*;
 use crate::desire::ranges::RANGES_ANNOTATION;
 use crate::desire::scheme::SCHEME_ANNOTATION;
 use crate::desire::{Desired, Settings, desire, member};
+use crate::dialect::{Dialect, Judged};
 use crate::examples::{capabilities, class, endpoint, node, port, service, slice};
 use crate::ids::LoadBalancerId;
 use crate::share::ShareWith;
 use crate::snapshot::{FamilyPolicy, Ingress, PortStatus, Slice};
+
+/// A provider that reads `color`, in which all members must agree, and `closed`, which names a port that it cannot serve.
+#[derive(Debug)]
+struct Colors;
+
+impl Dialect for Colors {
+    fn judge(&self, asked: &crate::dialect::Asked<'_>, before: &[crate::dialect::Asked<'_>]) -> Judged {
+        let color = asked.service.annotations.get("color");
+        let others = before.iter().filter_map(|other| other.service.annotations.get("color"));
+        let conflicts = others.filter(|other| color.is_some_and(|color| color != *other));
+        let closed = asked.service.annotations.get("closed").and_then(|text| text.parse().ok());
+        let closed = closed.map(|port| PortKey { port, protocol: Protocol::Tcp });
+        Judged {
+            refused: conflicts.map(|other| Refused::whole(Reason::ShareConflict, other.clone())).collect(),
+            refused_ports: closed
+                .map(|key| Refused::port(key, Reason::ProviderRefused, "closed"))
+                .into_iter()
+                .collect(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn settings(&self, members: &[crate::dialect::Asked<'_>]) -> BTreeMap<Uid, Value> {
+        let color = |asked: &crate::dialect::Asked<'_>| asked.service.annotations.get("color").cloned();
+        let all = members.iter().find_map(color);
+        members.iter().map(|asked| (asked.service.uid.clone(), json!({"color": all}))).collect()
+    }
+}
 
 /// Services behind one load balancer.
 struct Shared {
@@ -15,6 +46,7 @@ struct Shared {
     joined: Vec<bool>,
     held: Vec<Option<Hold>>,
     capabilities: Capabilities,
+    dialect: Colors,
     consents: Consents,
     terms: Option<Terms>,
 }
@@ -32,6 +64,7 @@ fn shared(ports: &[u16]) -> Shared {
         joined: vec![false; ports.len()],
         held: vec![None; ports.len()],
         capabilities: capabilities(),
+        dialect: Colors,
         consents: Consents::new(),
         terms: None,
     }
@@ -62,6 +95,7 @@ impl Shared {
             id: &LoadBalancerId::new("lb"),
             class: &class("portolan.dev/mock"),
             capabilities: &self.capabilities,
+            dialect: &self.dialect,
             candidates: &candidates,
             nodes: &[Arc::new(node("n1", &["192.0.2.1".parse().unwrap()]))],
             terms: self.terms.as_ref(),
@@ -164,6 +198,38 @@ fn what_only_a_later_service_says_holds_for_all() {
     assert_eq!(balancer.scheme, Some(Scheme::Internal));
     assert_eq!(balancer.source_ranges, SourceRanges::Only(vec!["192.0.2.0/24".parse().unwrap()]));
     assert_eq!(balancer.requested, ["10.255.0.9".parse::<IpAddr>().unwrap()]);
+}
+
+#[test]
+fn who_is_refused_is_told_the_same_before_and_after_a_later_one_has_joined() {
+    let mut shared = shared(&[80, 443]);
+    shared.services[0].load_balancer_ip = Some("banana".to_owned());
+    shared.services[0].families = vec![Family::V4, Family::V6];
+    shared.services[0].family_policy = FamilyPolicy::PreferDualStack;
+    let before = shared.refusal(0);
+    shared.services.swap(0, 1);
+    shared.joined[0] = true;
+    let after = shared.refusal(1);
+    assert_eq!(before, after);
+    let (reason, text) = after.unwrap();
+    assert_eq!(reason, Reason::InvalidRequestedAddress);
+    assert!(text.contains("spec.ipFamilies"), "{text}");
+}
+
+#[test]
+fn what_a_provider_reads_for_itself_is_held_to_each_other_and_handed_back_to_it() {
+    let mut shared = shared(&[80, 443, 8080, 9090]);
+    shared.annotate(0, "color", "red");
+    shared.annotate(1, "color", "blue");
+    shared.annotate(3, "closed", "9090");
+    let desired = shared.desire();
+    let balancer = &desired.load_balancer;
+    let red = |place: usize| (shared.services[place].uid.clone(), json!({"color": "red"}));
+    assert_eq!(balancer.settings, [red(0), red(2)].into(), "of those who are served, together");
+    let ports: Vec<u16> = balancer.listeners.iter().map(|listener| listener.key.port).collect();
+    assert_eq!(ports, [80, 8080]);
+    assert_eq!(shared.refusal(1).unwrap(), (Reason::ShareConflict, "red".to_owned()));
+    assert_eq!(shared.refusal(3).unwrap().0, Reason::ProviderRefused, "all its ports are refused");
 }
 
 #[test]
@@ -301,6 +367,7 @@ fn a_member_that_nobody_can_read_refuses_no_other() {
         id: &LoadBalancerId::new("lb"),
         class: &class("portolan.dev/mock"),
         capabilities: &shared.capabilities,
+        dialect: &shared.dialect,
         candidates: &[unreadable, candidate(member(service), Some(service))],
         nodes: &[],
         terms: None,

@@ -148,3 +148,20 @@ fn a_listener_that_goes_serves_until_the_next_one_does_unless_the_class_cannot_h
         assert_eq!(scene.pass("lb", Some(&lb)).steps, replaced, "of one protocol");
     }
 }
+
+#[test]
+fn a_status_that_somebody_emptied_gets_back_what_is_of_the_scheme_that_is_asked_for() {
+    let scene = Scene::new(&json!({}));
+    let mut lb = desired("lb");
+    assert_eq!(ips(&scene.settle(&mut lb).outcome.published), ["203.0.113.1"]);
+    // So that the public one is not seen off.
+    scene.arm("sick", "PutListener", "terminal");
+    lb.scheme = Some(Scheme::Internal);
+    scene.settle(&mut lb);
+    assert_eq!(ips(&lb.published), ["10.255.0.1"]);
+    lb.requested = vec!["192.0.2.1".parse().unwrap()];
+    scene.settle(&mut lb);
+    assert_eq!(ips(&lb.published), ["10.255.0.1"], "what is asked for cannot be had");
+    lb.published.clear();
+    assert_eq!(ips(&scene.settle(&mut lb).outcome.published), ["10.255.0.1"]);
+}
