@@ -1,7 +1,7 @@
 //! The AWS provider: a Network Load Balancer for each load balancer.
 //!
-//! So far its first, pure half: what the parameters of a class and the annotations of a Service come to. Nothing here speaks to AWS, so
-//! everything that is wrong with a Service is known before the first call.
+//! So far two halves. The pure one: what the parameters of a class and the annotations of a Service come to; everything that is wrong with a
+//! Service is known before the first call. And [`client`], which alone speaks to AWS.
 //!
 //! Where to find a rule:
 //!
@@ -25,9 +25,13 @@
 //! | which pairs of listener and target group are legal | [`protocol`] |
 //! | the form of identifiers, ARNs and names | [`ids`] |
 //! | AWS's own words | [`words`] |
+//! | everything that speaks to AWS: calls, errors, budget | [`client`] |
+//! | where time comes from | [`clock`] |
 
 pub mod annotations;
 pub mod attributes;
+pub mod client;
+pub mod clock;
 pub mod dialect;
 pub mod ids;
 pub mod parameters;
