@@ -10,8 +10,10 @@ use crate::account::Account;
 use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::log::Log;
+use crate::refusal::Refusal;
 use crate::rules::quotas::Quotas;
 use crate::script::Script;
+use crate::seed::{self, Seed};
 use crate::server;
 use crate::throttle::Buckets;
 use crate::timings::Timings;
@@ -94,9 +96,9 @@ impl Builder {
         let address = listener.local_addr()?;
         let (requests, inbox) = mpsc::channel(64);
         let mut tasks = JoinSet::new();
-        tasks.spawn(Account::new(upstream, self.shared.clone()).serve(inbox));
+        tasks.spawn(Account::new(upstream.clone(), self.shared.clone()).serve(inbox));
         tasks.spawn(server::serve(listener, self.shared.clone(), requests));
-        Ok(Double { address, account: self.account, shared: self.shared, _tasks: tasks })
+        Ok(Double { address, account: self.account, upstream, shared: self.shared, _tasks: tasks })
     }
 }
 
@@ -105,6 +107,7 @@ impl Builder {
 pub struct Double {
     address: SocketAddr,
     account: Option<String>,
+    upstream: Upstream,
     shared: Shared,
     _tasks: JoinSet<()>,
 }
@@ -145,6 +148,14 @@ impl Double {
     /// access key id, of this value.
     pub fn account(&self) -> Option<&str> {
         self.account.as_deref()
+    }
+
+    /// Plants a network in the emulator, or finds the one of that cluster; see [`crate::seed`].
+    ///
+    /// # Errors
+    /// What the emulator refused.
+    pub async fn seed(&self, region: &str, cluster: &str) -> Result<Seed, Refusal> {
+        seed::plant(&self.upstream, region, cluster).await
     }
 
     /// What was called.

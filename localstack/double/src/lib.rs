@@ -23,6 +23,7 @@
 //! | what AWS refuses and emulators accept | `rules` (a table of the rules and their AWS pages is in `localstack/README.md`) |
 //! | how long things take | [`timings`], [`clock`] |
 //! | which targets are healthy, which balancers fail | [`script`] |
+//! | a network to put balancers into | [`seed`] |
 //! | throttling | [`throttle`] |
 //! | lost answers, 5xx, expired tokens, cut pages, delays | [`faults`] |
 //! | one action, from request to answer | `play` |
@@ -33,6 +34,7 @@ mod account;
 mod answer;
 mod arn;
 pub mod caller;
+mod certificates;
 pub mod clock;
 pub mod double;
 mod estate;
@@ -44,6 +46,7 @@ pub mod query;
 pub mod refusal;
 mod rules;
 pub mod script;
+pub mod seed;
 mod server;
 pub mod throttle;
 pub mod timings;
@@ -59,5 +62,6 @@ pub use query::Query;
 pub use refusal::Refusal;
 pub use rules::quotas::Quotas;
 pub use script::{Fate, Health, Script};
+pub use seed::Seed;
 pub use throttle::{Bucket, Buckets, Class};
 pub use timings::Timings;

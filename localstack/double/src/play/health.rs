@@ -35,7 +35,7 @@ pub(crate) async fn register(stage: &mut Stage<'_>, query: &Query) -> Result<Ele
             Some(known) if known.is_registered() => {}
             Some(known) => (known.registered, known.leaves) = (stage.now, None),
             None => {
-                group.targets.push(Target { id: target.id.clone(), port, zone, registered: stage.now, leaves: None })
+                group.targets.push(Target { id: target.id.clone(), port, zone, registered: stage.now, leaves: None });
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::answer;
+use crate::certificates;
 use crate::estate::{Group, Listener};
 use crate::play::{Stage, not_found};
 use crate::query::Query;
@@ -22,6 +23,7 @@ pub(crate) async fn create(stage: &mut Stage<'_>, query: &Query) -> Result<Eleme
     rules::legal(stage.estate, balancer, &asked, None)?;
     targets_fit(stage, &asked)?;
     policy_exists(stage, query).await?;
+    certificates::exist(stage.upstream, stage.region, asked.certificate.iter()).await?;
     let listener = Listener {
         attributes: attributes::of_new_listener(asked.protocol),
         tags: tags::read(query)?,
@@ -152,6 +154,7 @@ pub(crate) async fn modify(stage: &mut Stage<'_>, query: &Query) -> Result<Eleme
     rules::legal(stage.estate, balancer, &next, Some(&now))?;
     targets_fit(stage, &next)?;
     policy_exists(stage, query).await?;
+    certificates::exist(stage.upstream, stage.region, next.certificate.iter()).await?;
     if next.protocol != now.protocol {
         next.attributes = attributes::of_new_listener(next.protocol);
     }
@@ -173,26 +176,26 @@ pub(crate) async fn delete(stage: &mut Stage<'_>, query: &Query) -> Result<Eleme
 /// API reference, AddListenerCertificates: "If the certificate [is] already in the certificate list, the call is successful".
 pub(crate) async fn add_certificates(stage: &mut Stage<'_>, query: &Query) -> Result<Element, Refusal> {
     let listener = existing(stage, query)?;
-    let certificates = certificates(query)?;
+    let named = named(query)?;
     let mut next = listener.clone();
-    next.more_certificates
-        .extend(certificates.iter().filter(|one| Some(*one) != listener.certificate.as_ref()).cloned());
+    next.more_certificates.extend(named.iter().filter(|one| Some(*one) != listener.certificate.as_ref()).cloned());
     let more = next.more_certificates.len() - listener.more_certificates.len();
     quotas::certificates(stage.estate, &listener.balancer, more, &stage.shared.quotas)?;
+    certificates::exist(stage.upstream, stage.region, &named).await?;
     stage.forward(query).await?;
     replace(stage, next);
-    let members = certificates.iter().map(|arn| certificate(arn, false));
+    let members = named.iter().map(|arn| certificate(arn, false));
     Ok(stage.listing(query, "Certificates", members))
 }
 
 /// API reference, RemoveListenerCertificates: not the default one (`OperationNotPermitted`).
 pub(crate) async fn remove_certificates(stage: &mut Stage<'_>, query: &Query) -> Result<Element, Refusal> {
     let mut next = existing(stage, query)?;
-    let certificates = certificates(query)?;
-    if certificates.iter().any(|one| Some(one) == next.certificate.as_ref()) {
+    let named = named(query)?;
+    if named.iter().any(|one| Some(one) == next.certificate.as_ref()) {
         return Err(Refusal::new("OperationNotPermitted", "The default certificate of a listener cannot be removed"));
     }
-    next.more_certificates.retain(|one| !certificates.contains(one));
+    next.more_certificates.retain(|one| !named.contains(one));
     stage.forward(query).await?;
     replace(stage, next);
     Ok(stage.done(query.action()))
@@ -211,7 +214,7 @@ fn certificate(arn: &str, default: bool) -> Element {
         .with(Element::text("IsDefault", default.to_string()))
 }
 
-fn certificates(query: &Query) -> Result<Vec<String>, Refusal> {
+fn named(query: &Query) -> Result<Vec<String>, Refusal> {
     let all = query.structures("Certificates");
     let all: Vec<String> =
         all.iter().map(|one| one.need("CertificateArn").map(str::to_owned)).collect::<Result<_, _>>()?;
