@@ -36,6 +36,12 @@ struct Arguments {
     /// Throttle as AWS does.
     #[arg(long)]
     throttle: bool,
+    /// Plant the seed network of this cluster in the emulator (or find it), print it, and end.
+    #[arg(long, value_name = "CLUSTER")]
+    seed: Option<String>,
+    /// The region of the seed network.
+    #[arg(long, default_value = "us-east-1")]
+    region: String,
 }
 
 fn seconds(text: f64) -> Duration {
@@ -62,6 +68,16 @@ async fn main() -> std::io::Result<()> {
         .throttle(if arguments.throttle { Buckets::documented() } else { Buckets::none() })
         .start()
         .await?;
+    if let Some(cluster) = &arguments.seed {
+        let seed = double.seed(&arguments.region, cluster).await.map_err(std::io::Error::other)?;
+        println!("VPC={}", seed.vpc);
+        println!("PUBLIC_SUBNETS={}", seed.public_subnets.join(","));
+        println!("PRIVATE_SUBNETS={}", seed.private_subnets.join(","));
+        println!("INSTANCES={}", seed.instances.join(","));
+        println!("SECURITY_GROUP={}", seed.security_group);
+        println!("ALLOCATIONS={}", seed.allocations.join(","));
+        return Ok(());
+    }
     println!("{}", double.endpoint());
     let mut shown = 0;
     loop {

@@ -173,7 +173,7 @@ pub(crate) async fn delete(stage: &mut Stage<'_>, query: &Query) -> Result<Eleme
     Ok(stage.done(query.action()))
 }
 
-/// API reference, AddListenerCertificates: "If the certificate [is] already in the certificate list, the call is successful".
+/// API reference, AddListenerCertificates: a certificate that is in the list already is no error and not added twice.
 pub(crate) async fn add_certificates(stage: &mut Stage<'_>, query: &Query) -> Result<Element, Refusal> {
     let listener = existing(stage, query)?;
     let named = named(query)?;

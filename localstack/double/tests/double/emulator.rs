@@ -1,7 +1,7 @@
 //! The emulators: each started once for the whole run, and ended with it.
 
 use std::future::Future;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -58,8 +58,13 @@ pub(crate) async fn run<F: Future<Output = ()>>(which: Which, name: &str, case: 
         Some(upstream) => tokio::time::timeout(Duration::from_secs(120), case(World { upstream }))
             .await
             .expect("the case ends in two minutes"),
-        None => eprintln!("SKIPPED: needs localstack/tools to have run: {which:?}: {name}"),
+        None => say(&format!("SKIPPED: needs localstack/tools to have run: {which:?}: {name}\n")),
     }
+}
+
+/// Past the capture of the test runner, so that nobody takes a case that did not run for one that passed.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn endpoint(which: Which) -> Option<String> {

@@ -2,6 +2,14 @@
 //!
 //! The requests are made by hand here, so that the double is not held against our own client.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "this whole crate is tests: they fail by panicking"
+)]
+
 mod cases;
 mod client;
 mod emulator;

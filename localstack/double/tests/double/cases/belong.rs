@@ -258,7 +258,7 @@ pub(crate) async fn certificates_come_and_go_but_for_the_default_one(world: Worl
     assert_eq!(tls(&[certificate.clone(), policy]).await, Err(refused("SSLPolicyNotFound")));
     let gone = ("Certificates.member.1.CertificateArn", certificate.1.replace("certificate/", "certificate/00"));
     assert_eq!(tls(&[gone]).await, Err(refused("CertificateNotFound")));
-    let made = tls(&[certificate.clone()]).await.unwrap();
+    let made = tls(std::slice::from_ref(&certificate)).await.unwrap();
     let listener = first(&made, "Listeners", "ListenerArn");
     let second = estate.certificate("two").await;
     let with = |arn: &str| {
