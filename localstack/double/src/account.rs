@@ -23,6 +23,7 @@ use crate::upstream::Upstream;
 #[derive(Debug)]
 pub(crate) struct Arrived {
     pub(crate) scope: Scope,
+    pub(crate) action: String,
     pub(crate) query: Query,
     pub(crate) effects: Vec<Effect>,
     pub(crate) method: Method,
@@ -109,7 +110,7 @@ impl Account {
             number: 0, // the log gives it
             at: self.shared.clock.now(),
             service,
-            action: arrived.query.action().to_owned(),
+            action: arrived.action,
             caller: arrived.scope.caller,
             region: arrived.scope.region,
             query: arrived.query,

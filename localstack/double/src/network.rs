@@ -26,6 +26,12 @@ impl Network<'_> {
         Ok(items(&answer, "subnetSet").iter().map(subnet).collect())
     }
 
+    /// The subnets of a VPC.
+    pub(crate) async fn subnets_of(&self, vpc: &str) -> Result<Vec<Subnet>, Refusal> {
+        let answer = self.ask("DescribeSubnets", &[("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", vpc)]).await?;
+        Ok(items(&answer, "subnetSet").iter().map(subnet).collect())
+    }
+
     /// The address ranges of a VPC.
     pub(crate) async fn vpc_ranges(&self, vpc: &str) -> Result<Vec<IpNet>, Refusal> {
         let answer = self.describe("DescribeVpcs", "VpcId", &[vpc.to_owned()]).await;

@@ -59,7 +59,8 @@ async fn answer(
         }
     };
     let query = query(&parts.method, &parts.headers, parts.uri.query(), &body);
-    let effects = shared.faults.befall(query.action(), &scope.caller);
+    let action = action(&query, &parts.headers);
+    let effects = shared.faults.befall(&action, &scope.caller);
     let delay = |which: fn(&Effect) -> Option<Duration>| effects.iter().filter_map(which).sum::<Duration>();
     #[expect(clippy::wildcard_enum_match_arm, reason = "picks one kind of effect")]
     let before = delay(|effect| match effect {
@@ -73,7 +74,7 @@ async fn answer(
     });
     wait(&shared, before).await;
     let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
-    let arrived = Arrived { scope, query, effects, method: parts.method, path, headers: parts.headers, body };
+    let arrived = Arrived { scope, action, query, effects, method: parts.method, path, headers: parts.headers, body };
     let (reply, replied) = oneshot::channel();
     requests.send((arrived, reply)).await.map_err(|_| Silence)?;
     let reply = replied.await.map_err(|_| Silence)?;
@@ -88,6 +89,12 @@ async fn wait(shared: &Shared, by: Duration) {
     if !by.is_zero() {
         shared.clock.reached(shared.clock.now() + by).await;
     }
+}
+
+/// The action: a parameter in the Query protocol, a header in the JSON protocols of other services.
+fn action(query: &Query, headers: &HeaderMap) -> String {
+    let target = || headers.get("x-amz-target")?.to_str().ok()?.rsplit('.').next();
+    query.get("Action").or_else(target).unwrap_or_default().to_owned()
 }
 
 /// The parameters of a request: from its body if it is a form, else from its URL.

@@ -49,11 +49,36 @@ pub(crate) async fn register(stage: &mut Stage<'_>, query: &Query) -> Result<Ele
     Ok(stage.done(query.action()))
 }
 
-/// The zones of the instances; `InvalidTarget` for one that does not exist or is of another VPC.
+/// The zones of the targets that do not name theirs.
 async fn zones(stage: &Stage<'_>, group: &Group, asked: &[Asked]) -> Result<BTreeMap<String, String>, Refusal> {
-    if group.target_type != TargetType::Instance {
-        return Ok(BTreeMap::new());
+    match group.target_type {
+        TargetType::Instance => zones_of_instances(stage, group, asked).await,
+        TargetType::Ip => zones_of_addresses(stage, group, asked).await,
     }
+}
+
+/// TargetDescription, `AvailabilityZone`: "If the target type is ip and the IP address is in a subnet of the VPC [...] the Availability
+/// Zone is automatically detected".
+async fn zones_of_addresses(
+    stage: &Stage<'_>,
+    group: &Group,
+    asked: &[Asked],
+) -> Result<BTreeMap<String, String>, Refusal> {
+    let subnets = stage.network().subnets_of(&group.vpc).await?;
+    let zone = |target: &Asked| {
+        let address: IpAddr = target.id.parse().ok()?;
+        let subnet = subnets.iter().find(|subnet| subnet.ranges.iter().any(|range| range.contains(&address)))?;
+        Some((target.id.clone(), subnet.zone.clone()))
+    };
+    Ok(asked.iter().filter_map(zone).collect())
+}
+
+/// `InvalidTarget` for an instance that does not exist or is of another VPC.
+async fn zones_of_instances(
+    stage: &Stage<'_>,
+    group: &Group,
+    asked: &[Asked],
+) -> Result<BTreeMap<String, String>, Refusal> {
     let ids: BTreeSet<String> = asked.iter().map(|target| target.id.clone()).collect();
     let ids: Vec<String> = ids.into_iter().collect();
     let found = stage.network().instances(&ids).await?;

@@ -66,7 +66,7 @@ on_both! {
     time::a_group_is_in_use_for_a_while_after_its_listener_is_gone,
     time::a_security_group_is_in_use_for_a_while_after_its_balancer_is_gone,
     time::describe_lags_behind_create,
-    time::a_target_of_a_group_without_a_listener_is_unused,
+    time::a_target_without_a_listener_or_in_a_zone_without_a_subnet_is_unused,
     faults::a_lost_response_took_effect,
     faults::a_call_that_is_cut_off_did_not,
     faults::a_500_comes_before_or_after_the_effect,

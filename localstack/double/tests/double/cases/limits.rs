@@ -19,21 +19,26 @@ pub(crate) async fn balancers_groups_listeners_and_certificates_have_quotas(worl
 }
 
 pub(crate) async fn targets_have_quotas_per_group_balancer_and_zone(world: World) {
-    let quotas = Quotas { targets_per_group: 3, targets_per_balancer: 4, targets_per_zone: 2, ..Quotas::default() };
+    let quotas = Quotas { targets_per_group: 3, targets_per_balancer: 4, targets_per_zone: 3, ..Quotas::default() };
     let estate = world.estate_with(|builder| builder.quotas(quotas)).await;
     let (one, two) = (estate.group("one", "TCP", "ip").await, estate.group("two", "TCP", "ip").await);
-    let addresses = ["10.0.100.1", "10.0.100.2", "10.0.100.3", "10.0.100.4"];
-    assert_eq!(estate.register(&one, &addresses).await, Err(refused("TooManyTargets")));
-    assert_eq!(estate.register(&one, &addresses[..3]).await, Ok(()));
-    assert_eq!(estate.register(&one, &addresses[3..]).await, Err(refused("TooManyTargets")));
-    assert_eq!(estate.register(&one, &addresses[..1]).await, Ok(()), "one that is there is no more");
-    assert_eq!(estate.register(&two, &addresses[..3]).await, Ok(()));
+    let (zone_a, zone_b) = (["10.0.100.1", "10.0.100.2", "10.0.100.3", "10.0.100.4"], ["10.0.101.1", "10.0.101.2"]);
+    let too_many = || Err(refused("TooManyTargets"));
+    assert_eq!(estate.register(&one, &zone_a).await, too_many());
+    assert_eq!(estate.register(&one, &zone_a[..3]).await, Ok(()));
+    assert_eq!(estate.register(&one, &zone_a[3..]).await, too_many());
+    assert_eq!(estate.register(&one, &zone_a[..1]).await, Ok(()), "one that is there is no more");
     let balancer = estate.balancer("web").await;
     estate.listener(&balancer, "TCP", "80", &one).await;
-    // A target in two groups counts twice.
-    assert_eq!(estate.create_listener(&balancer, "TCP", "81", &two).await, Err(refused("TooManyTargets")));
-    estate.deregister(&two, &addresses[..2]).await.unwrap();
-    estate.listener(&balancer, "TCP", "81", &two).await;
+    estate.register(&two, &[zone_a[0], zone_b[0]]).await.unwrap();
+    let add = async || estate.create_listener(&balancer, "TCP", "81", &two).await.map(|_| ());
+    assert_eq!(add().await, too_many(), "five on the balancer: a target in two groups counts twice");
+    estate.deregister(&two, &zone_b[..1]).await.unwrap();
+    assert_eq!(add().await, too_many(), "four in one zone");
+    estate.deregister(&two, &zone_a[..1]).await.unwrap();
+    estate.register(&two, &zone_b[..1]).await.unwrap();
+    assert_eq!(add().await, Ok(()));
+    assert_eq!(estate.register(&two, &zone_b[1..]).await, too_many());
     let cross_zone = [
         ("LoadBalancerArn", &*balancer),
         ("Attributes.member.1.Key", "load_balancing.cross_zone.enabled"),

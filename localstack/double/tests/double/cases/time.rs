@@ -97,7 +97,7 @@ pub(crate) async fn describe_lags_behind_create(world: World) {
     assert_eq!(all_of_them().await, [balancer]);
 }
 
-pub(crate) async fn a_target_of_a_group_without_a_listener_is_unused(world: World) {
+pub(crate) async fn a_target_without_a_listener_or_in_a_zone_without_a_subnet_is_unused(world: World) {
     let estate = world.estate().await;
     let group = estate.group("web", "TCP", "instance").await;
     let id = |zone: usize| estate.seed.instances[zone].clone();
@@ -106,6 +106,11 @@ pub(crate) async fn a_target_of_a_group_without_a_listener_is_unused(world: Worl
     assert_eq!(estate.health(&group).await, [unused(0), unused(2)]);
     let balancer = estate.balancer("web").await;
     estate.listener(&balancer, "TCP", "80", &group).await;
+    let of_addresses = estate.group("pods", "TCP", "ip").await;
+    estate.listener(&balancer, "TCP", "81", &of_addresses).await;
+    estate.register(&of_addresses, &["10.0.101.7", "10.0.102.7", "192.168.0.1/all"]).await.unwrap();
+    let pods = ["10.0.101.7@80 healthy -", "10.0.102.7@80 unused Target.NotInUse", "192.168.0.1@80 healthy -"];
+    assert_eq!(estate.health(&of_addresses).await, pods);
     // The balancer has no subnet in the third zone.
     assert_eq!(estate.health(&group).await, [format!("{}@80 healthy -", id(0)), unused(2)]);
 }
