@@ -26,6 +26,8 @@ pub(crate) struct Arrived {
     pub(crate) action: String,
     pub(crate) query: Query,
     pub(crate) effects: Vec<Effect>,
+    /// Why the gate does not let it in.
+    pub(crate) turned_away: Option<Refusal>,
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
@@ -123,6 +125,9 @@ impl Account {
     async fn play(&mut self, arrived: &Arrived, request: &str) -> Result<Answered, Refusal> {
         let service = &arrived.scope.service;
         let now = self.shared.clock.now();
+        if let Some(refusal) = &arrived.turned_away {
+            return Err(refusal.clone());
+        }
         if let Some(refusal) = arrived.effects.iter().find_map(|effect| effect.refusal_before(service)) {
             return Err(refusal);
         }

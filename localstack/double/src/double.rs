@@ -15,6 +15,7 @@ use crate::rules::quotas::Quotas;
 use crate::script::Script;
 use crate::seed::{self, Seed};
 use crate::server;
+use crate::signature::Gate;
 use crate::throttle::Buckets;
 use crate::timings::Timings;
 use crate::upstream::Upstream;
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) faults: Faults,
     pub(crate) script: Script,
+    pub(crate) gate: Gate,
     pub(crate) timings: Timings,
     pub(crate) quotas: Quotas,
     pub(crate) buckets: Buckets,
@@ -67,6 +69,13 @@ impl Builder {
     #[must_use]
     pub fn throttle(mut self, buckets: Buckets) -> Self {
         self.shared.buckets = buckets;
+        self
+    }
+
+    /// Verifies signatures: from now on only keys that were named here are let in, and only what is signed with their secrets.
+    #[must_use]
+    pub fn secret(mut self, access_key: &str, secret: &str) -> Self {
+        self.shared.gate.know(access_key, secret);
         self
     }
 
@@ -124,6 +133,7 @@ impl Double {
                 log: Log::default(),
                 faults: Faults::default(),
                 script: Script::default(),
+                gate: Gate::default(),
                 timings: Timings::none(),
                 quotas: Quotas::default(),
                 buckets: Buckets::none(),
@@ -161,6 +171,12 @@ impl Double {
     /// What was called.
     pub fn log(&self) -> &Log {
         &self.shared.log
+    }
+
+    /// Sets the double's time of day ahead of the machine's, or behind it: what the `Date` of its answers says, and what the time in a
+    /// signature is held against (`RequestExpired` beyond fifteen minutes). It has nothing to do with [`Double::clock`].
+    pub fn skew(&self, by: jiff::SignedDuration) {
+        self.shared.gate.set_skew(by);
     }
 
     /// Its clock.

@@ -48,6 +48,7 @@ mod rules;
 pub mod script;
 pub mod seed;
 mod server;
+mod signature;
 pub mod throttle;
 pub mod timings;
 mod upstream;

@@ -17,6 +17,7 @@ use crate::caller::{Scope, Service};
 use crate::double::Shared;
 use crate::faults::Effect;
 use crate::query::Query;
+use crate::signature::Signed;
 
 /// A request on its way to the account, and where the reply goes.
 pub(crate) type Errand = (Arrived, oneshot::Sender<Reply>);
@@ -55,9 +56,18 @@ async fn answer(
         Ok(scope) => scope,
         Err(refusal) => {
             let document = refusal.document(&Service::ElasticLoadBalancing, "unsigned").document();
-            return Ok(response(refusal.status, "text/xml", Bytes::from(document)));
+            return Ok(response(&shared, refusal.status, "text/xml", Bytes::from(document)));
         }
     };
+    let signed = Signed {
+        method: &parts.method,
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        headers: &parts.headers,
+        body: &body,
+    };
+    let now = shared.gate.now();
+    let turned_away = shared.gate.admit(&signed, &scope, now).err();
     let query = query(&parts.method, &parts.headers, parts.uri.query(), &body);
     let action = action(&query, &parts.headers);
     let effects = shared.faults.befall(&action, &scope.caller);
@@ -74,13 +84,23 @@ async fn answer(
     });
     wait(&shared, before).await;
     let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
-    let arrived = Arrived { scope, action, query, effects, method: parts.method, path, headers: parts.headers, body };
+    let arrived = Arrived {
+        scope,
+        action,
+        query,
+        effects,
+        turned_away,
+        method: parts.method,
+        path,
+        headers: parts.headers,
+        body,
+    };
     let (reply, replied) = oneshot::channel();
     requests.send((arrived, reply)).await.map_err(|_| Silence)?;
     let reply = replied.await.map_err(|_| Silence)?;
     wait(&shared, after).await;
     match reply {
-        Reply::Answer { status, content_type, body } => Ok(response(status, &content_type, body)),
+        Reply::Answer { status, content_type, body } => Ok(response(&shared, status, &content_type, body)),
         Reply::Silence => Err(Silence),
     }
 }
@@ -106,11 +126,15 @@ fn query(method: &Method, headers: &HeaderMap, url: Option<&str>, body: &Bytes) 
     if form.is_empty() { Query::parse(url.unwrap_or_default()) } else { Query::parse(form) }
 }
 
-fn response(status: u16, content_type: &str, body: Bytes) -> Response<Full<Bytes>> {
+fn response(shared: &Shared, status: u16, content_type: &str, body: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     if let Ok(value) = content_type.parse() {
         response.headers_mut().insert("content-type", value);
+    }
+    // Clients set their clocks by it.
+    if let Ok(value) = shared.gate.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string().parse() {
+        response.headers_mut().insert("date", value);
     }
     response
 }

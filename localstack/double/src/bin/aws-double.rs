@@ -36,6 +36,9 @@ struct Arguments {
     /// Throttle as AWS does.
     #[arg(long)]
     throttle: bool,
+    /// Let in only what is signed with the secret of this key, given as KEY:SECRET; may be repeated.
+    #[arg(long, value_name = "KEY:SECRET")]
+    secret: Vec<String>,
     /// Plant the seed network of this cluster in the emulator (or find it), print it, and end.
     #[arg(long, value_name = "CLUSTER")]
     seed: Option<String>,
@@ -60,7 +63,12 @@ async fn main() -> std::io::Result<()> {
         interface_release: seconds(arguments.release),
         visibility: seconds(arguments.visibility),
     };
-    let double = Double::at(&arguments.upstream)
+    let mut builder = Double::at(&arguments.upstream);
+    for pair in &arguments.secret {
+        let (key, secret) = pair.split_once(':').unwrap_or((pair, ""));
+        builder = builder.secret(key, secret);
+    }
+    let double = builder
         .listen(arguments.listen)
         .account(arguments.account.as_deref())
         .clock(Clock::of_the_machine())

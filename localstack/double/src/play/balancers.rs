@@ -23,8 +23,10 @@ pub(crate) async fn create(stage: &mut Stage<'_>, query: &Query) -> Result<Eleme
     let answer = stage.forward(query).await?;
     let made = answer::listed(&answer, query.action(), "LoadBalancers").first();
     let arn = made.and_then(|made| made.text_at(&["LoadBalancerArn"])).unwrap_or_default().to_owned();
-    stage.estate.balancers.push(Balancer { arn: arn.clone(), ..asked });
-    one(stage, query, &arn).await
+    let balancer = Balancer { arn, ..asked };
+    let shown = shown(stage, &balancer, answer::listed(&answer, query.action(), "LoadBalancers"));
+    stage.estate.balancers.push(balancer);
+    Ok(stage.listing(query, "LoadBalancers", shown))
 }
 
 /// The balancer that a request asks for, if it is legal.

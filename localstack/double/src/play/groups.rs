@@ -20,8 +20,10 @@ pub(crate) async fn create(stage: &mut Stage<'_>, query: &Query) -> Result<Eleme
     let answer = stage.forward(query).await?;
     let made = answer::listed(&answer, query.action(), "TargetGroups").first();
     let arn = made.and_then(|made| made.text_at(&["TargetGroupArn"])).unwrap_or_default().to_owned();
-    stage.estate.groups.push(Group { arn: arn.clone(), ..asked });
-    one(stage, query, &arn).await
+    let group = Group { arn, ..asked };
+    let shown = shown(stage, &group, answer::listed(&answer, query.action(), "TargetGroups"));
+    stage.estate.groups.push(group);
+    Ok(stage.listing(query, "TargetGroups", shown))
 }
 
 fn asked(stage: &Stage<'_>, query: &Query) -> Result<Group, Refusal> {

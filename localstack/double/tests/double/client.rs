@@ -5,6 +5,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
 use portolan_aws_double::Query;
 use portolan_aws_double::xml::Element;
 
@@ -65,7 +66,15 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, authorization: Option<&str>, body: String) -> Answer {
+        self.send_at(authorization, None, body).await
+    }
+
+    /// With this `X-Amz-Date`.
+    pub(crate) async fn send_at(&self, authorization: Option<&str>, stamp: Option<&str>, body: String) -> Answer {
         let mut request = Request::post(&self.endpoint).header("content-type", "application/x-www-form-urlencoded");
+        if let Some(stamp) = stamp {
+            request = request.header("x-amz-date", stamp);
+        }
         if let Some(authorization) = authorization {
             request = request.header("authorization", authorization);
         }
@@ -83,6 +92,15 @@ impl Client {
         let error = answer.at(&["Error"]).or_else(|| answer.at(&["Errors", "Error"])).unwrap();
         eprintln!("{status}: {}", answer.document());
         Err(Failure::Refused(error.text_at(&["Code"]).unwrap().to_owned(), status.as_u16()))
+    }
+}
+
+impl Client {
+    /// The `Date` of an answer.
+    pub(crate) async fn date(&self) -> Timestamp {
+        let request = Request::post(&self.endpoint).body(Full::new(Bytes::new())).unwrap();
+        let response = self.http.request(request).await.unwrap();
+        jiff::fmt::rfc2822::parse(response.headers().get("date").unwrap().to_str().unwrap()).unwrap().timestamp()
     }
 }
 

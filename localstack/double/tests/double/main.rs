@@ -31,6 +31,8 @@ on_both! {
     line::every_call_is_counted_by_action_and_caller_and_logged_in_order,
     line::the_seed_is_planted_once,
     line::a_request_without_a_signature_is_refused,
+    line::a_key_that_the_double_does_not_know_is_turned_away,
+    line::a_clock_that_is_off_is_told_by_the_date_of_the_answer,
     line::other_services_pass_through,
     line::what_is_not_played_is_refused_by_name,
     names::the_same_balancer_again_is_the_first_one,

@@ -1,8 +1,9 @@
 //! The thin line: forward, count, log.
 
+use jiff::{SignedDuration, Timestamp};
 use portolan_aws_double::{Caller, Outcome};
 
-use crate::client::{Failure, all, first, members};
+use crate::client::{Answer, Failure, all, first, members, refused};
 use crate::emulator::{REGION, World};
 
 pub(crate) async fn a_balancer_comes_through_with_aws_s_own_arn_and_name(world: World) {
@@ -92,6 +93,37 @@ pub(crate) async fn a_request_without_a_signature_is_refused(world: World) {
     assert_eq!(unsigned, Err(Failure::Refused("MissingAuthenticationToken".to_owned(), 403)));
 }
 
+pub(crate) async fn a_key_that_the_double_does_not_know_is_turned_away(world: World) {
+    let estate = world.estate_with(|builder| builder.secret("AKIDTEST", "secret")).await;
+    let code = |answer: Answer| answer.map(|_| ()).unwrap_err();
+    let unsigned = code(estate.client.elb("DescribeLoadBalancers", &[]).await);
+    assert_eq!(unsigned, Failure::Refused("SignatureDoesNotMatch".to_owned(), 403));
+    let other = estate.client.clone().named("AKIDOTHER", "x");
+    assert_eq!(
+        code(other.elb("DescribeLoadBalancers", &[]).await),
+        Failure::Refused("InvalidClientTokenId".to_owned(), 403)
+    );
+    assert_eq!(code(other.ec2("DescribeVpcs", &[]).await), Failure::Refused("AuthFailure".to_owned(), 401));
+    assert_eq!(estate.double.log().calls().len(), 3);
+}
+
+pub(crate) async fn a_clock_that_is_off_is_told_by_the_date_of_the_answer(world: World) {
+    let estate = world.estate().await;
+    let scope =
+        format!("AWS4-HMAC-SHA256 Credential=A/20261122/{REGION}/elasticloadbalancing/aws4_request, Signature=0");
+    let at = async |at: Timestamp| {
+        let stamp = at.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let body = "Action=DescribeLoadBalancers&Version=2015-12-01".to_owned();
+        estate.client.send_at(Some(&scope), Some(&stamp), body).await.map(|_| ())
+    };
+    assert_eq!(at(Timestamp::now()).await, Ok(()));
+    estate.double.skew(SignedDuration::from_hours(1));
+    assert_eq!(at(Timestamp::now()).await, Err(refused("RequestExpired")));
+    let date = estate.client.date().await;
+    assert!(date.duration_since(Timestamp::now()) > SignedDuration::from_mins(59), "{date}");
+    assert_eq!(at(date).await, Ok(()));
+}
+
 pub(crate) async fn other_services_pass_through(world: World) {
     let estate = world.estate().await;
     let who = estate.client.ask("sts", "2011-06-15", "GetCallerIdentity", &[]).await.unwrap();
@@ -101,7 +133,7 @@ pub(crate) async fn other_services_pass_through(world: World) {
 
 pub(crate) async fn what_is_not_played_is_refused_by_name(world: World) {
     let estate = world.estate().await;
-    let code = |answer: crate::client::Answer| answer.map(|_| ()).unwrap_err();
+    let code = |answer: Answer| answer.map(|_| ()).unwrap_err();
     let not_played = || Failure::Refused("NotPlayedByTheDouble".to_owned(), 501);
     assert_eq!(code(estate.client.elb("CreateRule", &[]).await), not_played());
     assert_eq!(
