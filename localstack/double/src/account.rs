@@ -144,7 +144,7 @@ impl Account {
         };
         let document = match service {
             Service::ElasticLoadBalancing => play::elb(&mut stage, &arrived.query).await?,
-            Service::Ec2 => play::ec2(&mut stage, &arrived.query).await?,
+            Service::Ec2 => play::ec2::play(&mut stage, &arrived.query).await?,
             Service::Other(_) => {
                 let raw = self
                     .upstream

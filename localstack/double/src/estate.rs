@@ -13,6 +13,8 @@ pub(crate) struct Estate {
     pub(crate) balancers: Vec<Balancer>,
     pub(crate) groups: Vec<Group>,
     pub(crate) listeners: Vec<Listener>,
+    /// When each security group was created.
+    pub(crate) security_groups_born: BTreeMap<String, Duration>,
     /// Security groups that interfaces of former balancers still use, and until when.
     pub(crate) held_security_groups: BTreeMap<String, Duration>,
 }

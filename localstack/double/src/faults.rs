@@ -29,7 +29,7 @@ pub enum Effect {
     ExpiredToken,
     /// It is throttled, whatever the buckets hold.
     Throttle,
-    /// Its page holds no more than this, with a `NextMarker` to the rest (ELBv2).
+    /// Its page holds no more than this, with a `NextMarker` (EC2: `nextToken`) to the rest.
     CutPages(usize),
     /// It arrives so much later, on the double's clock.
     DelayBefore(Duration),

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod balancers;
+pub(crate) mod ec2;
 mod groups;
 mod health;
 mod listeners;
@@ -66,16 +67,6 @@ pub(crate) async fn elb(stage: &mut Stage<'_>, query: &Query) -> Result<Element,
         "DescribeSSLPolicies" | "DescribeAccountLimits" => stage.forward(query).await,
         other => Err(Refusal::not_played(&format!("the action '{other}'"))),
     }
-}
-
-/// An action of EC2: passed on, with the rules that emulators do not keep.
-pub(crate) async fn ec2(stage: &mut Stage<'_>, query: &Query) -> Result<Element, Refusal> {
-    match query.action() {
-        "AuthorizeSecurityGroupIngress" => security_groups::authorize(stage, query).await?,
-        "DeleteSecurityGroup" => security_groups::delete(stage, query).await?,
-        _ => {}
-    }
-    stage.upstream.ask(&Service::Ec2, stage.region, query).await
 }
 
 /// The identities of what an action made, from its answer.

@@ -70,7 +70,7 @@ async fn answer(
     let turned_away = shared.gate.admit(&signed, &scope, now).err();
     let query = query(&parts.method, &parts.headers, parts.uri.query(), &body);
     let action = action(&query, &parts.headers);
-    let effects = shared.faults.befall(&action, &scope.caller);
+    let effects = if turned_away.is_none() { shared.faults.befall(&action, &scope.caller) } else { Vec::new() };
     let delay = |which: fn(&Effect) -> Option<Duration>| effects.iter().filter_map(which).sum::<Duration>();
     #[expect(clippy::wildcard_enum_match_arm, reason = "picks one kind of effect")]
     let before = delay(|effect| match effect {

@@ -37,10 +37,16 @@ pub(crate) fn page<T>(query: &Query, all: Vec<T>, cut: Option<usize>) -> Result<
     };
     let more = all.len() > start + size;
     let page = all.into_iter().skip(start).take(size).collect();
-    Ok((page, more.then(|| format!("double-{:x}", start + size))))
+    Ok((page, more.then(|| marker(start + size))))
 }
 
-fn place(marker: &str) -> Option<usize> {
+/// The marker of a place in a list.
+pub(crate) fn marker(place: usize) -> String {
+    format!("double-{place:x}")
+}
+
+/// The place that a marker stands for.
+pub(crate) fn place(marker: &str) -> Option<usize> {
     usize::from_str_radix(marker.strip_prefix("double-")?, 16).ok()
 }
 

@@ -73,6 +73,7 @@ on_both! {
     faults::a_call_that_is_cut_off_did_not,
     faults::a_500_comes_before_or_after_the_effect,
     faults::an_expired_token_refuses_both_apis,
+    faults::ec2_pages_too,
     faults::cut_pages_have_markers_to_the_rest,
     faults::a_delay_holds_one_call_and_no_other,
     faults::buckets_throttle_by_class_and_refill_with_the_clock,

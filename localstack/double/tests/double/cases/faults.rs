@@ -1,5 +1,6 @@
 //! Trouble: lost answers, 500s, expired tokens, cut pages, delays, throttling.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portolan_aws_double::{Bucket, Buckets, Class, Effect, Fault, Outcome};
@@ -74,6 +75,30 @@ pub(crate) async fn cut_pages_have_markers_to_the_rest(world: World) {
     let arns = |page| all(page, "LoadBalancers", &["LoadBalancerArn"]);
     assert_eq!((arns(&page).as_slice(), arns(&rest).as_slice()), (&made[..2], &made[2..]));
     assert_eq!(rest.at(&["DescribeLoadBalancersResult", "NextMarker"]), None);
+}
+
+pub(crate) async fn ec2_pages_too(world: World) {
+    let estate = world.estate().await;
+    let vpc = [("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", &*estate.seed.vpc)];
+    let walk = async |most: Option<&str>| {
+        let (mut sizes, mut seen, mut token) = (Vec::new(), BTreeSet::new(), None::<String>);
+        loop {
+            let mut pairs = vpc.to_vec();
+            pairs.extend(most.map(|most| ("MaxResults", most)));
+            pairs.extend(token.as_deref().map(|token| ("NextToken", token)));
+            let page = estate.client.ec2("DescribeSubnets", &pairs).await.unwrap();
+            let subnets = &page.child("subnetSet").unwrap().children;
+            sizes.push(subnets.len());
+            seen.extend(subnets.iter().map(|subnet| subnet.text_at(&["subnetId"]).unwrap().to_owned()));
+            token = page.text_at(&["nextToken"]).map(str::to_owned);
+            if token.is_none() {
+                return (sizes, seen.len());
+            }
+        }
+    };
+    assert_eq!((walk(None).await, walk(Some("5")).await), ((vec![6], 6), (vec![5, 1], 6)));
+    estate.double.faults().arm(Fault::on("DescribeSubnets", Effect::CutPages(4)).always());
+    assert_eq!(walk(None).await, (vec![4, 2], 6));
 }
 
 pub(crate) async fn a_delay_holds_one_call_and_no_other(world: World) {

@@ -93,8 +93,12 @@ pub(crate) async fn describe_lags_behind_create(world: World) {
     // What writes finds it at once.
     assert!(estate.create_listener(&balancer, "TCP", "80", &group).await.is_ok());
     assert_eq!(estate.balancer("web").await, balancer);
+    let security_group = estate.security_group("late").await;
+    let described =
+        async || estate.client.ec2("DescribeSecurityGroups", &[("GroupId.1", &security_group)]).await.map(|_| ());
+    assert_eq!(described().await, Err(refused("InvalidGroup.NotFound")));
     estate.double.clock().advance(2 * SECOND);
-    assert_eq!(all_of_them().await, [balancer]);
+    assert_eq!((all_of_them().await, described().await), (vec![balancer], Ok(())));
 }
 
 pub(crate) async fn a_target_without_a_listener_or_in_a_zone_without_a_subnet_is_unused(world: World) {
