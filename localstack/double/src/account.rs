@@ -11,6 +11,7 @@ use crate::caller::{Scope, Service};
 use crate::double::Shared;
 use crate::estate::Estate;
 use crate::faults::{self, Effect};
+use crate::inventory::Inventory;
 use crate::log::{self, Call, Outcome};
 use crate::play::{self, Stage};
 use crate::query::Query;
@@ -73,10 +74,18 @@ impl Account {
 
     /// Serves requests until nobody can send any more.
     pub(crate) async fn serve(mut self, mut inbox: mpsc::Receiver<Errand>) {
-        while let Some((arrived, reply)) = inbox.recv().await {
-            let answer = self.exchange(arrived).await;
-            // A client that hung up meanwhile: the call took effect all the same.
-            let _ = reply.send(answer);
+        while let Some(errand) = inbox.recv().await {
+            match errand {
+                Errand::Request(arrived, reply) => {
+                    let answer = self.exchange(*arrived).await;
+                    // A client that hung up meanwhile: the call took effect all the same.
+                    let _ = reply.send(answer);
+                }
+                Errand::Look(region, reply) => {
+                    let estate = self.regions.get(&region).map(|region| &region.estate);
+                    let _ = reply.send(estate.map(Inventory::of).unwrap_or_default());
+                }
+            }
         }
     }
 

@@ -3,22 +3,26 @@
 use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::account::Account;
+use crate::account::{Account, Arrived, Reply};
+use crate::caller::{Caller, Scope, Service};
 use crate::clock::Clock;
 use crate::faults::Faults;
+use crate::inventory::Inventory;
 use crate::log::Log;
+use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::rules::quotas::Quotas;
 use crate::script::Script;
 use crate::seed::{self, Seed};
-use crate::server;
+use crate::server::{self, Errand};
 use crate::signature::Gate;
 use crate::throttle::Buckets;
 use crate::timings::Timings;
 use crate::upstream::Upstream;
+use crate::xml::Element;
 
 /// What the handle, the server and the account share. All of it is cheap to clone.
 #[derive(Debug, Clone)]
@@ -106,8 +110,8 @@ impl Builder {
         let (requests, inbox) = mpsc::channel(64);
         let mut tasks = JoinSet::new();
         tasks.spawn(Account::new(upstream.clone(), self.shared.clone()).serve(inbox));
-        tasks.spawn(server::serve(listener, self.shared.clone(), requests));
-        Ok(Double { address, account: self.account, upstream, shared: self.shared, _tasks: tasks })
+        tasks.spawn(server::serve(listener, self.shared.clone(), requests.clone()));
+        Ok(Double { address, account: self.account, upstream, requests, shared: self.shared, _tasks: tasks })
     }
 }
 
@@ -117,6 +121,7 @@ pub struct Double {
     address: SocketAddr,
     account: Option<String>,
     upstream: Upstream,
+    requests: mpsc::Sender<Errand>,
     shared: Shared,
     _tasks: JoinSet<()>,
 }
@@ -166,6 +171,47 @@ impl Double {
     /// What the emulator refused.
     pub async fn seed(&self, region: &str, cluster: &str) -> Result<Seed, Refusal> {
         seed::plant(&self.upstream, region, cluster).await
+    }
+
+    /// What is there in a region, without a call: for "nothing is left".
+    pub async fn inventory(&self, region: &str) -> Inventory {
+        let (reply, replied) = oneshot::channel();
+        // The account lives as long as this handle.
+        let _ = self.requests.send(Errand::Look(region.to_owned(), reply)).await;
+        replied.await.unwrap_or_default()
+    }
+
+    /// Somebody else's hand: a call as any other, with the rules, the log and the faults, of the access key `HAND`.
+    ///
+    /// # Errors
+    /// What the double refused; [`Refusal::code`] is empty if a fault swallowed the answer.
+    pub async fn by_hand(
+        &self,
+        service: Service,
+        region: &str,
+        action: &str,
+        pairs: &[(&str, &str)],
+    ) -> Result<Element, Refusal> {
+        let version = if service == Service::Ec2 { "2016-11-15" } else { "2015-12-01" };
+        let query = Query::of([("Action", action), ("Version", version)].into_iter().chain(pairs.iter().copied()));
+        let caller = Caller { access_key: "HAND".to_owned(), case: None };
+        let arrived = Arrived {
+            effects: self.shared.faults.befall(action, &caller),
+            scope: Scope { caller, region: region.to_owned(), service },
+            action: action.to_owned(),
+            query,
+            turned_away: None,
+            method: http::Method::POST,
+            path: "/".to_owned(),
+            headers: http::HeaderMap::new(),
+            body: bytes::Bytes::new(),
+        };
+        let (reply, replied) = oneshot::channel();
+        let _ = self.requests.send(Errand::Request(Box::new(arrived), reply)).await;
+        let silence = || Refusal::with_status("", 0, "no answer");
+        let Ok(Reply::Answer { status, body, .. }) = replied.await else { return Err(silence()) };
+        let document = Element::parse(&String::from_utf8_lossy(&body)).map_err(|_| silence())?;
+        if status == 200 { Ok(document) } else { Err(Refusal::read(&document, status).unwrap_or_else(silence)) }
     }
 
     /// What was called.

@@ -19,6 +19,7 @@
 //! | What | Module |
 //! |---|---|
 //! | starting one, and the handle that tests hold | [`double`] |
+//! | what is there, without a call | [`inventory`] |
 //! | who called what, in order; waiting for it | [`log`] |
 //! | what AWS refuses and emulators accept | `rules` (a table of the rules and their AWS pages is in `localstack/README.md`) |
 //! | how long things take | [`timings`], [`clock`] |
@@ -39,6 +40,7 @@ pub mod clock;
 pub mod double;
 mod estate;
 pub mod faults;
+pub mod inventory;
 pub mod log;
 mod network;
 mod play;
@@ -58,6 +60,7 @@ pub use caller::{CASE_HEADER, Caller, Service};
 pub use clock::Clock;
 pub use double::{Builder, Double};
 pub use faults::{Effect, Fault, Faults};
+pub use inventory::Inventory;
 pub use log::{Call, Log, Outcome};
 pub use query::Query;
 pub use refusal::Refusal;

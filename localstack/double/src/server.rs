@@ -16,11 +16,17 @@ use crate::account::{Arrived, Reply};
 use crate::caller::{Scope, Service};
 use crate::double::Shared;
 use crate::faults::Effect;
+use crate::inventory::Inventory;
 use crate::query::Query;
 use crate::signature::Signed;
 
-/// A request on its way to the account, and where the reply goes.
-pub(crate) type Errand = (Arrived, oneshot::Sender<Reply>);
+/// What is asked of the account, and where the reply goes.
+#[derive(Debug)]
+pub(crate) enum Errand {
+    Request(Box<Arrived>, oneshot::Sender<Reply>),
+    /// What is there? For tests; no call.
+    Look(String, oneshot::Sender<Inventory>),
+}
 
 /// Why hyper shall close a connection without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +102,7 @@ async fn answer(
         body,
     };
     let (reply, replied) = oneshot::channel();
-    requests.send((arrived, reply)).await.map_err(|_| Silence)?;
+    requests.send(Errand::Request(Box::new(arrived), reply)).await.map_err(|_| Silence)?;
     let reply = replied.await.map_err(|_| Silence)?;
     wait(&shared, after).await;
     match reply {

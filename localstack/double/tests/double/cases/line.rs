@@ -1,7 +1,7 @@
 //! The thin line: forward, count, log.
 
 use jiff::{SignedDuration, Timestamp};
-use portolan_aws_double::{Caller, Outcome};
+use portolan_aws_double::{Caller, Outcome, Service};
 
 use crate::client::{Answer, Failure, all, first, members, refused};
 use crate::emulator::{REGION, World};
@@ -63,6 +63,31 @@ pub(crate) async fn every_call_is_counted_by_action_and_caller_and_logged_in_ord
     assert_eq!(by_caller.get(&(one, "DescribeLoadBalancers".to_owned())), Some(&2));
     let test = Caller { access_key: "AKIDTEST".to_owned(), case: None };
     assert_eq!(by_caller.get(&(test, "CreateLoadBalancer".to_owned())), Some(&1));
+}
+
+pub(crate) async fn what_is_there_is_seen_without_a_call_and_changed_by_another_hand(world: World) {
+    let estate = world.estate().await;
+    assert!(estate.double.inventory(REGION).await.is_empty());
+    let (balancer, group) = (estate.balancer("web").await, estate.group("pods", "TCP", "ip").await);
+    let listener = estate.listener(&balancer, "TCP", "80", &group).await;
+    estate.register(&group, &["10.0.100.1@8080"]).await.unwrap();
+    let mark = estate.double.log().mark();
+    let there = estate.double.inventory(REGION).await;
+    assert_eq!(estate.double.log().mark(), mark);
+    assert_eq!((there.balancers.get("web"), there.groups.get("pods")), (Some(&balancer), Some(&group)));
+    let pods = std::collections::BTreeSet::from(["pods".to_owned()]);
+    assert_eq!(there.listeners.get(&("web".to_owned(), 80)), Some(&("TCP".to_owned(), pods)));
+    assert!(there.targets.get("pods").unwrap().contains(&("10.0.100.1".to_owned(), 8080)));
+    let hand = async |action, parameter, arn: &str| {
+        let done = estate.double.by_hand(Service::ElasticLoadBalancing, REGION, action, &[(parameter, arn)]).await;
+        done.map(|_| ()).map_err(|refusal| refusal.code)
+    };
+    assert_eq!(hand("DeleteTargetGroup", "TargetGroupArn", &group).await, Err("ResourceInUse".to_owned()));
+    assert_eq!(hand("DeleteListener", "ListenerArn", &listener).await, Ok(()));
+    assert_eq!(hand("DeleteTargetGroup", "TargetGroupArn", &group).await, Ok(()));
+    assert_eq!(hand("DeleteLoadBalancer", "LoadBalancerArn", &balancer).await, Ok(()));
+    assert!(estate.double.inventory(REGION).await.is_empty());
+    assert_eq!(estate.double.log().calls_since(mark).iter().filter(|call| call.caller.access_key == "HAND").count(), 4);
 }
 
 pub(crate) async fn the_seed_is_planted_once(world: World) {
