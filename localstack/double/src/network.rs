@@ -55,6 +55,15 @@ impl Network<'_> {
         Ok(items(&answer, "securityGroupInfo").to_vec())
     }
 
+    /// Do these elastic addresses exist? `AllocationIdNotFound` if one does not.
+    pub(crate) async fn allocations(&self, ids: &[String]) -> Result<(), Refusal> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let answer = self.describe("DescribeAddresses", "AllocationId", ids).await;
+        answer.map(|_| ()).map_err(|refusal| renamed(refusal, "InvalidAllocationID", "AllocationIdNotFound"))
+    }
+
     /// Every security group.
     pub(crate) async fn all_security_groups(&self) -> Result<Vec<Element>, Refusal> {
         Ok(items(&self.ask("DescribeSecurityGroups", &[]).await?, "securityGroupInfo").to_vec())

@@ -20,6 +20,7 @@ pub(crate) async fn create(stage: &mut Stage<'_>, query: &Query) -> Result<Eleme
         return one(stage, query, &existing).await;
     }
     quotas::balancers(stage.estate, &stage.shared.quotas)?;
+    subnets::addresses_are_free(&asked.mappings, stage.estate.balancers.iter().flat_map(|one| &one.mappings))?;
     let answer = stage.forward(query).await?;
     let made = answer::listed(&answer, query.action(), "LoadBalancers").first();
     let arn = made.and_then(|made| made.text_at(&["LoadBalancerArn"])).unwrap_or_default().to_owned();
@@ -51,6 +52,8 @@ async fn asked(stage: &Stage<'_>, query: &Query) -> Result<Balancer, Refusal> {
     if !internal && !stage.network().has_internet_gateway(&vpc).await? {
         return Err(Refusal::new("InvalidSubnet", format!("VPC {vpc} has no internet gateway")));
     }
+    let allocations: Vec<String> = mappings.iter().filter_map(|mapping| mapping.allocation.clone()).collect();
+    stage.network().allocations(&allocations).await?;
     let security_groups = security_groups(stage, query).await?;
     Ok(Balancer {
         arn: String::new(),
@@ -233,6 +236,8 @@ pub(crate) async fn set_subnets(stage: &mut Stage<'_>, query: &Query) -> Result<
             swapped.zone
         )));
     }
+    let others = stage.estate.balancers.iter().filter(|one| one.arn != balancer.arn);
+    subnets::addresses_are_free(&mappings, others.flat_map(|one| &one.mappings))?;
     let next = Balancer { mappings, dual_stack, source_nat_prefix, ..balancer };
     families(stage, &next)?;
     let zones = answer::members("AvailabilityZones", next.mappings.iter().map(zone));

@@ -78,6 +78,21 @@ pub(crate) fn mappings(query: &Query, subnets: &[Subnet], reach: Reach) -> Resul
     Ok(mappings)
 }
 
+/// Are the addresses that are asked for free? `existing`: what the other balancers have. API reference, CreateLoadBalancer: `ResourceInUse`.
+pub(crate) fn addresses_are_free<'a>(
+    asked: &[Mapping],
+    existing: impl Iterator<Item = &'a Mapping>,
+) -> Result<(), Refusal> {
+    let of = |mapping: &Mapping| -> BTreeSet<String> {
+        [&mapping.allocation, &mapping.private_ipv4, &mapping.ipv6].into_iter().flatten().cloned().collect()
+    };
+    let taken: BTreeSet<String> = existing.flat_map(of).collect();
+    match asked.iter().flat_map(of).find(|address| taken.contains(address)) {
+        Some(address) => Err(Refusal::new("ResourceInUse", format!("'{address}' is in use by another load balancer"))),
+        None => Ok(()),
+    }
+}
+
 fn legal(mapping: &Mapping, subnet: &Subnet, reach: Reach) -> Result<(), Refusal> {
     if subnet.free < 8 {
         return Err(Refusal::new("InvalidSubnet", format!("Not enough IP space available in {}", subnet.id)));

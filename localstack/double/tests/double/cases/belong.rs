@@ -125,6 +125,101 @@ pub(crate) async fn subnets_are_one_per_zone_and_with_ipv6_for_dual_stack(world:
     );
 }
 
+pub(crate) async fn every_legal_pair_of_listener_and_group_is_taken(world: World) {
+    let estate = world.estate().await;
+    let balancer = estate.balancer("web").await;
+    for (port, protocol) in [("80", "TCP"), ("81", "UDP"), ("82", "TCP_UDP")] {
+        let group = estate.group(&format!("g{port}"), protocol, "instance").await;
+        let made = estate.create_listener(&balancer, protocol, port, &group).await.unwrap();
+        assert_eq!(first(&made, "Listeners", "Protocol"), protocol);
+        let described =
+            estate.client.elb("DescribeTargetGroups", &[("TargetGroupArns.member.1", &group)]).await.unwrap();
+        assert_eq!(
+            (first(&described, "TargetGroups", "Protocol"), first(&described, "TargetGroups", "HealthCheckProtocol")),
+            (protocol.to_owned(), "TCP".to_owned())
+        );
+    }
+    let certificate = estate.certificate("one").await;
+    for (port, protocol) in [("443", "TLS"), ("444", "TCP")] {
+        let group = estate.group(&format!("g{port}"), protocol, "ip").await;
+        let pairs = [
+            ("LoadBalancerArn", &*balancer),
+            ("Protocol", "TLS"),
+            ("Port", port),
+            ("Certificates.member.1.CertificateArn", &*certificate),
+            ("SslPolicy", "ELBSecurityPolicy-TLS13-1-2-2021-06"),
+            ("AlpnPolicy.member.1", "HTTP2Preferred"),
+            ("DefaultActions.member.1.Type", "forward"),
+            ("DefaultActions.member.1.TargetGroupArn", &*group),
+        ];
+        let made = estate.client.elb("CreateListener", &pairs).await.unwrap();
+        assert_eq!(first(&made, "Listeners", "SslPolicy"), "ELBSecurityPolicy-TLS13-1-2-2021-06");
+        assert_eq!(all(&made, "Listeners", &["AlpnPolicy", "member"]), ["HTTP2Preferred"]);
+    }
+}
+
+pub(crate) async fn ipv6_groups_need_dual_stack_and_take_ipv6_targets(world: World) {
+    let estate = world.estate().await;
+    let plain = estate.balancer("plain").await;
+    let dual = estate.create_balancer("dual", &[("IpAddressType", "dualstack")]).await.unwrap();
+    let dual = first(&dual, "LoadBalancers", "LoadBalancerArn");
+    let group = estate.create_group("web", "TCP", "ip", &[("IpAddressType", "ipv6")]).await.unwrap();
+    let group = first(&group, "TargetGroups", "TargetGroupArn");
+    assert_eq!(estate.create_listener(&plain, "TCP", "80", &group).await, Err(refused("InvalidConfigurationRequest")));
+    estate.listener(&dual, "TCP", "80", &group).await;
+    let udp = estate.group("udp", "UDP", "ip").await;
+    assert_eq!(estate.create_listener(&dual, "UDP", "53", &udp).await, Err(refused("InvalidConfigurationRequest")));
+    assert_eq!(
+        estate.elb("SetIpAddressType", &[("LoadBalancerArn", &dual), ("IpAddressType", "ipv4")]).await,
+        Err(refused("InvalidConfigurationRequest"))
+    );
+    let subnets =
+        estate.client.ec2("DescribeSubnets", &[("SubnetId.1", &estate.seed.private_subnets[0])]).await.unwrap();
+    let range =
+        subnets.text_at(&["subnetSet", "item", "ipv6CidrBlockAssociationSet", "item", "ipv6CidrBlock"]).unwrap();
+    let address: std::net::Ipv6Addr = range.replace("::/64", "::7").parse().unwrap();
+    assert_eq!(estate.register(&group, &[&address.to_string()]).await, Ok(()));
+    assert_eq!(estate.health(&group).await, [format!("{address}@80 healthy -")]);
+    assert_eq!(estate.register(&group, &["10.0.100.1"]).await, Err(refused("InvalidTarget")));
+    assert_eq!(estate.register(&group, &["2001:4860:4860::8888/all"]).await, Err(refused("InvalidTarget")));
+}
+
+pub(crate) async fn an_address_serves_one_balancer(world: World) {
+    let estate = world.estate().await;
+    let (public, private) = (estate.seed.public_subnets[0].clone(), estate.seed.private_subnets[0].clone());
+    let create = async |name: &str, scheme: &str, subnet: &str, address: &str, value: &str| {
+        let pairs = [
+            ("Name", name),
+            ("Type", "network"),
+            ("Scheme", scheme),
+            ("SubnetMappings.member.1.SubnetId", subnet),
+            (address, value),
+        ];
+        estate.elb("CreateLoadBalancer", &pairs).await
+    };
+    let elastic = "SubnetMappings.member.1.AllocationId";
+    let own = "SubnetMappings.member.1.PrivateIPv4Address";
+    assert_eq!(
+        create("one", "internet-facing", &public, elastic, "eipalloc-00000000000000000").await,
+        Err(refused("AllocationIdNotFound"))
+    );
+    assert_eq!(create("one", "internet-facing", &public, elastic, &estate.seed.allocations[0]).await, Ok(()));
+    assert_eq!(
+        create("two", "internet-facing", &public, elastic, &estate.seed.allocations[0]).await,
+        Err(refused("ResourceInUse"))
+    );
+    assert_eq!(
+        create("two", "internal", &private, elastic, &estate.seed.allocations[1]).await,
+        Err(refused("InvalidConfigurationRequest"))
+    );
+    assert_eq!(create("two", "internal", &private, own, "10.0.100.9").await, Ok(()));
+    assert_eq!(create("three", "internal", &private, own, "10.0.100.9").await, Err(refused("ResourceInUse")));
+    assert_eq!(
+        create("three", "internal", &private, own, "10.0.101.9").await,
+        Err(refused("InvalidConfigurationRequest"))
+    );
+}
+
 pub(crate) async fn subnets_may_be_one_and_are_shown_as_set(world: World) {
     let estate = world.estate().await;
     let private = estate.seed.private_subnets.clone();
