@@ -50,6 +50,7 @@ pub(crate) enum Reply {
 /// An answer before it is sent, and what the request turned out to be about.
 #[derive(Debug)]
 struct Answered {
+    outcome: Outcome,
     reply: Reply,
     about: Vec<String>,
 }
@@ -99,6 +100,8 @@ impl Account {
         let mut principals = log::principals(&arrived.query);
         let (outcome, reply) = match played {
             Err(None) => (Outcome::Cut, Reply::Silence),
+            // There is nothing to lose but the refusal.
+            Err(Some(_)) if lose => (Outcome::Cut, Reply::Silence),
             Err(Some(refusal)) => {
                 let outcome = Outcome::Refused { code: refusal.code.clone(), status: refusal.status, effect: false };
                 (outcome, refused(&refusal, &service, &request))
@@ -112,7 +115,7 @@ impl Account {
                     let outcome = Outcome::Refused { code: refusal.code.clone(), status: refusal.status, effect: true };
                     (outcome, refused(&refusal, &service, &request))
                 } else {
-                    (Outcome::Answered, answered.reply)
+                    (answered.outcome, answered.reply)
                 }
             }
         };
@@ -159,13 +162,16 @@ impl Account {
                     .upstream
                     .pass(arrived.method.clone(), &arrived.path, arrived.headers.clone(), arrived.body.clone())
                     .await?;
-                let reply =
-                    Reply::Answer { status: raw.status.as_u16(), content_type: raw.content_type, body: raw.body };
-                return Ok(Answered { reply, about: Vec::new() });
+                let status = raw.status.as_u16();
+                // Other services have other words for what went wrong; they are in the answer.
+                let refused = Outcome::Refused { code: String::new(), status, effect: false };
+                let outcome = if raw.status.is_success() { Outcome::Answered } else { refused };
+                let reply = Reply::Answer { status, content_type: raw.content_type, body: raw.body };
+                return Ok(Answered { outcome, reply, about: Vec::new() });
             }
         };
         let about = play::created(arrived.query.action(), &document);
-        Ok(Answered { reply: xml(200, &document.document()), about })
+        Ok(Answered { outcome: Outcome::Answered, reply: xml(200, &document.document()), about })
     }
 }
 

@@ -25,7 +25,8 @@ pub enum Service {
 pub struct Caller {
     /// The access key id.
     pub access_key: String,
-    /// The test case, from the header `x-portolan-case` or a `case/NAME` in the user agent.
+    /// The test case, from the header `x-portolan-case` or `app/NAME` in the user agent, which AWS's SDKs take from
+    /// `AWS_SDK_UA_APP_ID`.
     pub case: Option<String>,
 }
 
@@ -52,7 +53,7 @@ impl Scope {
         let mut parts = scope.split('/');
         let mut next = || parts.next().filter(|part| !part.is_empty()).ok_or_else(missing);
         let (access_key, _date, region, service) = (next()?, next()?, next()?, next()?);
-        let from_agent = || text("user-agent")?.split_whitespace().find_map(|part| part.strip_prefix("case/"));
+        let from_agent = || text("user-agent")?.split_whitespace().find_map(|part| part.strip_prefix("app/"));
         Ok(Self {
             caller: Caller {
                 access_key: access_key.to_owned(),
@@ -90,7 +91,7 @@ mod tests {
     fn a_test_names_itself_by_header_or_user_agent() {
         let by_header = Scope::read(&headers(&[("authorization", SIGNED), (CASE_HEADER, "one")])).unwrap();
         let by_agent =
-            Scope::read(&headers(&[("authorization", SIGNED), ("user-agent", "sdk/1 case/two x/3")])).unwrap();
+            Scope::read(&headers(&[("authorization", SIGNED), ("user-agent", "sdk/1 app/two x/3")])).unwrap();
         assert_eq!((by_header.caller.case.as_deref(), by_agent.caller.case.as_deref()), (Some("one"), Some("two")));
     }
 

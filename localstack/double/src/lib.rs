@@ -20,6 +20,7 @@
 //! |---|---|
 //! | starting one, and the handle that tests hold | [`double`] |
 //! | what is there, without a call | [`inventory`] |
+//! | starting an emulator, once for the process | [`emulator`] |
 //! | who called what, in order; waiting for it | [`log`] |
 //! | what AWS refuses and emulators accept | `rules` (a table of the rules and their AWS pages is in `localstack/README.md`) |
 //! | how long things take | [`timings`], [`clock`] |
@@ -38,6 +39,7 @@ pub mod caller;
 mod certificates;
 pub mod clock;
 pub mod double;
+pub mod emulator;
 mod estate;
 pub mod faults;
 pub mod inventory;

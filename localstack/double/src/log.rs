@@ -39,7 +39,7 @@ pub enum Outcome {
     Answered,
     /// With an error.
     Refused {
-        /// AWS's code.
+        /// AWS's code; empty for services that are only passed through.
         code: String,
         /// The HTTP status.
         status: u16,

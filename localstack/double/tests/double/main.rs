@@ -18,10 +18,10 @@ mod emulator;
 macro_rules! on_both {
     ($($module:ident :: $case:ident),* $(,)?) => {
         mod moto {
-            $(#[tokio::test] async fn $case() { crate::emulator::run(crate::emulator::Which::Moto, stringify!($case), crate::cases::$module::$case).await; })*
+            $(#[tokio::test] async fn $case() { crate::emulator::run(portolan_aws_double::emulator::Which::Moto, stringify!($case), crate::cases::$module::$case).await; })*
         }
         mod localstack {
-            $(#[tokio::test] async fn $case() { crate::emulator::run(crate::emulator::Which::LocalStack, stringify!($case), crate::cases::$module::$case).await; })*
+            $(#[tokio::test] async fn $case() { crate::emulator::run(portolan_aws_double::emulator::Which::LocalStack, stringify!($case), crate::cases::$module::$case).await; })*
         }
     };
 }
@@ -71,6 +71,7 @@ on_both! {
     time::a_target_is_initial_then_as_scripted_then_draining_then_gone,
     time::a_group_is_in_use_for_a_while_after_its_listener_is_gone,
     time::a_security_group_is_in_use_for_a_while_after_its_balancer_is_gone,
+    time::health_checks_begin_when_the_balancer_is_active_and_forwards,
     time::describe_lags_behind_create,
     time::a_target_without_a_listener_or_in_a_zone_without_a_subnet_is_unused,
     faults::a_lost_response_took_effect,

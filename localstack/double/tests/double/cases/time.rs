@@ -74,6 +74,28 @@ pub(crate) async fn a_security_group_is_in_use_for_a_while_after_its_balancer_is
     assert!(delete().await.is_ok());
 }
 
+pub(crate) async fn health_checks_begin_when_the_balancer_is_active_and_forwards(world: World) {
+    let timings = Timings { provisioning: 100 * SECOND, registration: 10 * SECOND, ..Timings::none() };
+    let estate = world.estate_with(|builder| builder.timings(timings)).await;
+    let (clock, state) = (estate.double.clock(), async |group: &str| estate.health(group).await.remove(0));
+    let (balancer, early, late) = (
+        estate.balancer("web").await,
+        estate.group("early", "TCP", "ip").await,
+        estate.group("late", "TCP", "ip").await,
+    );
+    estate.listener(&balancer, "TCP", "80", &early).await;
+    estate.register(&early, &["10.0.100.1"]).await.unwrap();
+    estate.register(&late, &["10.0.100.1"]).await.unwrap();
+    clock.advance(109 * SECOND);
+    assert_eq!(state(&early).await, "10.0.100.1@80 initial Elb.RegistrationInProgress");
+    clock.advance(SECOND);
+    assert_eq!(state(&early).await, "10.0.100.1@80 healthy -");
+    estate.listener(&balancer, "TCP", "81", &late).await;
+    assert_eq!(state(&late).await, "10.0.100.1@80 initial Elb.RegistrationInProgress");
+    clock.advance(10 * SECOND);
+    assert_eq!(state(&late).await, "10.0.100.1@80 healthy -");
+}
+
 pub(crate) async fn describe_lags_behind_create(world: World) {
     let estate =
         world.estate_with(|builder| builder.timings(Timings { visibility: 2 * SECOND, ..Timings::none() })).await;
