@@ -117,7 +117,8 @@ fn actions(query: &Query) -> BTreeMap<String, String> {
 ///
 /// The groups exist, speak a fitting protocol, are of the balancer's VPC, of IPv4 unless the balancer is dual stack, and of no other
 /// balancer (`TargetGroupAssociationLimit`; NLB guide, quotas: a group belongs to one Network Load Balancer); no other listener has the
-/// port with a protocol that meets this one's; UDP on dual stack needs source NAT prefixes (API reference, CreateLoadBalancer).
+/// port with a protocol that meets this one's; UDP on dual stack needs source NAT prefixes (API reference, CreateLoadBalancer)
+/// and IPv6 groups (NLB guide, "Listeners").
 pub(crate) fn legal(
     estate: &Estate,
     balancer: &Balancer,
@@ -136,6 +137,11 @@ pub(crate) fn legal(
             return Err(invalid(format!(
                 "The target group '{arn}' has the IP address type ipv6, which needs a dualstack load balancer"
             )));
+        }
+        if listener.protocol.has_udp() && balancer.dual_stack && !group.ipv6 {
+            let message =
+                format!("{} listeners on a dualstack load balancer need IPv6 target groups", listener.protocol.name());
+            return Err(invalid(message));
         }
         if estate.balancers_of_group(arn).iter().any(|other| *other != balancer.arn) {
             return Err(Refusal::new(

@@ -72,9 +72,11 @@ fn a_group_of_another_vpc_or_family_does_not_fit() {
 }
 
 #[test]
-fn udp_on_dual_stack_needs_source_nat_prefixes() {
-    let estate = estate(&[("arn:tg/1", Protocol::Udp)]);
+fn udp_on_dual_stack_needs_source_nat_prefixes_and_an_ipv6_group() {
+    let mut estate = estate(&[("arn:tg/1", Protocol::Udp)]);
     let ask = query("UDP", "53", "arn:tg/1");
+    assert!(check(&estate, &balancer(BALANCER, true, true), &ask).is_err());
+    estate.groups[0].ipv6 = true;
     assert!(check(&estate, &balancer(BALANCER, true, false), &ask).is_err());
     assert_eq!(check(&estate, &balancer(BALANCER, true, true), &ask), Ok(()));
 }

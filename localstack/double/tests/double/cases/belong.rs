@@ -139,6 +139,8 @@ pub(crate) async fn every_legal_pair_of_listener_and_group_is_taken(world: World
             (protocol.to_owned(), "TCP".to_owned())
         );
     }
+    let both = estate.group("both", "TCP_UDP", "instance").await;
+    assert!(estate.create_listener(&balancer, "TCP", "83", &both).await.is_ok());
     let certificate = estate.certificate("one").await;
     for (port, protocol) in [("443", "TLS"), ("444", "TCP")] {
         let group = estate.group(&format!("g{port}"), protocol, "ip").await;
@@ -316,13 +318,14 @@ pub(crate) async fn tags_are_kept_and_limited(world: World) {
     let tag =
         |n: usize| (format!("Tags.member.{}.Key", n + 1), format!("Tags.member.{}.Value", n + 1), format!("key-{n}"));
     let tags: Vec<_> = (0..51).map(tag).collect();
-    let add = async |count: usize| {
-        let pairs = tags[..count]
-            .iter()
-            .flat_map(|(name, value, text)| [(name.as_str(), text.as_str()), (value.as_str(), "x")]);
+    let add = async |range: std::ops::Range<usize>| {
+        let pairs =
+            tags[range].iter().flat_map(|(name, value, text)| [(name.as_str(), text.as_str()), (value.as_str(), "x")]);
         estate.elb("AddTags", &pairs.chain([("ResourceArns.member.1", &*group)]).collect::<Vec<_>>()).await
     };
-    assert_eq!((add(51).await, add(50).await), (Err(refused("TooManyTags")), Ok(())));
+    assert_eq!(add(0..51).await, Err(refused("TooManyTags")));
+    assert_eq!((add(0..50).await, add(1..50).await), (Ok(()), Ok(())));
+    assert_eq!(add(50..51).await, Err(refused("TooManyTags")), "with those that are there");
     estate.elb("RemoveTags", &[("ResourceArns.member.1", &group), ("TagKeys.member.1", "key-7")]).await.unwrap();
     let described = estate.client.elb("DescribeTags", &[("ResourceArns.member.1", &group)]).await.unwrap();
     assert_eq!(members(&described, "TagDescriptions")[0].child("Tags").unwrap().children.len(), 49);

@@ -2,20 +2,41 @@
 
 use portolan_aws_double::Quotas;
 
-use crate::client::{all, members, refused};
+use crate::client::{all, first, members, refused};
 use crate::emulator::World;
 
 pub(crate) async fn balancers_groups_listeners_and_certificates_have_quotas(world: World) {
     let quotas = Quotas { balancers: 2, groups: 2, listeners: 1, certificates: 1, ..Quotas::default() };
     let estate = world.estate_with(|builder| builder.quotas(quotas)).await;
     let balancer = estate.balancer("one").await;
-    estate.balancer("two").await;
+    let other = estate.balancer("two").await;
     assert_eq!(estate.create_balancer("three", &[]).await, Err(refused("TooManyLoadBalancers")));
     assert_eq!(estate.balancer("one").await, balancer, "the same again is no more");
     let (one, two) = (estate.group("one", "TCP", "ip").await, estate.group("two", "TCP", "ip").await);
     assert_eq!(estate.create_group("three", "TCP", "ip", &[]).await, Err(refused("TooManyTargetGroups")));
     estate.listener(&balancer, "TCP", "80", &one).await;
     assert_eq!(estate.create_listener(&balancer, "TCP", "81", &two).await, Err(refused("TooManyListeners")));
+    let (default, more) =
+        (estate.certificate("default").await, [estate.certificate("a").await, estate.certificate("b").await]);
+    let tls = [
+        ("LoadBalancerArn", &*other),
+        ("Protocol", "TLS"),
+        ("Port", "443"),
+        ("Certificates.member.1.CertificateArn", &*default),
+        ("DefaultActions.member.1.Type", "forward"),
+        ("DefaultActions.member.1.TargetGroupArn", &*two),
+    ];
+    let listener = first(&estate.client.elb("CreateListener", &tls).await.unwrap(), "Listeners", "ListenerArn");
+    let add = async |arn: &str| {
+        estate
+            .elb(
+                "AddListenerCertificates",
+                &[("ListenerArn", &listener), ("Certificates.member.1.CertificateArn", arn)],
+            )
+            .await
+    };
+    assert_eq!((add(&more[0]).await, add(&default).await, add(&more[0]).await), (Ok(()), Ok(()), Ok(())));
+    assert_eq!(add(&more[1]).await, Err(refused("TooManyCertificates")));
 }
 
 pub(crate) async fn targets_have_quotas_per_group_balancer_and_zone(world: World) {
