@@ -42,7 +42,19 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Reads the headers of a request. A request without a credential scope is refused as AWS refuses it.
+    /// Reads a request. One without a credential scope is refused as AWS refuses it, but for the actions by which credentials are got.
+    pub fn of(headers: &HeaderMap, action: &str) -> Result<Self, Refusal> {
+        Self::read(headers).or_else(|refusal| {
+            // STS API reference: these two need no credentials.
+            if !["AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"].contains(&action) {
+                return Err(refusal);
+            }
+            let caller = Caller { access_key: String::new(), case: case(headers) };
+            Ok(Self { caller, region: "us-east-1".to_owned(), service: Service::Other("sts".to_owned()) })
+        })
+    }
+
+    /// Reads the headers of a signed request.
     pub fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
         let missing =
             || Refusal::with_status("MissingAuthenticationToken", 403, "Request is missing Authentication Token");
@@ -53,12 +65,8 @@ impl Scope {
         let mut parts = scope.split('/');
         let mut next = || parts.next().filter(|part| !part.is_empty()).ok_or_else(missing);
         let (access_key, _date, region, service) = (next()?, next()?, next()?, next()?);
-        let from_agent = || text("user-agent")?.split_whitespace().find_map(|part| part.strip_prefix("app/"));
         Ok(Self {
-            caller: Caller {
-                access_key: access_key.to_owned(),
-                case: text(CASE_HEADER).or_else(from_agent).map(str::to_owned),
-            },
+            caller: Caller { access_key: access_key.to_owned(), case: case(headers) },
             region: region.to_owned(),
             service: match service {
                 "elasticloadbalancing" => Service::ElasticLoadBalancing,
@@ -67,6 +75,12 @@ impl Scope {
             },
         })
     }
+}
+
+fn case(headers: &HeaderMap) -> Option<String> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let from_agent = || text("user-agent")?.split_whitespace().find_map(|part| part.strip_prefix("app/"));
+    text(CASE_HEADER).or_else(from_agent).map(str::to_owned)
 }
 
 #[cfg(test)]

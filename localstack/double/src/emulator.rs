@@ -77,7 +77,7 @@ fn start(which: Which) -> std::io::Result<Option<Emulator>> {
         return Ok(None);
     }
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let log = std::env::temp_dir().join(format!("portolan-{which:?}-{}.log", std::process::id()));
+    let log = std::env::temp_dir().join(format!("portolan-{which:?}.log"));
     let mut process = Command::new(folder.join("run"))
         .args(["--until-eof", "--port", &port.to_string()])
         .args(flag)

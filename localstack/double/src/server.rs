@@ -58,7 +58,9 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Silence> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Silence)?.to_bytes();
-    let scope = match Scope::read(&parts.headers) {
+    let query = query(&parts.method, &parts.headers, parts.uri.query(), &body);
+    let action = action(&query, &parts.headers);
+    let scope = match Scope::of(&parts.headers, &action) {
         Ok(scope) => scope,
         Err(refusal) => {
             let document = refusal.document(&Service::ElasticLoadBalancing, "unsigned").document();
@@ -74,8 +76,6 @@ async fn answer(
     };
     let now = shared.gate.now();
     let turned_away = shared.gate.admit(&signed, &scope, now).err();
-    let query = query(&parts.method, &parts.headers, parts.uri.query(), &body);
-    let action = action(&query, &parts.headers);
     let effects = if turned_away.is_none() { shared.faults.befall(&action, &scope.caller) } else { Vec::new() };
     let delay = |which: fn(&Effect) -> Option<Duration>| effects.iter().filter_map(which).sum::<Duration>();
     #[expect(clippy::wildcard_enum_match_arm, reason = "picks one kind of effect")]

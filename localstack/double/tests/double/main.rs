@@ -32,6 +32,7 @@ on_both! {
     line::what_is_there_is_seen_without_a_call_and_changed_by_another_hand,
     line::the_seed_is_planted_once,
     line::a_request_without_a_signature_is_refused,
+    line::credentials_are_got_without_credentials,
     line::a_key_that_the_double_does_not_know_is_turned_away,
     line::a_clock_that_is_off_is_told_by_the_date_of_the_answer,
     line::other_services_pass_through,

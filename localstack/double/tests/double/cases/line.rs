@@ -1,7 +1,7 @@
 //! The thin line: forward, count, log.
 
 use jiff::{SignedDuration, Timestamp};
-use portolan_aws_double::{Caller, Outcome, Service};
+use portolan_aws_double::{Caller, Outcome, Query, Service};
 
 use crate::client::{Answer, Failure, all, first, members, refused};
 use crate::emulator::{REGION, World};
@@ -116,6 +116,22 @@ pub(crate) async fn a_request_without_a_signature_is_refused(world: World) {
     let estate = world.estate().await;
     let unsigned = estate.client.send(None, "Action=DescribeLoadBalancers&Version=2015-12-01".to_owned()).await;
     assert_eq!(unsigned, Err(Failure::Refused("MissingAuthenticationToken".to_owned(), 403)));
+}
+
+pub(crate) async fn credentials_are_got_without_credentials(world: World) {
+    let estate = world.estate_with(|builder| builder.secret("AKIDTEST", "secret")).await;
+    let role = format!("arn:aws:iam::{}:role/portolan", estate.double.account().unwrap());
+    let query = Query::of([
+        ("Action", "AssumeRoleWithWebIdentity"),
+        ("Version", "2011-06-15"),
+        ("RoleArn", &*role),
+        ("RoleSessionName", "test"),
+        ("WebIdentityToken", "header.payload.signature"),
+    ]);
+    let assumed = estate.client.send(None, query.encode()).await.unwrap();
+    let key = assumed.text_at(&["AssumeRoleWithWebIdentityResult", "Credentials", "AccessKeyId"]);
+    assert!(key.is_some_and(|key| !key.is_empty()), "{}", assumed.document());
+    assert_eq!(estate.double.log().counts(0).get("AssumeRoleWithWebIdentity"), Some(&1));
 }
 
 pub(crate) async fn a_key_that_the_double_does_not_know_is_turned_away(world: World) {
