@@ -64,7 +64,7 @@ pub(crate) async fn elb(stage: &mut Stage<'_>, query: &Query) -> Result<Element,
         "AddTags" => tags::add(stage, query).await,
         "RemoveTags" => tags::remove(stage, query).await,
         "DescribeTags" => tags::describe(stage, query),
-        "DescribeSSLPolicies" | "DescribeAccountLimits" => stage.forward(query).await,
+        "DescribeSSLPolicies" | "DescribeAccountLimits" | "DescribeRules" => stage.forward(query).await,
         other => Err(Refusal::not_played(&format!("the action '{other}'"))),
     }
 }

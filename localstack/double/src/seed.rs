@@ -27,7 +27,7 @@ pub struct Seed {
     pub private_subnets: Vec<String>,
     /// One instance in each private subnet.
     pub instances: Vec<String>,
-    /// A security group without rules, as nodes have one.
+    /// The security group of the instances, tagged `kubernetes.io/cluster/NAME`; no inbound rules.
     pub security_group: String,
     /// Three elastic addresses, by their allocation ids.
     pub allocations: Vec<String>,
@@ -59,6 +59,10 @@ impl Planter<'_> {
         let route = [("RouteTableId", &*table), ("DestinationCidrBlock", "0.0.0.0/0"), ("GatewayId", &*gateway)];
         self.ask("CreateRoute", &route).await?;
         let mut seed = Seed { vpc: vpc.clone(), ..Seed::default() };
+        let name = format!("{}-nodes", self.cluster);
+        let group = [("GroupName", &*name), ("GroupDescription", "the nodes"), ("VpcId", &*vpc)];
+        seed.security_group = text(&self.ask("CreateSecurityGroup", &group).await?, &["groupId"]);
+        self.tag(&seed.security_group, &[(&format!("kubernetes.io/cluster/{}", self.cluster), "owned")]).await?;
         for (index, zone) in ZONES.iter().enumerate() {
             for (public, third) in [(true, index), (false, 100 + index)] {
                 let (range, zone) = (format!("10.0.{third}.0/24"), format!("{}{zone}", self.region));
@@ -81,7 +85,7 @@ impl Planter<'_> {
                     self.ask("AssociateRouteTable", &[("RouteTableId", &*table), ("SubnetId", &*subnet)]).await?;
                     seed.public_subnets.push(subnet);
                 } else {
-                    seed.instances.push(self.instance(&subnet).await?);
+                    seed.instances.push(self.instance(&subnet, &seed.security_group).await?);
                     seed.private_subnets.push(subnet);
                 }
             }
@@ -89,22 +93,19 @@ impl Planter<'_> {
             self.tag(&allocation, &[("Name", &format!("{}-{zone}", self.cluster))]).await?;
             seed.allocations.push(allocation);
         }
-        let name = format!("{}-nodes", self.cluster);
-        let group = [("GroupName", &*name), ("GroupDescription", "the nodes"), ("VpcId", &*vpc)];
-        seed.security_group = text(&self.ask("CreateSecurityGroup", &group).await?, &["groupId"]);
-        self.tag(&seed.security_group, &[(&format!("kubernetes.io/cluster/{}", self.cluster), "owned")]).await?;
         // Last: the mark on the VPC says that all of it is there.
         self.tag(&vpc, &[("Name", self.cluster)]).await?;
         Ok(seed)
     }
 
-    async fn instance(&self, subnet: &str) -> Result<String, Refusal> {
+    async fn instance(&self, subnet: &str, security_group: &str) -> Result<String, Refusal> {
         let pairs = [
             ("ImageId", "ami-12c6146b"),
             ("MinCount", "1"),
             ("MaxCount", "1"),
             ("InstanceType", "t3.micro"),
             ("SubnetId", subnet),
+            ("SecurityGroupId.1", security_group),
         ];
         let made = self.ask("RunInstances", &pairs).await?;
         let instance = items(&made, "instancesSet")

@@ -98,6 +98,10 @@ pub(crate) async fn the_seed_is_planted_once(world: World) {
         [3; 4]
     );
     assert_eq!(estate.double.seed(REGION, "prod").await.unwrap(), *seed);
+    let nodes = estate.client.ec2("DescribeInstances", &[("InstanceId.1", &seed.instances[0])]).await.unwrap();
+    let node = nodes.at(&["reservationSet", "item", "instancesSet", "item"]).unwrap();
+    assert_eq!(node.text_at(&["groupSet", "item", "groupId"]), Some(&*seed.security_group));
+    assert_eq!(node.text_at(&["subnetId"]), Some(&*seed.private_subnets[0]));
     let subnets = estate
         .client
         .ec2("DescribeSubnets", &[("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", &seed.vpc)])
