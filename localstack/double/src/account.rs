@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use tokio::sync::mpsc;
 
+use crate::adopt;
 use crate::caller::{Scope, Service};
 use crate::double::Shared;
 use crate::estate::Estate;
@@ -143,6 +144,7 @@ impl Account {
         if let Some(refusal) = arrived.effects.iter().find_map(|effect| effect.refusal_before(service)) {
             return Err(refusal);
         }
+        let new = !self.regions.contains_key(&arrived.scope.region);
         let region = self.regions.entry(arrived.scope.region.clone()).or_default();
         region.levels.take(&self.shared.buckets, service, arrived.query.action(), now)?;
         let mut stage = Stage {
@@ -154,6 +156,9 @@ impl Account {
             cut: arrived.effects.iter().find_map(page_cut),
             request,
         };
+        if new && self.shared.adopt {
+            adopt::region(&mut stage).await?;
+        }
         let document = match service {
             Service::ElasticLoadBalancing => play::elb(&mut stage, &arrived.query).await?,
             Service::Ec2 => play::ec2::play(&mut stage, &arrived.query).await?,

@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) timings: Timings,
     pub(crate) quotas: Quotas,
     pub(crate) buckets: Buckets,
+    pub(crate) adopt: bool,
 }
 
 /// A double that is to be started. Unless said otherwise: a clock moved by hand, nothing takes any time, AWS's quotas, no throttling, an
@@ -73,6 +74,14 @@ impl Builder {
     #[must_use]
     pub fn throttle(mut self, buckets: Buckets) -> Self {
         self.shared.buckets = buckets;
+        self
+    }
+
+    /// Takes over the balancers, groups, listeners and targets that the account holds already, as far as the emulator knows them, when a
+    /// region is first asked for: for a double that is started again. (Attributes and draining targets live in a double only.)
+    #[must_use]
+    pub fn adopt(mut self) -> Self {
+        self.shared.adopt = true;
         self
     }
 
@@ -142,6 +151,7 @@ impl Double {
                 timings: Timings::none(),
                 quotas: Quotas::default(),
                 buckets: Buckets::none(),
+                adopt: false,
             },
         }
     }

@@ -33,6 +33,7 @@
 //! It plays network load balancers only; what it does not play it refuses with `NotPlayedByTheDouble`, status 501, which is no code of AWS's.
 
 mod account;
+mod adopt;
 mod answer;
 mod arn;
 pub mod caller;

@@ -90,6 +90,13 @@ impl Query {
         Self { params: params.map(|(name, value)| (name.clone(), value.clone())).collect() }
     }
 
+    /// The same request with these parameters, in the place of those of their names.
+    pub fn with<N: Into<String>, V: Into<String>>(&self, pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let mut params = self.params.clone();
+        params.extend(pairs.into_iter().map(|(name, value)| (name.into(), value.into())));
+        Self { params }
+    }
+
     /// The request as a form again.
     pub fn encode(&self) -> String {
         let pairs: Vec<String> =

@@ -71,6 +71,7 @@ async fn main() -> std::io::Result<()> {
     let double = builder
         .listen(arguments.listen)
         .account(arguments.account.as_deref())
+        .adopt()
         .clock(Clock::of_the_machine())
         .timings(timings)
         .throttle(if arguments.throttle { Buckets::documented() } else { Buckets::none() })

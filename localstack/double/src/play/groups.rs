@@ -17,7 +17,7 @@ pub(crate) async fn create(stage: &mut Stage<'_>, query: &Query) -> Result<Eleme
         return one(stage, query, &existing).await;
     }
     quotas::groups(stage.estate, &stage.shared.quotas)?;
-    let answer = stage.forward(query).await?;
+    let answer = stage.forward(&query.with(asked.health_check.spelled_out())).await?;
     let made = answer::listed(&answer, query.action(), "TargetGroups").first();
     let arn = made.and_then(|made| made.text_at(&["TargetGroupArn"])).unwrap_or_default().to_owned();
     let group = Group { arn, ..asked };
@@ -138,7 +138,7 @@ pub(crate) async fn modify(stage: &mut Stage<'_>, query: &Query) -> Result<Eleme
     let arn = query.need("TargetGroupArn")?;
     let group = stage.estate.group(arn).ok_or_else(|| not_found("TargetGroup", arn))?;
     let next = health_checks::read(query, Some(&group.health_check))?;
-    stage.forward(query).await?;
+    stage.forward(&query.with(next.spelled_out())).await?;
     if let Some(group) = stage.estate.group_mut(arn) {
         group.health_check = next;
     }

@@ -65,6 +65,7 @@ async fn policy_exists(stage: &Stage<'_>, query: &Query) -> Result<(), Refusal> 
     let known = stage.forward_all("DescribeSSLPolicies", "SslPolicies", &[("Names.member.1", policy)]).await;
     match known {
         Ok(known) if known.iter().any(|one| one.text_at(&["Name"]) == Some(policy)) => Ok(()),
+        Err(broken) if broken.status >= 500 => Err(broken),
         Ok(_) | Err(_) => Err(Refusal::new("SSLPolicyNotFound", format!("SSL policy '{policy}' not found"))),
     }
 }

@@ -17,6 +17,23 @@ pub(crate) struct HealthCheck {
     pub(crate) matcher: Option<String>,
 }
 
+impl HealthCheck {
+    /// Every setting by the name that it has in a request: for an emulator whose defaults are others.
+    pub(crate) fn spelled_out(&self) -> Vec<(&'static str, String)> {
+        let fixed = [
+            ("HealthCheckProtocol", self.protocol.name().to_owned()),
+            ("HealthCheckPort", self.port.clone()),
+            ("HealthCheckIntervalSeconds", self.interval.to_string()),
+            ("HealthCheckTimeoutSeconds", self.timeout.to_string()),
+            ("HealthyThresholdCount", self.healthy.to_string()),
+            ("UnhealthyThresholdCount", self.unhealthy.to_string()),
+        ];
+        let path = self.path.clone().map(|path| ("HealthCheckPath", path));
+        let matcher = self.matcher.clone().map(|codes| ("Matcher.HttpCode", codes));
+        fixed.into_iter().chain(path).chain(matcher).collect()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CheckProtocol {
     Tcp,

@@ -28,6 +28,13 @@ impl World {
         self.estate_with(|builder| builder).await
     }
 
+    /// A double in front of the account of another one.
+    pub(crate) async fn after(&self, other: &Estate) -> Estate {
+        let double = Double::at(&self.upstream).account(other.double.account()).adopt().start().await.unwrap();
+        let client = Client::of(&double.endpoint(), "AKIDTEST");
+        Estate { double, client, seed: other.seed.clone() }
+    }
+
     pub(crate) async fn estate_with(&self, with: impl FnOnce(Builder) -> Builder) -> Estate {
         let double = with(Double::at(&self.upstream)).start().await.unwrap();
         let seed = double.seed(REGION, "prod").await.unwrap();

@@ -30,6 +30,7 @@ on_both! {
     line::a_balancer_comes_through_with_aws_s_own_arn_and_name,
     line::every_call_is_counted_by_action_and_caller_and_logged_in_order,
     line::what_is_there_is_seen_without_a_call_and_changed_by_another_hand,
+    line::a_double_that_is_started_again_takes_over_what_is_there,
     line::the_seed_is_planted_once,
     line::a_request_without_a_signature_is_refused,
     line::credentials_are_got_without_credentials,

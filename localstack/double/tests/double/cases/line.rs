@@ -90,6 +90,26 @@ pub(crate) async fn what_is_there_is_seen_without_a_call_and_changed_by_another_
     assert_eq!(estate.double.log().calls_since(mark).iter().filter(|call| call.caller.access_key == "HAND").count(), 4);
 }
 
+pub(crate) async fn a_double_that_is_started_again_takes_over_what_is_there(world: World) {
+    let before = world.estate().await;
+    let tagged = [("Tags.member.1.Key", "a"), ("Tags.member.1.Value", "b")];
+    let balancer = first(&before.create_balancer("web", &tagged).await.unwrap(), "LoadBalancers", "LoadBalancerArn");
+    let http = [("HealthCheckProtocol", "HTTP"), ("HealthCheckPath", "/up")];
+    let group =
+        first(&before.create_group("nodes", "TCP", "instance", &http).await.unwrap(), "TargetGroups", "TargetGroupArn");
+    let listener = before.listener(&balancer, "TCP", "80", &group).await;
+    before.register(&group, &[&before.seed.instances[0]]).await.unwrap();
+    let after = world.after(&before).await;
+    let described = after.client.elb("DescribeLoadBalancers", &[]).await.unwrap();
+    assert_eq!(all(&described, "LoadBalancers", &["LoadBalancerArn"]), [balancer.as_str()]);
+    assert_eq!(after.double.inventory(REGION).await, before.double.inventory(REGION).await);
+    // What is the same is the same again, so the settings were understood.
+    assert_eq!(after.balancer("web").await, balancer);
+    assert!(after.create_group("nodes", "TCP", "instance", &http).await.is_ok());
+    assert_eq!(after.listener(&balancer, "TCP", "80", &group).await, listener);
+    assert_eq!(after.health(&group).await, [format!("{}@80 healthy -", after.seed.instances[0])]);
+}
+
 pub(crate) async fn the_seed_is_planted_once(world: World) {
     let estate = world.estate().await;
     let seed = &estate.seed;
