@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use portolan_aws_double::xml::Element;
 use portolan_aws_double::{Bucket, Buckets, Class, Effect, Fault, Outcome};
 
 use crate::client::{Failure, all, refused};
@@ -80,25 +81,32 @@ pub(crate) async fn cut_pages_have_markers_to_the_rest(world: World) {
 pub(crate) async fn ec2_pages_too(world: World) {
     let estate = world.estate().await;
     let vpc = [("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", &*estate.seed.vpc)];
-    let walk = async |most: Option<&str>| {
+    let walk = async |action: &str, most: Option<&str>| {
         let (mut sizes, mut seen, mut token) = (Vec::new(), BTreeSet::new(), None::<String>);
         loop {
             let mut pairs = vpc.to_vec();
             pairs.extend(most.map(|most| ("MaxResults", most)));
             pairs.extend(token.as_deref().map(|token| ("NextToken", token)));
-            let page = estate.client.ec2("DescribeSubnets", &pairs).await.unwrap();
-            let subnets = &page.child("subnetSet").unwrap().children;
-            sizes.push(subnets.len());
-            seen.extend(subnets.iter().map(|subnet| subnet.text_at(&["subnetId"]).unwrap().to_owned()));
+            let page = estate.client.ec2(action, &pairs).await.unwrap();
+            let is_list = |child: &&Element| child.name.ends_with("Set");
+            let list = &page.children.iter().find(is_list).unwrap().children;
+            sizes.push(list.len());
+            seen.extend(list.iter().map(Element::document));
             token = page.text_at(&["nextToken"]).map(str::to_owned);
             if token.is_none() {
                 return (sizes, seen.len());
             }
         }
     };
-    assert_eq!((walk(None).await, walk(Some("5")).await), ((vec![6], 6), (vec![5, 1], 6)));
-    estate.double.faults().arm(Fault::on("DescribeSubnets", Effect::CutPages(4)).always());
-    assert_eq!(walk(None).await, (vec![4, 2], 6));
+    // Six subnets, three reservations of one instance each.
+    assert_eq!(
+        (walk("DescribeSubnets", None).await, walk("DescribeSubnets", Some("5")).await),
+        ((vec![6], 6), (vec![5, 1], 6))
+    );
+    assert_eq!(walk("DescribeInstances", Some("2")).await, (vec![2, 1], 3));
+    estate.double.faults().arm(Fault::on_any(Effect::CutPages(2)).always());
+    assert_eq!(walk("DescribeSubnets", None).await, (vec![2, 2, 2], 6));
+    assert_eq!(walk("DescribeInstances", None).await, (vec![2, 1], 3));
 }
 
 pub(crate) async fn a_delay_holds_one_call_and_no_other(world: World) {
