@@ -24,7 +24,7 @@ fn root(text: &str) -> Option<String> {
     loop {
         match reader.read_event().ok()? {
             Event::Start(element) | Event::Empty(element) => {
-                return String::from_utf8(element.local_name().as_ref().to_owned()).ok();
+                return Some(element.local_name().as_ref().to_owned());
             }
             Event::Eof => return None,
             _ => {}
