@@ -29,7 +29,9 @@ pub(crate) async fn a_balancer_comes_through_with_aws_s_own_arn_and_name(world: 
     let listeners = estate.client.elb("DescribeListeners", &[("LoadBalancerArn", &arn)]).await.unwrap();
     assert_eq!(all(&listeners, "Listeners", &["ListenerArn"]), [listener.as_str()]);
     assert_eq!(all(&listeners, "Listeners", &["LoadBalancerArn"]), [arn.as_str()]);
+    estate.group("of-nobody", "TCP", "ip").await;
     let groups = estate.client.elb("DescribeTargetGroups", &[("LoadBalancerArn", &arn)]).await.unwrap();
+    assert_eq!(all(&groups, "TargetGroups", &["TargetGroupArn"]), [group]);
     assert_eq!(all(&groups, "TargetGroups", &["LoadBalancerArns", "member"]), [arn]);
 }
 
