@@ -117,6 +117,20 @@ impl Attribute {
     }
 }
 
+impl Attribute {
+    /// What stands there at birth.
+    pub fn at_birth(&self, owner: Owner) -> &'static str {
+        match self.default {
+            AwsDefault::Stays(value) => value,
+            AwsDefault::Always(_)
+            | AwsDefault::ByScheme { .. }
+            | AwsDefault::ForUdp
+            | AwsDefault::ButForPods
+            | AwsDefault::ButForUdp => self.default(owner).unwrap_or_default(),
+        }
+    }
+}
+
 impl Values {
     /// The value as AWS wants it, or what is wrong with it, to follow the text in a message.
     pub fn check(self, text: &str) -> Result<String, String> {

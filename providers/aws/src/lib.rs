@@ -27,14 +27,27 @@
 
 pub mod annotations;
 pub mod attributes;
+pub mod estate;
 pub mod ids;
+pub mod model;
+pub mod names;
+pub mod outcome;
 pub mod parameters;
+pub mod plan;
 pub mod protocol;
 pub mod settings;
+pub mod state;
+pub mod step;
 pub mod words;
 
+pub use estate::Estate;
+pub use model::Model;
+pub use outcome::outcome;
 pub use parameters::Parameters;
+pub use plan::plan;
 pub use settings::Settings;
+pub use state::State;
+pub use step::Step;
 
 #[cfg(test)]
 mod golden;

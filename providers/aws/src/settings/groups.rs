@@ -68,15 +68,25 @@ impl Targets {
 impl TargetGroup {
     /// The attributes to write, where these keys were ours before: see [`attributes::restored`].
     pub fn writes(&self, owned_before: &BTreeSet<String>) -> Attributes {
-        let owner = Owner::TargetGroup { protocol: self.protocol, targets: self.targets.target_type() };
-        let mut writes = attributes::restored(attributes::TARGET_GROUP, owned_before, &self.attributes, owner);
-        // AWS takes how long unhealthy targets drain only where their connections do not end at once.
-        let ends = |(key, value): (&AttributeKey, &String)| key.as_str() == UNHEALTHY_TERMINATION && value == "true";
-        if writes.iter().any(ends) {
-            writes.retain(|key, _| key.as_str() != UNHEALTHY_DRAINING);
-        }
-        writes
+        writes(&self.attributes, owned_before, self.protocol, self.targets.target_type())
     }
+}
+
+/// The attributes of a group to write, where these keys were ours before: see [`attributes::restored`].
+pub(crate) fn writes(
+    now: &Attributes,
+    owned_before: &BTreeSet<String>,
+    protocol: Protocol,
+    targets: TargetType,
+) -> Attributes {
+    let owner = Owner::TargetGroup { protocol, targets };
+    let mut writes = attributes::restored(attributes::TARGET_GROUP, owned_before, now, owner);
+    // AWS takes how long unhealthy targets drain only where their connections do not end at once.
+    let ends = |(key, value): (&AttributeKey, &String)| key.as_str() == UNHEALTHY_TERMINATION && value == "true";
+    if writes.iter().any(ends) {
+        writes.retain(|key, _| key.as_str() != UNHEALTHY_DRAINING);
+    }
+    writes
 }
 
 /// What the Service asks for, else the class. `nlb-ip`, the older word, wins over the newer key.

@@ -41,10 +41,15 @@ impl Listener {
     /// The attributes to write, where these keys were ours before: see [`attributes::restored`]. The only one there is cannot be set where
     /// the listener is not TCP, and is AWS's default there by itself.
     pub fn writes(&self, owned_before: &BTreeSet<String>) -> Attributes {
-        match self.front {
-            Front::Tcp => attributes::restored(attributes::LISTENER, owned_before, &self.attributes, Owner::Listener),
-            Front::Udp | Front::TcpUdp | Front::Tls(_) => self.attributes.clone(),
-        }
+        writes(&self.attributes, owned_before, &self.front)
+    }
+}
+
+/// The same for attributes and what the listener speaks.
+pub(crate) fn writes(now: &Attributes, owned_before: &BTreeSet<String>, front: &Front) -> Attributes {
+    match front {
+        Front::Tcp => attributes::restored(attributes::LISTENER, owned_before, now, Owner::Listener),
+        Front::Udp | Front::TcpUdp | Front::Tls(_) => now.clone(),
     }
 }
 

@@ -52,7 +52,7 @@ pub enum SourceNat {
 }
 
 /// The prefix that sources are translated to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Prefix {
     /// One that AWS picks.
     Assigned,
