@@ -7,7 +7,7 @@ use portolan_core::balancer::{PortKey, Protocol as Transport};
 use portolan_core::reason::Reason;
 use portolan_core::refusal::Refused;
 use portolan_core::snapshot::ServicePort;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::annotations::Key;
 use crate::annotations::reader::{Reader, shown};
@@ -22,7 +22,7 @@ use crate::settings::{Balancer, Input, ports};
 use crate::words::IpAddressType;
 
 /// One listener, and the target group that it alone sends to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listener {
     /// Its number.
@@ -32,6 +32,7 @@ pub struct Listener {
     /// What it speaks.
     pub front: Front,
     /// Its attributes as far as somebody sets them. These keys are ours.
+    #[serde(deserialize_with = "attributes::of_listener")]
     pub attributes: Attributes,
     /// Where it sends to.
     pub group: TargetGroup,
@@ -54,7 +55,7 @@ pub(crate) fn writes(now: &Attributes, owned_before: &BTreeSet<String>, front: &
 }
 
 /// What a listener speaks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Front {
     /// TCP.
     #[serde(rename = "TCP")]

@@ -75,8 +75,7 @@ pub(crate) fn apply(state: &mut State, step: &Step) -> Result<(), String> {
                 return Ok(());
             }
             let groups = security_groups.known().ok_or("the security groups are not known")?;
-            let groups =
-                groups.iter().map(|group| Ok(security_group_of(state, group)?)).collect::<Result<_, String>>()?;
+            let groups = groups.iter().map(|group| security_group_of(state, group)).collect::<Result<_, String>>()?;
             state.balancers.push(Balancer {
                 arn: arn("loadbalancer/net", name),
                 name: name.clone(),

@@ -20,6 +20,9 @@ use serde_json::{Value, json};
 
 use crate::{cloud, estate};
 
+/// An edit, and its name or the step that it makes.
+type Change = (&'static str, fn(&mut Lab));
+
 /// One load balancer in the double, and the Service behind it.
 struct Lab {
     desired: LoadBalancer,
@@ -62,8 +65,8 @@ impl Lab {
         self.annotations.insert(format!("service.beta.kubernetes.io/aws-load-balancer-{key}"), value.to_owned());
     }
 
-    fn parameters(mut self, parameters: Value) -> Self {
-        self.parameters = Parameters::parse(&parameters).unwrap();
+    fn parameters(mut self, parameters: &Value) -> Self {
+        self.parameters = Parameters::parse(parameters).unwrap();
         self
     }
 
@@ -234,7 +237,7 @@ fn another_scheme_is_created_healthy_published_and_only_then_the_first_one_drain
 
 #[test]
 fn what_aws_cannot_change_makes_another_generation() {
-    let changes: [(&str, fn(&mut Lab)); 4] = [
+    let changes: [Change; 4] = [
         ("scheme", |lab| lab.desired.scheme = Some(Scheme::Public)),
         ("protocol", |lab| lab.desired.listeners = vec![listener(80, Protocol::Udp)]),
         ("target type", |lab| {
@@ -257,7 +260,7 @@ fn what_aws_cannot_change_makes_another_generation() {
 
 #[test]
 fn what_aws_can_change_makes_no_other_generation() {
-    let changes: [(&str, fn(&mut Lab)); 5] = [
+    let changes: [Change; 5] = [
         ("SetIpAddressType", |lab| {
             lab.annotate("ip-address-type", "dualstack");
         }),
@@ -331,7 +334,7 @@ fn with_a_fixed_name_and_downtime_another_target_type_is_put_behind_the_same_lis
 
 #[test]
 fn ten_rolling_updates_of_pods_never_leave_fewer_healthy_targets_than_there_are_to_be() {
-    let mut lab = Lab::new().parameters(json!({"clusterName": "prod", "defaults": {"targetType": "ip"}}));
+    let mut lab = Lab::new().parameters(&json!({"clusterName": "prod", "defaults": {"targetType": "ip"}}));
     let pods = |numbers: std::ops::Range<u16>| Targets::Pods {
         endpoints: numbers
             .map(|number| format!("10.0.{}.{}:8080", number / 250, number % 250 + 1).parse().unwrap())
@@ -396,7 +399,7 @@ fn a_node_without_an_instance_keeps_none_of_the_others_from_being_a_target() {
 
 #[test]
 fn a_group_takes_a_thousand_targets_and_who_is_there_stays() {
-    let mut lab = Lab::new().parameters(json!({"clusterName": "prod", "defaults": {"targetType": "ip"}}));
+    let mut lab = Lab::new().parameters(&json!({"clusterName": "prod", "defaults": {"targetType": "ip"}}));
     let pods = |from: u16, to: u16| Targets::Pods {
         endpoints: (from..to)
             .map(|number| format!("10.0.{}.{}:80", number / 250, number % 250 + 1).parse().unwrap())
