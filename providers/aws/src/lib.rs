@@ -1,7 +1,13 @@
 //! The AWS provider: a Network Load Balancer for each load balancer.
 //!
-//! So far its first, pure half: what the parameters of a class and the annotations of a Service come to. Nothing here speaks to AWS, so
-//! everything that is wrong with a Service is known before the first call.
+//! So far its pure heart: what the parameters of a class and the annotations of a Service come to, what is to be at AWS, and the steps that lead
+//! there. Nothing here speaks to AWS, so everything that is wrong with a Service is known before the first call.
+//!
+//! ```text
+//! annotations -> settings -> model --+
+//!                  (estate)  (state) +-> plan -> steps, one mutating call each
+//!             what AWS has -> state -+-> outcome
+//! ```
 //!
 //! Where to find a rule:
 //!
@@ -21,6 +27,18 @@
 //! | certificates, policies, ALPN, TLS ports | [`settings::tls`] |
 //! | what a listener sends to; PROXY protocol; attributes of groups | [`settings::groups`] |
 //! | health checks, the defaults of policy Local | [`settings::health`] |
+//! | what is to be at AWS: balancer, groups, listeners, who gets in | [`model`] |
+//! | which subnets, and why not the others | `model/subnets.rs` |
+//! | who the targets are, and who stays as they are | `model/targets.rs`, `model/listeners.rs` |
+//! | what is known of the network | [`estate`] |
+//! | what exists | [`state`] |
+//! | which generation serves, when another one is needed, what stands against it | `plan/choice.rs` |
+//! | the order of steps; what is changed, restored, removed | [`plan`](mod@plan) and the files below it |
+//! | when a target may leave | `plan/targets.rs` |
+//! | when what is replaced goes | `plan/leaving.rs` |
+//! | one call of AWS, and what it costs | [`step`] |
+//! | what the status says, what is awaited | [`outcome`](mod@outcome) |
+//! | names and tags of what is made | [`names`] |
 //! | which pairs of listener and target group are legal | [`protocol`] |
 //! | the form of identifiers, ARNs and names | [`ids`] |
 //! | AWS's own words | [`words`] |

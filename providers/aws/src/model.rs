@@ -329,11 +329,6 @@ impl Firewall {
 }
 
 impl Model {
-    /// The inbound rules that its security group is to have.
-    pub fn rules(&self) -> BTreeSet<Rule> {
-        self.firewall.rules(self.listeners.iter().map(|listener| (listener.port, listener.front.protocol())))
-    }
-
     /// The listener on this port.
     pub fn listener(&self, port: u16) -> Option<&Listener> {
         self.listeners.iter().find(|listener| listener.port == port)

@@ -50,7 +50,7 @@ pub(crate) fn choose<'a>(model: &Model, observed: &'a State, published: &[Publis
         Some(existing) if model.allow_downtime => return Ok(Choice::Existing(existing)),
         Some(_) | None => {}
     }
-    if staying.is_empty() && !going.is_empty() {
+    if !going.is_empty() {
         return Ok(Choice::Wait);
     }
     if model.allow_downtime {

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use portolan_core::reason::Reason;
 use portolan_core::refusal::{Refusal, Refused};
 
-use super::Generation;
+use super::{Generation, groups};
 use crate::model::{Firewall, Model};
 use crate::names::GENERATION;
 use crate::state::{Balancer, Rule, SecurityGroup, Source, State};
@@ -27,7 +27,7 @@ pub(super) fn open(
         return Ok(());
     }
     let existing = observed.security_group(generation.number);
-    let wanted = model.rules();
+    let wanted = wanted(model, generation);
     within_budget(model, existing, &wanted)?;
     if existing.is_none() {
         let mut tags = model.tags.clone();
@@ -38,6 +38,9 @@ pub(super) fn open(
             vpc: model.vpc.clone(),
             tags,
         });
+    }
+    if let Some(group) = existing.filter(|group| lacks_room(model, group, &wanted)) {
+        close_surplus(group, &wanted, steps);
     }
     let missing = wanted.iter().filter(|rule| existing.is_none_or(|group| !group.rules.contains(rule)));
     let group = of(model, observed, generation);
@@ -50,14 +53,31 @@ pub(super) fn close(model: &Model, observed: &State, generation: &Generation<'_>
     let is_managed = matches!(model.firewall, Firewall::Managed { .. });
     for group in &observed.security_groups {
         if group.generation == generation.number && is_managed {
-            let wanted = model.rules();
-            let surplus = group.rules.difference(&wanted).cloned().collect();
-            let id = SecurityGroupOf::Id(group.id.clone());
-            rules(surplus, |rules| Step::CloseRules { group: id.clone(), rules }, steps);
+            let wanted = wanted(model, generation);
+            if !lacks_room(model, group, &wanted) {
+                close_surplus(group, &wanted, steps);
+            }
         } else if group.generation == generation.number || !has_balancer(observed, group) {
             steps.push(delete(group));
         }
     }
+}
+
+/// The rules for the listeners that are ours: nobody is let in to somebody else's.
+fn wanted(model: &Model, generation: &Generation<'_>) -> BTreeSet<Rule> {
+    let fronts = groups::served(model, generation).map(|listener| (listener.port, listener.front.protocol()));
+    model.firewall.rules(fronts)
+}
+
+fn close_surplus(group: &SecurityGroup, wanted: &BTreeSet<Rule>, steps: &mut Vec<Step>) {
+    let surplus = group.rules.difference(wanted).cloned().collect();
+    let id = SecurityGroupOf::Id(group.id.clone());
+    rules(surplus, |rules| Step::CloseRules { group: id.clone(), rules }, steps);
+}
+
+/// The rules that come do not fit beside those that go, so that those go first.
+fn lacks_room(model: &Model, group: &SecurityGroup, wanted: &BTreeSet<Rule>) -> bool {
+    counted(wanted.union(&group.rules)).saturating_add(group.others) > model.rule_budget
 }
 
 /// Whom the sources keep out now does not get in at the predecessor either; but nothing is opened there for what comes.
@@ -92,20 +112,26 @@ fn rules(rules: BTreeSet<Rule>, step: impl Fn(Vec<Rule>) -> Step, steps: &mut Ve
     steps.extend(rules.chunks(RULES_PER_CALL).map(|rules| step(rules.to_vec())));
 }
 
-/// AWS counts rules for IPv4 and for IPv6 separately, while they are added beside those that go. A prefix list counts for as many as it may have
-/// entries, which only AWS knows; here it counts for one in each family
+/// AWS counts rules for IPv4 and for IPv6 separately. A prefix list counts for as many as it may have entries, which only AWS knows; here it
+/// counts for one in each family
 /// (<https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups>).
+fn counted<'a>(rules: impl Iterator<Item = &'a Rule>) -> usize {
+    let (mut v4, mut v6) = (0_usize, 0_usize);
+    for rule in rules {
+        let (is_v4, is_v6) = match &rule.source {
+            Source::Network(IpNet::V4(_)) => (1, 0),
+            Source::Network(IpNet::V6(_)) => (0, 1),
+            Source::PrefixList(_) => (1, 1),
+        };
+        v4 = v4.saturating_add(is_v4);
+        v6 = v6.saturating_add(is_v6);
+    }
+    v4.max(v6)
+}
+
 fn within_budget(model: &Model, existing: Option<&SecurityGroup>, wanted: &BTreeSet<Rule>) -> Result<(), Refusal> {
     let others = existing.map_or(0, |group| group.others);
-    let of = |is_v6: bool| {
-        let counts = |rule: &&Rule| match &rule.source {
-            Source::Network(IpNet::V4(_)) => !is_v6,
-            Source::Network(IpNet::V6(_)) => is_v6,
-            Source::PrefixList(_) => true,
-        };
-        wanted.iter().filter(counts).count().saturating_add(others)
-    };
-    let needed = of(false).max(of(true));
+    let needed = counted(wanted.iter()).saturating_add(others);
     if needed <= model.rule_budget {
         return Ok(());
     }
