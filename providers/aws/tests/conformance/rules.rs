@@ -583,3 +583,76 @@ fn zero_endpoints_take_no_name_away() {
     assert_eq!(lab.desired.published.len(), 1);
     assert_eq!(lab.outcome().reachable.status, ConditionStatus::False);
 }
+
+#[test]
+fn while_its_successor_is_set_up_the_first_one_follows_the_nodes_and_opens_nothing() {
+    let mut lab = Lab::new();
+    lab.desired.scheme = Some(Scheme::Public);
+    lab.settle();
+    lab.desired.scheme = Some(Scheme::Internal);
+    lab.once();
+    lab.desired.nodes = nodes(&[1, 2, 3]);
+    lab.desired.listeners.push(listener(443, Protocol::Tcp));
+    lab.desired.source_ranges = SourceRanges::Only(vec!["10.1.0.0/16".parse().unwrap()]);
+    lab.once();
+    let first = &lab.state.balancers[0];
+    assert_eq!(first.listeners.len(), 1, "what is to be internal is not opened on a public one");
+    let group = lab.state.group_of(&first.listeners[0]).unwrap();
+    assert!(group.targets.iter().any(|registered| registered.target.id == "i-3"), "it serves until the other does");
+    let rules = &lab.state.security_group(first.generation).unwrap().rules;
+    assert!(rules.is_empty(), "whom the ranges keep out now is kept out at once, and nobody else comes in: {rules:?}");
+}
+
+#[test]
+fn nothing_is_retired_for_a_successor_of_which_no_client_knows() {
+    let mut lab = Lab::new();
+    lab.settle();
+    lab.desired.scheme = Some(Scheme::Public);
+    lab.once();
+    cloud::settle(&mut lab.state);
+    lab.desired.published = Vec::new();
+    assert_eq!(lab.plan().unwrap(), [], "somebody has emptied the status");
+}
+
+#[test]
+fn a_member_that_is_held_keeps_its_listener_while_another_one_changes() {
+    let mut lab = Lab::new();
+    let second = Member { uid: Uid::new("uid-api"), namespace: "default".to_owned(), name: "api".to_owned() };
+    lab.desired.members.push(second.clone());
+    lab.desired.listeners.push(Listener { service: second.uid.clone(), ..listener(443, Protocol::Tcp) });
+    lab.settle();
+    lab.desired.held = vec![Uid::new("uid-web")];
+    lab.desired.scheme = Some(Scheme::Public);
+    lab.desired.listeners = vec![Listener { service: second.uid, ..listener(8443, Protocol::Tcp) }];
+    lab.settle();
+    let balancer = &lab.state.balancers[0];
+    assert_eq!(balancer.listeners.iter().map(|listener| listener.port).collect::<Vec<_>>(), [80, 8443]);
+    assert_eq!(balancer.scheme, Scheme::Internal, "the whole stays as it is, as long as anybody is held");
+    lab.desired.held = lab.desired.members.iter().map(|member| member.uid.clone()).collect();
+    lab.desired.listeners.clear();
+    assert_eq!(lab.plan().unwrap(), [], "and all of it, if all are");
+}
+
+#[test]
+fn one_number_belongs_to_the_member_that_was_there_first() {
+    let mut lab = Lab::new();
+    let second = Member { uid: Uid::new("uid-dns"), namespace: "default".to_owned(), name: "dns".to_owned() };
+    lab.desired.members.push(second.clone());
+    lab.desired.listeners.push(Listener { service: second.uid, ..listener(80, Protocol::Udp) });
+    lab.settle();
+    assert_eq!(lab.outcome().listening, [(Uid::new("uid-web"), PortKey { port: 80, protocol: Protocol::Tcp })]);
+    assert!(lab.outcome().programmed.message.contains("one listener a port number"));
+}
+
+#[test]
+fn a_port_that_changes_hands_gets_another_group_behind_the_same_listener() {
+    let mut lab = Lab::new();
+    let second = Member { uid: Uid::new("uid-api"), namespace: "default".to_owned(), name: "api".to_owned() };
+    lab.desired.members.push(second.clone());
+    lab.settle();
+    lab.desired.members.remove(0);
+    lab.desired.listeners = vec![Listener { service: second.uid.clone(), ..listener(80, Protocol::Tcp) }];
+    let steps = names(&lab.settle());
+    assert_eq!(steps, ["CreateGroup", "Register", "SetTags", "ModifyListener", "SetTags", "DeleteGroup"]);
+    assert_eq!(lab.outcome().listening, [(second.uid, PortKey { port: 80, protocol: Protocol::Tcp })]);
+}
