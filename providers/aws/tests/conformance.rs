@@ -7,6 +7,8 @@
 mod cloud;
 #[path = "conformance/estate.rs"]
 mod estate;
+#[path = "conformance/lab.rs"]
+mod lab;
 #[path = "conformance/rules.rs"]
 mod rules;
 
