@@ -55,17 +55,18 @@ pub fn plan(desired: Option<&Model>, observed: &State, published: &[Published]) 
         None => leaving::everything(observed, &mut steps)?,
         Some(model) if model.idle => idle(model, observed, published, &mut steps),
         Some(model) => {
-            match choose(model, observed, published)? {
-                Choice::Existing(existing) => {
+            match choose(model, observed, published) {
+                Ok(Choice::Existing(existing)) => {
                     let (number, name) = (existing.generation, existing.name.clone());
                     let generation = Generation { number, name, existing: Some(existing), instead_of: Vec::new() };
                     towards(model, observed, published, &generation, &mut steps)?;
                 }
-                Choice::New { number, name, instead_of } => {
+                Ok(Choice::New { number, name, instead_of }) => {
                     let generation = Generation { number, name, existing: None, instead_of };
                     towards(model, observed, published, &generation, &mut steps)?;
                 }
-                Choice::Wait => {}
+                Ok(Choice::Wait) => {}
+                Err(refusal) => refused(model, observed, refusal, &mut steps)?,
             }
             leaving::left(observed, published, &mut steps);
         }
@@ -79,6 +80,12 @@ fn idle(model: &Model, observed: &State, published: &[Published], steps: &mut Ve
     if let Ok(Choice::Existing(existing)) = choose(model, observed, published) {
         targets::of_existing(model, observed, existing, steps);
     }
+}
+
+/// What cannot be replaced goes on serving, so that it follows its endpoints first: weeks may pass before somebody edits something.
+fn refused(model: &Model, observed: &State, refusal: Refusal, steps: &mut Vec<Step>) -> Result<(), Refusal> {
+    observed.staying().for_each(|existing| targets::of_existing(model, observed, existing, steps));
+    if steps.is_empty() { Err(refusal) } else { Ok(()) }
 }
 
 fn towards(

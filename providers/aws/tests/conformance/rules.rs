@@ -515,3 +515,20 @@ fn a_port_that_changes_hands_gets_another_group_behind_the_same_listener() {
     assert_eq!(steps, ["CreateGroup", "Register", "SetTags", "ModifyListener", "SetTags", "DeleteGroup"]);
     assert_eq!(lab.outcome().listening, [(second.uid, PortKey { port: 80, protocol: Protocol::Tcp })]);
 }
+
+#[test]
+fn what_cannot_be_replaced_follows_its_endpoints_all_the_same() {
+    let mut lab = Lab::new();
+    lab.annotate("name", "my-lb");
+    lab.settle();
+    lab.desired.scheme = Some(Scheme::Public);
+    lab.desired.nodes = nodes(&[2, 3]);
+    assert_eq!(names(&lab.once()), ["Register"]);
+    cloud::settle(&mut lab.state);
+    assert_eq!(names(&lab.once()), ["Deregister"]);
+    cloud::settle(&mut lab.state);
+    assert!(lab.plan().unwrap_err().to_string().starts_with("ReplaceNeedsDowntime"));
+    let outcome = lab.outcome();
+    assert_eq!((outcome.published.len(), outcome.programmed.status), (1, ConditionStatus::False));
+    assert!(outcome.programmed.message.starts_with("ReplaceNeedsDowntime"));
+}
