@@ -20,7 +20,9 @@ pub(super) fn put(
     let mut values = writes(&observed.owned);
     values.retain(|key, value| {
         let current = observed.values.get(key.as_str()).map(String::as_str);
-        current.unwrap_or_else(|| key.attribute().at_birth(owner)) != value
+        let differs = current.unwrap_or_else(|| key.attribute().at_birth(owner)) != value;
+        // A key that is given up is written once more even so: only then it is not ours any more, and whoever sets it later keeps it.
+        differs || !now.contains_key(key)
     });
     if !values.is_empty() {
         let owned = now.keys().map(|key| key.as_str().to_owned()).collect();

@@ -532,3 +532,16 @@ fn what_cannot_be_replaced_follows_its_endpoints_all_the_same() {
     assert_eq!((outcome.published.len(), outcome.programmed.status), (1, ConditionStatus::False));
     assert!(outcome.programmed.message.starts_with("ReplaceNeedsDowntime"));
 }
+
+#[test]
+fn a_key_that_is_given_up_is_not_ours_any_more_whatever_stands_there() {
+    let cross_zone = "load_balancing.cross_zone.enabled";
+    let mut lab = Lab::new();
+    lab.annotate("attributes", &format!("{cross_zone}=true"));
+    lab.settle();
+    lab.annotations.clear();
+    lab.state.balancers[0].attributes.values.insert(cross_zone.to_owned(), "false".to_owned());
+    assert_eq!(names(&lab.settle()), ["SetAttributes"]);
+    lab.state.balancers[0].attributes.values.insert(cross_zone.to_owned(), "true".to_owned());
+    assert_eq!(lab.plan().unwrap(), [], "it is somebody else's now");
+}
