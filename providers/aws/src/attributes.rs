@@ -8,7 +8,8 @@ use std::fmt;
 
 use portolan_core::balancer::Scheme;
 use portolan_core::go;
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::protocol::Protocol;
 use crate::words::TargetType;
@@ -117,6 +118,20 @@ impl Attribute {
     }
 }
 
+impl Attribute {
+    /// What stands there at birth.
+    pub fn at_birth(&self, owner: Owner) -> &'static str {
+        match self.default {
+            AwsDefault::Stays(value) => value,
+            AwsDefault::Always(_)
+            | AwsDefault::ByScheme { .. }
+            | AwsDefault::ForUdp
+            | AwsDefault::ButForPods
+            | AwsDefault::ButForUdp => self.default(owner).unwrap_or_default(),
+        }
+    }
+}
+
 impl Values {
     /// The value as AWS wants it, or what is wrong with it, to follow the text in a message.
     pub fn check(self, text: &str) -> Result<String, String> {
@@ -211,6 +226,27 @@ impl Serialize for AttributeKey {
 
 /// Attributes that are set. These keys are ours from then on: who writes them must remember them.
 pub type Attributes = BTreeMap<AttributeKey, String>;
+
+/// Attributes of a balancer, as they were serialized.
+pub(crate) fn of_load_balancer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Attributes, D::Error> {
+    of(LOAD_BALANCER, deserializer)
+}
+
+/// Attributes of a target group, as they were serialized.
+pub(crate) fn of_target_group<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Attributes, D::Error> {
+    of(TARGET_GROUP, deserializer)
+}
+
+/// Attributes of a listener, as they were serialized.
+pub(crate) fn of_listener<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Attributes, D::Error> {
+    of(LISTENER, deserializer)
+}
+
+fn of<'de, D: Deserializer<'de>>(table: &'static [Attribute], deserializer: D) -> Result<Attributes, D::Error> {
+    let pairs = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let known = |(key, value): (String, String)| Ok((AttributeKey::parse(table, &key)?, value));
+    pairs.into_iter().map(known).collect::<Result<_, String>>().map_err(D::Error::custom)
+}
 
 /// What has to stand at AWS: what is set now, and AWS's default in every key that was set before and is no more. A key that is in no
 /// table any more, or that stays, is left as it is.

@@ -183,6 +183,11 @@ fn run(case: &Case, service: &Service) -> Result {
         Input { service, scheme, source_ranges: &source_ranges, existing: case.existing, parameters: &case.parameters };
     let read = Settings::read(&input);
     assert_eq!(read, Settings::read(&input), "the same Service comes to the same");
+    if let Ok(settings) = &read {
+        let kept: Settings = serde_json::from_value(serde_json::to_value(settings).unwrap()).unwrap();
+        let (refused_ports, warnings) = (settings.refused_ports.clone(), settings.warnings.clone());
+        assert_eq!(&Settings { refused_ports, warnings, ..kept }, settings, "kept as text and read again");
+    }
     let lines = |refused: &[Refused]| -> Vec<String> {
         refused.iter().map(|refused| format!("{}: {refused}", refused.reason)).collect()
     };

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An identifier that AWS gives: a fixed beginning and a part that AWS makes up.
 pub trait Id: Sized {
@@ -21,6 +22,14 @@ macro_rules! ids {
             #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
             #[serde(transparent)]
             pub struct $name(String);
+
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    let text = String::deserialize(deserializer)?;
+                    let why = || D::Error::custom(format!("{text:?} is no identifier {}...", $prefix));
+                    <Self as Id>::parse(&text).ok_or_else(why)
+                }
+            }
 
             impl Id for $name {
                 const PREFIX: &'static str = $prefix;
@@ -100,6 +109,13 @@ impl<I: fmt::Display> fmt::Display for Reference<I> {
     }
 }
 
+impl<'de, I: Id> Deserialize<'de> for Reference<I> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(|why| D::Error::custom(format!("{text:?} {why}")))
+    }
+}
+
 impl<I: fmt::Display> Serialize for Reference<I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -113,6 +129,13 @@ macro_rules! texts {
             #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
             #[serde(transparent)]
             pub struct $name(String);
+
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    let text = String::deserialize(deserializer)?;
+                    Self::parse(&text).map_err(|why| D::Error::custom(format!("{text:?} {why}")))
+                }
+            }
 
             impl $name {
                 /// The text as one of these, or what is wrong with it, to follow the text in a message.

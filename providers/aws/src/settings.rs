@@ -16,7 +16,7 @@ pub mod tls;
 use portolan_core::balancer::{Scheme, SourceRanges};
 use portolan_core::refusal::{Refusal, Refused};
 use portolan_core::snapshot::Service;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::annotations::reader::{Reader, Warning};
 use crate::parameters::Parameters;
@@ -39,8 +39,8 @@ pub struct Input<'a> {
     pub parameters: &'a Parameters,
 }
 
-/// What one Service comes to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// What one Service comes to. It can be kept as text and read again, but for its refusals and warnings, which are told when they are found.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
     /// What holds for the whole balancer.
@@ -48,10 +48,10 @@ pub struct Settings {
     /// The listeners, by port.
     pub listeners: Vec<Listener>,
     /// Ports that are not served; the others are.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_deserializing, skip_serializing_if = "Vec::is_empty")]
     pub refused_ports: Vec<Refused>,
     /// What a person should know.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_deserializing, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
 }
 

@@ -6,7 +6,8 @@ use portolan_core::balancer::{Family, Scheme};
 use portolan_core::desire::scheme::{self, InternalAnnotations};
 use portolan_core::reason::Reason;
 use portolan_core::snapshot::FamilyPolicy;
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::annotations::Key;
 use crate::annotations::reader::{Reader, shown};
@@ -20,20 +21,21 @@ use crate::settings::{Input, tags};
 use crate::words::{IpAddressType, scheme_word};
 
 /// What holds for the whole balancer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Balancer {
     /// The name of one that is yet to be made, if somebody cares.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<BalancerName>,
     /// Who can reach it.
-    #[serde(serialize_with = "spelled")]
+    #[serde(serialize_with = "spelled", deserialize_with = "read_scheme")]
     pub scheme: Scheme,
     /// The families of its addresses.
     pub ip_address_type: IpAddressType,
     /// Where it is, and with which addresses.
     pub subnets: Subnets,
     /// Its attributes as far as somebody sets them. These keys are ours; AWS has its defaults in all others.
+    #[serde(deserialize_with = "attributes::of_load_balancer")]
     pub attributes: Attributes,
     /// Who gets in.
     pub security: Security,
@@ -51,6 +53,15 @@ impl Balancer {
 
 fn spelled<S: Serializer>(scheme: &Scheme, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(scheme_word(*scheme))
+}
+
+fn read_scheme<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Scheme, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let word = |scheme: &Scheme| scheme_word(*scheme) == text;
+    [Scheme::Internal, Scheme::Public]
+        .into_iter()
+        .find(word)
+        .ok_or_else(|| D::Error::custom(format!("no scheme {text:?}")))
 }
 
 pub(super) fn read(input: &Input<'_>, reader: &mut Reader<'_>) -> Balancer {

@@ -7,7 +7,7 @@ use portolan_core::balancer::Family;
 use portolan_core::reason::Reason;
 use portolan_core::refusal::Refused;
 use portolan_core::snapshot::ServicePort;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::annotations::Key;
 use crate::annotations::reader::{Reader, shown};
@@ -24,7 +24,7 @@ use crate::settings::{Balancer, Input, ports};
 use crate::words::{IpAddressType, TargetType};
 
 /// A target group.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetGroup {
     /// What it speaks to the targets.
@@ -34,16 +34,17 @@ pub struct TargetGroup {
     /// Of which family their addresses are.
     pub family: Family,
     /// Labels that a node must have to be a target; where pods are, they mean nothing.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_labels: BTreeMap<String, String>,
     /// How they are probed.
     pub health: HealthCheck,
     /// Its attributes as far as somebody sets them. These keys are ours.
+    #[serde(deserialize_with = "attributes::of_target_group")]
     pub attributes: Attributes,
 }
 
 /// Who the targets are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Targets {
     /// Nodes.
@@ -68,15 +69,25 @@ impl Targets {
 impl TargetGroup {
     /// The attributes to write, where these keys were ours before: see [`attributes::restored`].
     pub fn writes(&self, owned_before: &BTreeSet<String>) -> Attributes {
-        let owner = Owner::TargetGroup { protocol: self.protocol, targets: self.targets.target_type() };
-        let mut writes = attributes::restored(attributes::TARGET_GROUP, owned_before, &self.attributes, owner);
-        // AWS takes how long unhealthy targets drain only where their connections do not end at once.
-        let ends = |(key, value): (&AttributeKey, &String)| key.as_str() == UNHEALTHY_TERMINATION && value == "true";
-        if writes.iter().any(ends) {
-            writes.retain(|key, _| key.as_str() != UNHEALTHY_DRAINING);
-        }
-        writes
+        writes(&self.attributes, owned_before, self.protocol, self.targets.target_type())
     }
+}
+
+/// The attributes of a group to write, where these keys were ours before: see [`attributes::restored`].
+pub(crate) fn writes(
+    now: &Attributes,
+    owned_before: &BTreeSet<String>,
+    protocol: Protocol,
+    targets: TargetType,
+) -> Attributes {
+    let owner = Owner::TargetGroup { protocol, targets };
+    let mut writes = attributes::restored(attributes::TARGET_GROUP, owned_before, now, owner);
+    // AWS takes how long unhealthy targets drain only where their connections do not end at once.
+    let ends = |(key, value): (&AttributeKey, &String)| key.as_str() == UNHEALTHY_TERMINATION && value == "true";
+    if writes.iter().any(ends) {
+        writes.retain(|key, _| key.as_str() != UNHEALTHY_DRAINING);
+    }
+    writes
 }
 
 /// What the Service asks for, else the class. `nlb-ip`, the older word, wins over the newer key.

@@ -1,7 +1,7 @@
 //! Health checks. There is one set of keys for all groups of a Service; what it leaves open is the AWS Load Balancer Controller's.
 
 use portolan_core::snapshot::TrafficPolicy;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::annotations::Key;
 use crate::annotations::reader::{Reader, shown};
@@ -9,7 +9,7 @@ use crate::settings::groups::Targets;
 use crate::settings::{Input, ports};
 
 /// How targets are probed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheck {
     /// With what.
@@ -27,7 +27,7 @@ pub struct HealthCheck {
 }
 
 /// What a probe is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Probe {
     /// A connection.
     #[serde(rename = "TCP")]
@@ -41,7 +41,7 @@ pub enum Probe {
 }
 
 /// What is asked, and which answers are good.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Request {
     /// The path.
     pub path: String,
@@ -50,7 +50,7 @@ pub struct Request {
 }
 
 /// Where targets are probed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum HealthPort {
     /// Where the traffic goes.

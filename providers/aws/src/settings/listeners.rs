@@ -7,7 +7,7 @@ use portolan_core::balancer::{PortKey, Protocol as Transport};
 use portolan_core::reason::Reason;
 use portolan_core::refusal::Refused;
 use portolan_core::snapshot::ServicePort;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::annotations::Key;
 use crate::annotations::reader::{Reader, shown};
@@ -22,7 +22,7 @@ use crate::settings::{Balancer, Input, ports};
 use crate::words::IpAddressType;
 
 /// One listener, and the target group that it alone sends to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listener {
     /// Its number.
@@ -32,6 +32,7 @@ pub struct Listener {
     /// What it speaks.
     pub front: Front,
     /// Its attributes as far as somebody sets them. These keys are ours.
+    #[serde(deserialize_with = "attributes::of_listener")]
     pub attributes: Attributes,
     /// Where it sends to.
     pub group: TargetGroup,
@@ -41,15 +42,20 @@ impl Listener {
     /// The attributes to write, where these keys were ours before: see [`attributes::restored`]. The only one there is cannot be set where
     /// the listener is not TCP, and is AWS's default there by itself.
     pub fn writes(&self, owned_before: &BTreeSet<String>) -> Attributes {
-        match self.front {
-            Front::Tcp => attributes::restored(attributes::LISTENER, owned_before, &self.attributes, Owner::Listener),
-            Front::Udp | Front::TcpUdp | Front::Tls(_) => self.attributes.clone(),
-        }
+        writes(&self.attributes, owned_before, &self.front)
+    }
+}
+
+/// The same for attributes and what the listener speaks.
+pub(crate) fn writes(now: &Attributes, owned_before: &BTreeSet<String>, front: &Front) -> Attributes {
+    match front {
+        Front::Tcp => attributes::restored(attributes::LISTENER, owned_before, now, Owner::Listener),
+        Front::Udp | Front::TcpUdp | Front::Tls(_) => now.clone(),
     }
 }
 
 /// What a listener speaks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Front {
     /// TCP.
     #[serde(rename = "TCP")]

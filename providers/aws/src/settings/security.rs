@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use portolan_core::balancer::SourceRanges;
 use portolan_core::desire::ranges;
 use portolan_core::reason::Reason;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::annotations::Key;
 use crate::annotations::reader::Reader;
@@ -17,7 +17,7 @@ use crate::settings::Input;
 use crate::words::{IpAddressType, Switch};
 
 /// Who gets in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Security {
     /// By which security groups.
@@ -28,7 +28,7 @@ pub struct Security {
 }
 
 /// The security groups of a balancer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum SecurityGroups {
     /// One that Portolan keeps, beside the one that all balancers of the cluster share.

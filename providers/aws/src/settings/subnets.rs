@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
 use portolan_core::balancer::Scheme;
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::annotations::Key;
 use crate::annotations::reader::Reader;
@@ -13,26 +14,26 @@ use crate::settings::Input;
 use crate::words::{IpAddressType, Switch};
 
 /// Where a balancer is, and with which addresses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subnets {
     /// Which.
     pub choice: SubnetChoice,
     /// Fixed public IPv4 addresses, one a subnet and in their order; none: AWS's own.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allocations: Vec<AllocationId>,
     /// Fixed private IPv4 addresses, each in the subnet that contains it; none: AWS's own.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub private_ipv4: Vec<Ipv4Addr>,
     /// Fixed IPv6 addresses, each in the subnet that contains it; none: AWS's own.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ipv6: Vec<Ipv6Addr>,
     /// Translation of the source of IPv6 traffic.
     pub source_nat: SourceNat,
 }
 
 /// Which subnets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SubnetChoice {
     /// These, in this order.
@@ -42,7 +43,7 @@ pub enum SubnetChoice {
 }
 
 /// Translation of the source of IPv6 traffic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SourceNat {
     /// None.
@@ -52,7 +53,7 @@ pub enum SourceNat {
 }
 
 /// The prefix that sources are translated to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Prefix {
     /// One that AWS picks.
     Assigned,
@@ -66,6 +67,13 @@ impl Serialize for Prefix {
             Self::Assigned => serializer.serialize_str(AUTO_ASSIGNED),
             Self::Fixed(prefix) => serializer.collect_str(prefix),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Prefix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        prefix(&text).map_err(|why| D::Error::custom(format!("{text:?} {why}")))
     }
 }
 

@@ -221,6 +221,9 @@ proptest! {
                 let mut ports: Vec<_> = service.ports.iter().map(|port| port.key).collect();
                 ports.sort();
                 prop_assert_eq!(all, ports, "every port is served or refused, once");
+                let kept: Settings = serde_json::from_value(serde_json::to_value(&settings).unwrap()).unwrap();
+                let told = Settings { refused_ports: settings.refused_ports.clone(), warnings: settings.warnings.clone(), ..kept };
+                prop_assert_eq!(&told, &settings, "kept as text and read again");
                 for listener in &settings.listeners {
                     prop_assert!(listener.front.protocol().may_send_to(listener.group.protocol));
                     for (key, value) in listener.attributes.iter().chain(&listener.group.attributes) {

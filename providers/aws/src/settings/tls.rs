@@ -2,7 +2,7 @@
 
 use portolan_core::balancer::Protocol as Transport;
 use portolan_core::snapshot::ServicePort;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::annotations::Key;
 use crate::annotations::reader::{Reader, shown};
@@ -12,13 +12,13 @@ use crate::settings::{Input, ports};
 use crate::words::AlpnPolicy;
 
 /// What a TLS listener needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
     /// The certificate for clients that name no host, or one that no other certificate is for.
     pub default_certificate: CertificateArn,
     /// The others, among which the name that a client asks for chooses.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<CertificateArn>,
     /// The security policy.
     pub policy: SslPolicy,
