@@ -155,7 +155,7 @@ fn custom_status(kind: &Kind, name: &str, object: &mut Value, old: &Value) -> Re
     structural::check_embedded(status, schema, "status", &mut errors);
     structural::check_lists(status, schema, "status", &mut errors);
     structural::numbers_whole(object);
-    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
+    fits(kind, name, &errors)
 }
 
 /// Whether an object that is to be deleted may go, as far as its spec is concerned.
@@ -250,7 +250,7 @@ fn frozen(kind: &Kind, name: &str, object: &Value, old: &Value, fields: &[&str])
     let why = "field is immutable when `immutable` is set";
     let all = ["immutable"].iter().chain(fields);
     let errors: Vec<FieldError> = all.filter(changed).map(|field| FieldError::forbidden(*field, why)).collect();
-    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(kind, name, &errors)) }
+    fits(kind, name, &errors)
 }
 
 /// Which kinds count their changes, and of what. Services never did.

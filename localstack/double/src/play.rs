@@ -93,6 +93,27 @@ impl Stage<'_> {
         self.upstream.ask(&Service::ElasticLoadBalancing, self.region, query).await
     }
 
+    /// The emulator's own view of these: of all, or, where they are few enough to be named (`member`), of those alone.
+    pub(crate) async fn theirs(
+        &self,
+        action: &str,
+        list: &str,
+        member: &str,
+        arns: &[&str],
+    ) -> Result<Vec<Element>, Refusal> {
+        if arns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let named: Vec<(String, &str)> = match arns.len() {
+            1..=20 => {
+                arns.iter().enumerate().map(|(index, arn)| (format!("{member}.member.{}", index + 1), *arn)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let filter: Vec<(&str, &str)> = named.iter().map(|(name, arn)| (name.as_str(), *arn)).collect();
+        self.forward_all(action, list, &filter).await
+    }
+
     /// Asks the emulator for every object of a Describe action, page after page.
     pub(crate) async fn forward_all(
         &self,

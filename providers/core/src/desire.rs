@@ -173,7 +173,7 @@ pub fn desire(input: &Input<'_>) -> Desired {
         }
     }
     let terms = whole.terms(input.terms);
-    let load_balancer = LoadBalancer { settings, ..whole.load_balancer(input, &terms, listeners, following, nodes) };
+    let load_balancer = whole.load_balancer(input, &terms, settings, listeners, following, nodes);
     Desired { load_balancer, terms, refused, refused_ports, warnings }
 }
 

@@ -120,21 +120,9 @@ pub(crate) async fn describe(stage: &Stage<'_>, query: &Query) -> Result<Element
     stage.paged(query, "LoadBalancers", shown)
 }
 
-/// The emulator's own view: of all, or, where it is of few, of those.
 async fn theirs(stage: &Stage<'_>, wanted: &[&Balancer]) -> Result<Vec<Element>, Refusal> {
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let named: Vec<(String, &str)> = match wanted.len() {
-        1..=20 => wanted
-            .iter()
-            .enumerate()
-            .map(|(index, one)| (format!("LoadBalancerArns.member.{}", index + 1), one.arn.as_str()))
-            .collect(),
-        _ => Vec::new(),
-    };
-    let filter: Vec<(&str, &str)> = named.iter().map(|(name, arn)| (name.as_str(), *arn)).collect();
-    stage.forward_all("DescribeLoadBalancers", "LoadBalancers", &filter).await
+    let arns: Vec<&str> = wanted.iter().map(|one| one.arn.as_str()).collect();
+    stage.theirs("DescribeLoadBalancers", "LoadBalancers", "LoadBalancerArns", &arns).await
 }
 
 async fn one(stage: &Stage<'_>, query: &Query, arn: &str) -> Result<Element, Refusal> {

@@ -91,19 +91,8 @@ pub(crate) async fn describe(stage: &Stage<'_>, query: &Query) -> Result<Element
 }
 
 async fn theirs(stage: &Stage<'_>, wanted: &[&Group]) -> Result<Vec<Element>, Refusal> {
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let named: Vec<(String, &str)> = match wanted.len() {
-        1..=20 => wanted
-            .iter()
-            .enumerate()
-            .map(|(index, one)| (format!("TargetGroupArns.member.{}", index + 1), one.arn.as_str()))
-            .collect(),
-        _ => Vec::new(),
-    };
-    let filter: Vec<(&str, &str)> = named.iter().map(|(name, arn)| (name.as_str(), *arn)).collect();
-    stage.forward_all("DescribeTargetGroups", "TargetGroups", &filter).await
+    let arns: Vec<&str> = wanted.iter().map(|one| one.arn.as_str()).collect();
+    stage.theirs("DescribeTargetGroups", "TargetGroups", "TargetGroupArns", &arns).await
 }
 
 async fn one(stage: &Stage<'_>, query: &Query, arn: &str) -> Result<Element, Refusal> {

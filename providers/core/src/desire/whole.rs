@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde_json::Value;
 
 use crate::balancer::{
     Family, Listener, LoadBalancer, Member, NodeTarget, PortKey, Protocol, Published, Scheme, SourceRanges,
@@ -282,6 +283,7 @@ impl Whole {
         self,
         input: &Input<'_>,
         terms: &Terms,
+        settings: BTreeMap<Uid, Value>,
         listeners: Vec<Listener>,
         following: Vec<Listener>,
         nodes: Vec<NodeTarget>,
@@ -300,7 +302,7 @@ impl Whole {
             following,
             families,
             scheme: terms.scheme.as_ref().map(|settled| settled.value),
-            settings: BTreeMap::new(),
+            settings,
             listeners,
             source_ranges: terms
                 .source_ranges
