@@ -3,10 +3,15 @@
 mod check_config;
 pub(crate) mod controller;
 mod crds;
+#[cfg(test)]
+mod deployed;
+mod import;
+mod manifest;
 mod mock;
 mod plan;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod speaker;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -38,12 +43,16 @@ enum Command {
     Sandbox(sandbox::SandboxArguments),
     /// Run the controller against a cluster.
     Controller(controller::ControllerArguments),
+    /// Answer for the addresses that this node owns. Runs on each node, as root with the capability NET_RAW and no other.
+    Speaker(speaker::SpeakerArguments),
     /// Show what would be done for every Service, and write nothing.
     Plan(plan::PlanArguments),
     /// Print our CustomResourceDefinitions as YAML, for `kubectl apply --server-side -f -`.
     Crds,
     /// Check a configuration file as a whole and print every error in it.
     CheckConfig(check_config::Args),
+    /// Turn what another load balancer has in the cluster into ours, with the same addresses. Prints it, and writes nothing unless told to.
+    Import(import::ImportArguments),
     /// Print the state of the mock provider, or arm and end faults in it.
     Mock(mock::MockArgs),
 }
@@ -68,11 +77,13 @@ impl Arguments {
                 sandbox::run(&arguments, &mut out, terminal)
             }
             Command::Controller(arguments) => controller::run(&arguments),
+            Command::Speaker(arguments) => speaker::run(&arguments),
             Command::Plan(arguments) => plan::run(&arguments, &mut out),
             Command::Crds => crds::run(&mut out),
             Command::CheckConfig(arguments) => {
                 check_config::run(&arguments, &check_parameters, &mut out).map(ExitCode::from).map_err(Into::into)
             }
+            Command::Import(arguments) => import::run(&arguments, &mut out),
             Command::Mock(arguments) => mock::run(arguments, &mut out).map(|()| ExitCode::SUCCESS),
         };
         match result {
@@ -104,7 +115,13 @@ impl Command {
             // Its table says it all, and shares the terminal with the log.
             #[cfg(feature = "sandbox")]
             Self::Sandbox(_) => "error",
-            Self::Controller(_) | Self::Plan(_) | Self::Crds | Self::CheckConfig(_) | Self::Mock(_) => "info",
+            Self::Controller(_)
+            | Self::Speaker(_)
+            | Self::Plan(_)
+            | Self::Crds
+            | Self::CheckConfig(_)
+            | Self::Import(_)
+            | Self::Mock(_) => "info",
         }
     }
 }

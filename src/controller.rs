@@ -8,6 +8,8 @@ pub(crate) mod gate;
 #[cfg(feature = "sandbox")]
 pub(crate) mod golden;
 pub mod index;
+pub(crate) mod lull;
 pub(crate) mod preview;
 pub(crate) mod reconcile;
+pub(crate) mod turns;
 pub(crate) mod walk;

@@ -23,5 +23,6 @@ mod sandbox;
     reason = "a simulation is a test, also where it is a program of its own: what it does not expect ends it"
 )]
 pub mod sim;
+mod speaker;
 mod supervisor;
 pub mod yaml;

@@ -108,7 +108,7 @@ pub struct SchemeTerm {
     pub asked_by: Vec<String>,
 }
 
-/// A scheme, as the record has it.
+/// A scheme, as objects have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SchemeText {
@@ -116,6 +116,24 @@ pub enum SchemeText {
     Internal,
     /// Everybody.
     Public,
+}
+
+impl From<Scheme> for SchemeText {
+    fn from(scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::Internal => Self::Internal,
+            Scheme::Public => Self::Public,
+        }
+    }
+}
+
+impl From<SchemeText> for Scheme {
+    fn from(scheme: SchemeText) -> Self {
+        match scheme {
+            SchemeText::Internal => Self::Internal,
+            SchemeText::Public => Self::Public,
+        }
+    }
 }
 
 /// Who may connect to the load balancer.
@@ -133,13 +151,10 @@ impl From<&Terms> for TermsSpec {
     fn from(terms: &Terms) -> Self {
         let texts = |uids: &[Uid]| uids.iter().map(ToString::to_string).collect();
         Self {
-            scheme: terms.scheme.as_ref().map(|Settled { value, asked_by }| SchemeTerm {
-                value: match value {
-                    Scheme::Internal => SchemeText::Internal,
-                    Scheme::Public => SchemeText::Public,
-                },
-                asked_by: texts(asked_by),
-            }),
+            scheme: terms
+                .scheme
+                .as_ref()
+                .map(|Settled { value, asked_by }| SchemeTerm { value: (*value).into(), asked_by: texts(asked_by) }),
             source_ranges: terms.source_ranges.as_ref().map(|Settled { value, asked_by }| SourceRangesTerm {
                 value: value.iter().map(ToString::to_string).collect(),
                 asked_by: texts(asked_by),
@@ -161,13 +176,9 @@ impl TryFrom<TermsSpec> for Terms {
             Ok::<_, String>(Settled { value, asked_by: uids(asked_by) })
         });
         Ok(Self {
-            scheme: stored.scheme.map(|SchemeTerm { value, asked_by }| Settled {
-                value: match value {
-                    SchemeText::Internal => Scheme::Internal,
-                    SchemeText::Public => Scheme::Public,
-                },
-                asked_by: uids(asked_by),
-            }),
+            scheme: stored
+                .scheme
+                .map(|SchemeTerm { value, asked_by }| Settled { value: value.into(), asked_by: uids(asked_by) }),
             source_ranges: source_ranges.transpose()?,
             seen: BTreeMap::new(),
         })
@@ -348,7 +359,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_cluster_scoped_and_keeps_parameters() {
-        let [crd] = crate::api::crds().try_into().unwrap();
+        let crd = crate::api::crds().remove(0);
         let crd = serde_json::to_value(crd).unwrap();
         assert_eq!(crd["metadata"]["name"], "loadbalancerrecords.portolan.dev");
         assert_eq!(crd["spec"]["scope"], "Cluster");

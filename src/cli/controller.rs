@@ -15,12 +15,12 @@ use crate::cluster::clock::Clock;
 use crate::cluster::events::EventWriter;
 use crate::cluster::lease::{self, Elector, Place, Timing};
 use crate::cluster::records::{self, ClusterRecords};
-use crate::cluster::{connect, watch};
+use crate::cluster::{connect, metal, watch};
 use crate::config::Configuration;
 use crate::controller::dispatcher::Dispatcher;
 use crate::controller::gate::Gate;
 use crate::controller::reconcile::Reconciler;
-use crate::providers::Providers;
+use crate::providers::{self, Providers};
 use crate::supervisor::Supervisor;
 
 #[derive(Debug, clap::Args)]
@@ -56,20 +56,21 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
     let configuration = super::configuration(arguments.config.as_deref())?;
     let clock = Clock::start();
     let seed = clock.wall().as_nanosecond() as u64;
-    let elected = (!arguments.no_leader_election).then(|| Candidate {
+    let identity = || arguments.identity.clone().unwrap_or_else(|| made_up_identity(seed));
+    let leases = Leases {
         namespace: arguments.lease_namespace.clone(),
-        identity: arguments.identity.clone().unwrap_or_else(|| made_up_identity(seed)),
-    });
+        candidate: (!arguments.no_leader_election).then(identity),
+    };
     let cluster = arguments.cluster.config().await?;
     let mut supervisor = Supervisor::default();
-    start(&mut supervisor, &cluster, configuration, elected, arguments.workers, clock, seed).await?;
+    start(&mut supervisor, &cluster, configuration, leases, arguments.workers, clock, seed).await?;
     Ok(supervisor.run().await?)
 }
 
-/// Who stands for election, and where its Lease is.
-pub(crate) struct Candidate {
+/// Where Leases are, those of speakers too, and who stands for election: if nobody does, the controller acts without.
+pub(crate) struct Leases {
     pub(crate) namespace: String,
-    pub(crate) identity: String,
+    pub(crate) candidate: Option<String>,
 }
 
 /// The ways to the API server: each of the three must notice something else about it.
@@ -82,12 +83,12 @@ pub(crate) struct Clients {
     pub(crate) watch: Client,
 }
 
-/// Starts the tasks of a controller. Without a candidate it acts without being elected.
+/// Starts the tasks of a controller.
 pub(super) async fn start(
     supervisor: &mut Supervisor,
     cluster: &Config,
     configuration: Configuration,
-    candidate: Option<Candidate>,
+    leases: Leases,
     workers: u16,
     clock: Clock,
     seed: u64,
@@ -97,8 +98,8 @@ pub(super) async fn start(
         lease: lease::client(cluster.clone())?,
         watch: watch::client(cluster.clone())?,
     };
-    let providers = Providers::new(configuration.classes.instance.clone());
-    wire(supervisor, clients, configuration, providers, candidate, workers, clock, seed).await
+    let providers = Providers::new(configuration.classes.instance.clone()).in_cluster(clients.work.clone());
+    wire(supervisor, clients, configuration, providers, leases, workers, clock, seed).await
 }
 
 /// The same on clients and providers that are there: a simulation brings its own.
@@ -111,13 +112,14 @@ pub(crate) async fn wire(
     clients: Clients,
     configuration: Configuration,
     providers: Providers,
-    candidate: Option<Candidate>,
+    leases: Leases,
     workers: u16,
     clock: Clock,
     seed: u64,
 ) -> anyhow::Result<()> {
     let client = clients.work;
-    records::check_crds(&client).await?;
+    let with_pools = providers::wants_pools(&configuration.classes);
+    records::check_crds(&client, with_pools).await?;
 
     let stop = supervisor.stop();
     let settings = configuration.settings();
@@ -127,8 +129,10 @@ pub(crate) async fn wire(
     // Resigned after the last write, which the dispatcher's end is.
     let resign = CancellationToken::new();
     let (published, leadership) = tokio::sync::watch::channel(None);
+    let Leases { namespace, candidate } = leases;
     let gate = Gate::new(candidate.is_some().then_some(leadership), stop.clone(), clock);
-    if let Some(Candidate { namespace, identity }) = candidate {
+    let speakers = namespace.clone();
+    if let Some(identity) = candidate {
         let name = lease_name(&classes.instance);
         tracing::info!(lease = name, namespace, identity, "standing for election");
         let elector = Elector::new(identity, Timing::default(), seed);
@@ -138,7 +142,19 @@ pub(crate) async fn wire(
 
     // The watches wait while the index is busy: nothing is dropped, and nothing piles up.
     let (events, observed) = mpsc::channel(1024);
-    supervisor.spawn("watches", watch::run(clients.watch, seed, events, stop.clone()));
+    let with_pods = providers::wants_pods(&providers, &classes);
+    if let Some(site) = providers.site() {
+        if with_pools {
+            site.want();
+        }
+        let (site, placed) = (site.clone(), tokio::sync::watch::channel(false));
+        let placing = metal::place(site.clone(), placed.1, settings.ignore_exclude_label, gate.clone(), clock);
+        supervisor.spawn("placement", placing);
+        let of = metal::Followed { speakers, listed: placed.0 };
+        let followed = metal::run(client.clone(), clients.watch.clone(), seed, site, of, gate.clone(), clock);
+        supervisor.spawn("metal", followed);
+    }
+    supervisor.spawn("watches", watch::run(clients.watch, seed, with_pods, events, stop.clone()));
 
     let reconciler = Reconciler {
         records: ClusterRecords::new(client.clone()),

@@ -1,7 +1,8 @@
 //! `portolan plan`: claim, refusals and steps for every Service, from files or from a live cluster. Writes nothing.
 
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,29 +14,39 @@ use kube::api::{Api, ListParams};
 use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::{Client, Resource};
 use portolan_core::class::Classes;
-use portolan_core::ids::{LoadBalancerId, ServiceKey};
+use portolan_core::ids::{Instance, LoadBalancerId, ServiceKey};
 use portolan_core::record::Record;
 use portolan_core::snapshot::{self, Versioned};
+use portolan_metal::Site;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::LoadBalancerRecord;
-use crate::cluster::stored::StoredService;
-use crate::cluster::{connect, project};
+use crate::cli::manifest::{LONGEST_PROBLEM, read};
+use crate::cluster::clock::Clock;
+use crate::cluster::stored::{StoredPod, StoredService};
+use crate::cluster::{connect, metal, project};
 use crate::controller::index::{Dirty, Event, Index, Object, Observed};
-use crate::controller::preview::{PlannedStep, Preview, preview};
-use crate::providers::Providers;
+use crate::controller::preview::{PlannedStep, Preview, goes_last, preview};
+use crate::providers::{self, Providers};
 use crate::yaml;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArguments {
-    /// Manifests to plan for instead of a live cluster: YAML or JSON with Services, and with the EndpointSlices, Nodes, Namespaces
-    /// and LoadBalancerRecords that bear on them; `-` reads standard input. What cannot be read is named and left out, and the exit
+    /// Manifests to plan for instead of a live cluster: YAML or JSON with Services, and with the EndpointSlices, Nodes, Namespaces,
+    /// Pods, LoadBalancerRecords, AddressPools, VirtualIPs, L2Advertisements, SpeakerReports and Leases that bear on them; `-` reads standard input. What cannot be read is named and left out, and the exit
     /// code is 1 then.
     #[arg(short, long = "filename", value_name = "FILES", num_args = 1..)]
     files: Vec<PathBuf>,
+    /// Manifests of Namespaces, AddressPools, L2Advertisements and Nodes that stand in for those of the same name: what an edit would do. Of
+    /// a Node labels, annotations and taints count, and all else is as it is.
+    #[arg(long = "with", value_name = "FILES", num_args = 1..)]
+    edits: Vec<PathBuf>,
     #[command(flatten)]
     cluster: connect::ClusterArguments,
+    /// The namespace of the Leases by which speakers are alive.
+    #[arg(long, value_name = "NAMESPACE", default_value = "kube-system")]
+    lease_namespace: String,
     /// The configuration file; without one, the class portolan.dev/mock alone.
     #[arg(long, value_name = "FILE", env = "PORTOLAN_CONFIG")]
     config: Option<PathBuf>,
@@ -57,42 +68,59 @@ struct Objects {
     slices: Vec<EndpointSlice>,
     nodes: Vec<Node>,
     namespaces: Vec<Namespace>,
+    pods: Vec<StoredPod>,
     records: Vec<Record>,
+    metal: metal::Objects,
+    /// When the cluster was like that, if it is a live one.
+    seen_at: Option<jiff::Timestamp>,
     /// Services that are there but cannot be read. They are not gone.
     unreadable_services: Vec<ServiceKey>,
     /// How many objects of any kind cannot be read; each was named.
     unreadable: usize,
     /// Kinds that were read over, and how often.
-    ignored: std::collections::BTreeMap<String, usize>,
+    ignored: BTreeMap<String, usize>,
 }
 
 pub(super) fn run(arguments: &PlanArguments, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let configuration = super::configuration(arguments.config.as_deref())?;
-    let (previews, unreadable) = super::runtime()?.block_on(async {
+    let (previews, moves, unreadable) = super::runtime()?.block_on(async {
+        let settings = configuration.settings();
+        let classes = configuration.classes;
         let objects = if arguments.files.is_empty() {
-            Objects::from_cluster(&arguments.cluster.client().await?).await?
+            let with_pods = providers::wants_pods(&Providers::dry(classes.instance.clone()), &classes);
+            let (client, with_pools) = (arguments.cluster.client().await?, providers::wants_pools(&classes));
+            Objects::from_cluster(&client, with_pods, with_pools, &arguments.lease_namespace).await?
         } else {
             Objects::from_files(&arguments.files)?
         };
+        let objects = objects.with(Objects::from_files(&arguments.edits)?)?;
         for (kind, count) in &objects.ignored {
             tracing::warn!(
-                "{count} of kind {kind} read over: plan looks at Service, EndpointSlice, Node, Namespace, LoadBalancerRecord"
+                "{count} of kind {kind} read over: plan looks at Service, EndpointSlice, Node, Namespace, Pod, LoadBalancerRecord, AddressPool, VirtualIP, L2Advertisement, SpeakerReport, Lease"
             );
         }
-        let settings = configuration.settings();
-        let classes = configuration.classes;
-        let providers = Providers::dry(classes.instance.clone());
         let unreadable = objects.unreadable;
+        let (site, knows_speakers) = (objects.site(&classes.instance), !objects.metal.reports.is_empty());
+        let providers = Providers::dry(classes.instance.clone()).at(site.clone());
         let (index, ids) = objects.index(&classes);
-        let mut previews = Vec::new();
-        for id in ids {
-            previews.extend(preview(&index.snapshot(&id), &classes, &settings, &providers).await);
+        providers.facts.show_records(index.all_records());
+        let numbered = ids.iter().map(|id| index.snapshot(id)).enumerate();
+        let (last, first): (Vec<_>, Vec<_>) = numbered.partition(|(_, snapshot)| goes_last(snapshot, &classes));
+        let mut previews = BTreeMap::new();
+        for (number, snapshot) in first.into_iter().chain(last) {
+            previews.insert(number, preview(&snapshot, &classes, &settings, &providers).await);
         }
-        anyhow::Ok((previews, unreadable))
+        let moves = if knows_speakers { metal::in_the_end(&site, settings.ignore_exclude_label) } else { Vec::new() };
+        anyhow::Ok((previews.into_values().flatten().collect::<Vec<_>>(), moves, unreadable))
     })?;
     match arguments.output {
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&previews)?)?,
-        Format::Text => print(&previews, out)?,
+        Format::Text => {
+            for moves in &moves {
+                writeln!(out, "moves {moves}")?;
+            }
+            print(&previews, out)?;
+        }
     }
     Ok(if unreadable == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -111,7 +139,10 @@ fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
             writeln!(out, "  kubernetes: {write}")?;
         }
         for step in &preview.steps {
-            writeln!(out, "  step {}: {}", step.name, step.summary)?;
+            match step.when {
+                None => writeln!(out, "  step {}: {}", step.name, step.summary)?,
+                Some(when) => writeln!(out, "  then, when {when}: {}: {}", step.name, step.summary)?,
+            }
         }
         if let Some(error) = &preview.error {
             writeln!(out, "  error: {error}")?;
@@ -122,14 +153,17 @@ fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
         }
     }
     let count = |claim| previews.iter().filter(|preview| preview.claim == claim).count();
-    let steps: usize = previews.iter().map(|preview| preview.steps.len()).sum();
+    let (later, steps): (Vec<_>, Vec<_>) =
+        previews.iter().flat_map(|preview| &preview.steps).partition(|step| step.when.is_some());
+    let steps = steps.len();
+    let later = if later.is_empty() { String::new() } else { format!(", {} later", later.len()) };
     let allocated = |step: &PlannedStep| step.step.pointer("/listener/targets/nodes/nodePort") == Some(&json!(0));
     if previews.iter().flat_map(|preview| &preview.steps).any(allocated) {
         writeln!(out, "node port 0 stands for one that the server will allocate")?;
     }
     writeln!(
         out,
-        "{} claimed, {} not ours, {} to clean up, {steps} steps",
+        "{} claimed, {} not ours, {} to clean up, {steps} steps{later}",
         count("Claimed"),
         count("NotOurs"),
         count("WasOurs")
@@ -137,7 +171,12 @@ fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
 }
 
 impl Objects {
-    async fn from_cluster(client: &Client) -> anyhow::Result<Self> {
+    async fn from_cluster(
+        client: &Client,
+        with_pods: bool,
+        with_pools: bool,
+        lease_namespace: &str,
+    ) -> anyhow::Result<Self> {
         let mut objects = Self::default();
         let services = list_all::<StoredService>(client).await.context("cannot list Services")?;
         objects.unreadable_services = services.iter().filter_map(unreadable_service).collect();
@@ -148,6 +187,31 @@ impl Objects {
         objects.nodes = objects.readable(nodes);
         let namespaces = list_all(client).await.context("cannot list Namespaces")?;
         objects.namespaces = objects.readable(namespaces);
+        if with_pods {
+            let pods = match list_all(client).await {
+                // As the controller does.
+                Err(ListError::Call(kube::Error::Api(status))) if matches!(status.code, 403 | 404) => {
+                    tracing::warn!("Pods cannot be listed; those that wait for load balancers are left out: {status}");
+                    Vec::new()
+                }
+                result => result.context("cannot list Pods")?,
+            };
+            objects.pods = objects.readable(pods);
+        }
+        if with_pools {
+            let pools = list_all(client).await.context("cannot list AddressPools")?;
+            objects.metal.pools = objects.readable(pools);
+            let vips = list_all(client).await.context("cannot list VirtualIPs")?;
+            objects.metal.vips = objects.readable(vips);
+            let advertisements = list_all(client).await.context("cannot list L2Advertisements")?;
+            objects.metal.advertisements = objects.readable(advertisements);
+            let reports = list_all(client).await.context("cannot list SpeakerReports")?;
+            objects.metal.reports = objects.readable(reports);
+            let leases = listed(Api::namespaced(client.clone(), lease_namespace)).await;
+            let leases = leases.context("cannot list Leases, which say which speakers are alive")?;
+            objects.metal.leases = objects.readable(leases);
+            objects.seen_at = Some(Clock::start().wall());
+        }
         let records = match list_all::<LoadBalancerRecord>(client).await {
             // Without our CRD nothing has ever been recorded: a plan for a first installation.
             Err(ListError::Call(kube::Error::Api(status))) if status.code == 404 => Vec::new(),
@@ -225,12 +289,51 @@ impl Objects {
             "Service" => self.services.push(as_applied(&mut document)?),
             "EndpointSlice" => self.slices.push(in_namespace(&mut document)?),
             "Node" => self.nodes.push(typed(document)?),
+            "Pod" => self.pods.push(in_namespace(&mut document)?),
             "Namespace" => self.namespaces.push(typed(document)?),
             "LoadBalancerRecord" => self.records.push(typed::<LoadBalancerRecord>(document)?.try_into()?),
+            "AddressPool" => self.metal.pools.push(typed(document)?),
+            "VirtualIP" => self.metal.vips.push(typed(document)?),
+            "L2Advertisement" => self.metal.advertisements.push(typed(document)?),
+            "SpeakerReport" => self.metal.reports.push(typed(document)?),
+            "Lease" => self.metal.leases.push(typed(document)?),
             "" => anyhow::bail!("a document has no kind; write kind and apiVersion as kubectl wants them"),
             other => *self.ignored.entry(other.to_owned()).or_default() += 1,
         }
         Ok(())
+    }
+
+    /// The addresses of the provider metal, as these objects have them.
+    fn site(&self, instance: &Instance) -> Site {
+        metal::seen(instance, &self.metal, &self.namespaces, &self.nodes, self.seen_at)
+    }
+
+    /// With these in place of those of the same name.
+    fn with(mut self, edits: Self) -> anyhow::Result<Self> {
+        let others = [
+            edits.services.len(),
+            edits.slices.len(),
+            edits.pods.len(),
+            edits.records.len(),
+            edits.metal.vips.len(),
+            edits.metal.reports.len(),
+            edits.metal.leases.len(),
+        ];
+        anyhow::ensure!(
+            others.iter().sum::<usize>() == 0,
+            "--with takes Namespaces, AddressPools, L2Advertisements and Nodes; whatever else is to be planned for goes to --filename, with all the rest"
+        );
+        self.unreadable += edits.unreadable;
+        self.ignored.extend(edits.ignored);
+        for edit in edits.nodes {
+            let before = self.nodes.iter().find(|node| node.metadata.name == edit.metadata.name);
+            let edited = before.map_or_else(|| edit.clone(), |before| edited(before, &edit));
+            stand_in(&mut self.nodes, edited);
+        }
+        edits.namespaces.into_iter().for_each(|edit| stand_in(&mut self.namespaces, edit));
+        edits.metal.pools.into_iter().for_each(|edit| stand_in(&mut self.metal.pools, edit));
+        edits.metal.advertisements.into_iter().for_each(|edit| stand_in(&mut self.metal.advertisements, edit));
+        Ok(self)
     }
 
     /// An index that holds these objects, and the load balancers to look at: those of the Services, then those of which only the
@@ -241,6 +344,7 @@ impl Objects {
         let nodes = self.nodes.into_iter().map(project::node).map(Arc::new);
         let namespaces = self.namespaces.into_iter().map(project::namespace).map(Arc::new);
         let records: Vec<_> = self.records.into_iter().map(Arc::new).collect();
+        let pods = self.pods.into_iter().filter_map(project::pod);
 
         let keys: Vec<ServiceKey> = services.iter().map(|service| service.object.key.clone()).collect();
         let mut index = Index::new(classes.clone());
@@ -249,9 +353,29 @@ impl Objects {
         list(&mut index, nodes, [], Observed::Node);
         list(&mut index, namespaces, [], Observed::Namespace);
         list(&mut index, records, [], Observed::Record);
+        list(&mut index, pods, [], Observed::Pod);
         let ids = index.everything(&keys);
         (index, ids)
     }
+}
+
+/// In place of the one of the same name, or beside the others.
+fn stand_in<K: Resource>(all: &mut Vec<K>, edit: K) {
+    let is_same = |one: &K| (&one.meta().namespace, &one.meta().name) == (&edit.meta().namespace, &edit.meta().name);
+    match all.iter_mut().find(|one| is_same(one)) {
+        Some(one) => *one = edit,
+        None => all.push(edit),
+    }
+}
+
+/// The Node with what a person may change of it.
+fn edited(before: &Node, edit: &Node) -> Node {
+    let mut node = before.clone();
+    node.metadata.labels.clone_from(&edit.metadata.labels);
+    node.metadata.annotations.clone_from(&edit.metadata.annotations);
+    let taints = edit.spec.as_ref().and_then(|spec| spec.taints.clone());
+    node.spec.get_or_insert_default().taints = taints;
+    node
 }
 
 /// Why a list cannot be had.
@@ -269,7 +393,15 @@ async fn list_all<K>(client: &Client) -> Result<Vec<DeserializeGuard<K>>, ListEr
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let list = Api::<DeserializeGuard<K>>::all(client.clone()).list(&ListParams::default()).await?;
+    listed(Api::all(client.clone())).await
+}
+
+/// All of a namespace, or of the cluster.
+async fn listed<K>(api: Api<DeserializeGuard<K>>) -> Result<Vec<DeserializeGuard<K>>, ListError>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let list = api.list(&ListParams::default()).await?;
     let wanted = format!("{}List", K::kind(&()));
     if list.types.kind == wanted {
         Ok(list.items)
@@ -293,15 +425,6 @@ fn list<T: Object>(
     for event in std::iter::once(Event::Init).chain(listed).chain([Event::InitDone]) {
         index.observe(observed(event), &mut Dirty::new());
     }
-}
-
-fn read(file: &Path) -> std::io::Result<String> {
-    if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(file)
 }
 
 fn typed<K: DeserializeOwned>(document: Value) -> anyhow::Result<K> {
@@ -342,8 +465,6 @@ fn in_namespace<K: DeserializeOwned>(document: &mut Value) -> anyhow::Result<K> 
     typed(document.take())
 }
 
-/// Characters of what is said about an object that cannot be read.
-const LONGEST_PROBLEM: usize = 300;
 /// The UID of a Service that no server has stored yet begins with this.
 const NOT_APPLIED: &str = "not-applied.";
 

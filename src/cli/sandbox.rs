@@ -1,6 +1,7 @@
 //! `portolan sandbox`: an in-memory Kubernetes API on loopback, the real controller on it over HTTP, and a table of what becomes of
 //! its Services. All wiring.
 
+mod aws;
 mod display;
 mod kubeconfig;
 mod show;
@@ -18,17 +19,19 @@ use futures::stream;
 use ipnet::IpNet;
 use kube::Config;
 use portolan_core::class::Classes;
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::cluster::clock::Clock;
 use crate::cluster::watch;
 use crate::config;
+use crate::providers::check_parameters;
 use crate::sandbox::audit::Audit;
 use crate::sandbox::cluster::{self, Cluster};
 use crate::sandbox::view::View;
 use crate::sandbox::{Ranges, Storage, serve};
 use crate::supervisor::Supervisor;
-use display::{Display, Intro};
+use display::{Display, Effects, Intro};
 use show::show;
 
 /// How many load balancers are worked on at the same time, as of `portolan controller` unless told otherwise.
@@ -59,9 +62,14 @@ pub(super) struct SandboxArguments {
     /// Where to write the kubeconfig; otherwise to a temporary file, which is printed and goes when this ends.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// The controller's configuration file; without one, the class portolan.dev/mock alone.
+    /// The controller's configuration file; without one, a class of the provider alone.
     #[arg(long, value_name = "FILE", env = "PORTOLAN_CONFIG")]
     config: Option<PathBuf>,
+    /// Whose class there is without a configuration file: portolan.dev/mock; portolan.dev/metal, where addresses are given out and nobody
+    /// announces them; or portolan.dev/aws at an emulator of AWS, which AWS_ENDPOINT_URL and AWS_REGION name and localstack/README.md
+    /// starts. Its instances are the nodes, unless a manifest has some.
+    #[arg(long, value_enum, default_value_t = Provider::Mock, conflicts_with = "config")]
+    provider: Provider,
     /// Start no controller, to run one from elsewhere: `portolan controller --kubeconfig FILE`. The configuration then only says
     /// which Services are claimed.
     #[arg(long)]
@@ -86,6 +94,14 @@ pub(super) struct SandboxArguments {
 enum Format {
     Text,
     Json,
+}
+
+/// The provider of the class that is there without a configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Provider {
+    Mock,
+    Aws,
+    Metal,
 }
 
 /// How a sandbox ends.
@@ -118,21 +134,37 @@ pub(super) fn run(arguments: &SandboxArguments, out: &mut impl Write, terminal: 
 }
 
 async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: bool) -> anyhow::Result<Ended> {
-    let cluster = match arguments.paths.as_slice() {
+    let at_aws = match arguments.provider {
+        Provider::Aws => Some(aws::Site::find().await?),
+        Provider::Mock | Provider::Metal => None,
+    };
+    let is_metal = arguments.provider == Provider::Metal;
+    let cluster = match (arguments.paths.as_slice(), &at_aws) {
         _ if arguments.empty => Cluster::empty(),
-        [] => Cluster::standard()?,
-        paths => Cluster::read(paths)?,
+        ([], None) if is_metal => Cluster::standard_of_metal()?,
+        ([], None) => Cluster::standard()?,
+        ([], Some(_)) => Cluster::standard_at_aws()?,
+        (paths, _) => Cluster::read(paths)?,
+    };
+    let cluster = match &at_aws {
+        Some(site) if !arguments.empty => cluster.or_with_nodes(aws::PLACE, site.nodes.clone())?,
+        Some(_) | None => cluster,
     };
     let mut supervisor = Supervisor::listening()?;
     // Holds the mock's world and the kubeconfig, and goes with the process.
     let folder =
         tempfile::Builder::new().prefix("portolan-sandbox-").tempdir().context("cannot make a temporary folder")?;
     let world = folder.path().join("mock");
-    let configuration = super::configuration_with(arguments.config.as_deref(), || Ok(world.clone()))?;
-    let classes = configuration.classes.clone();
-
     let clock = Clock::start();
     let seed = clock.wall().as_nanosecond() as u64;
+    let configuration = match &at_aws {
+        // Milliseconds tell runs apart.
+        Some(site) => site.configuration(seed / 1_000_000)?,
+        None if is_metal => metal()?,
+        None => super::configuration_with(arguments.config.as_deref(), || Ok(world.clone()))?,
+    };
+    let classes = configuration.classes.clone();
+
     let storage = Storage::with_ranges(clock, arguments.ranges()?);
     let client = storage.client();
     cluster::load(&cluster, &client).await?;
@@ -155,10 +187,16 @@ async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: b
     supervisor.spawn("api", serve(storage, listener, supervisor.stop(), audit));
     if !arguments.no_controller {
         let reach = reach(&server)?;
-        super::controller::start(&mut supervisor, &reach, configuration, None, WORKERS, clock, seed).await?;
+        let leases = super::controller::Leases { namespace: "kube-system".to_owned(), candidate: None };
+        super::controller::start(&mut supervisor, &reach, configuration, leases, WORKERS, clock, seed).await?;
     }
 
-    let intro = Intro::new(&server, &kubeconfig, &world, example(&cluster, &classes), arguments.no_controller);
+    let effects = match at_aws {
+        Some(site) => Effects::Aws { endpoint: site.endpoint, region: site.region },
+        None if is_metal => Effects::Metal,
+        None => Effects::Mock(world),
+    };
+    let intro = Intro::new(&server, &kubeconfig, effects, example(&cluster, &classes), arguments.no_controller);
     let display = Display::new(arguments, terminal, intro);
     let observed = stream::select(watch::services(client.clone(), seed), watch::records(client, seed.wrapping_add(1)));
     let shown = show(observed, View::new(classes), display, out, clock, arguments.timeout);
@@ -166,6 +204,13 @@ async fn sandbox(arguments: &SandboxArguments, out: &mut impl Write, terminal: b
         Some(ended) => ended,
         None => Ok(Ended::Interrupted),
     }
+}
+
+/// One class, for every Service that names none.
+fn metal() -> anyhow::Result<config::Configuration> {
+    let class = json!({"name": "portolan.dev/metal", "provider": "metal", "default": true});
+    let configuration = json!({"apiVersion": config::API_VERSION, "kind": config::KIND, "classes": [class]});
+    Ok(config::Configuration::parse(&configuration.to_string(), &check_parameters)?)
 }
 
 impl SandboxArguments {

@@ -85,7 +85,7 @@ impl EventWriter {
                 ..ObjectReference::default()
             },
             reason: Some(event.reason.to_owned()),
-            message: Some(event.message.chars().take(1000).collect()),
+            message: Some(event.told()),
             type_: Some(
                 match event.event_type {
                     EventType::Normal => "Normal",

@@ -5,25 +5,27 @@ mod address;
 
 pub use address::parse_ip;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::ObjectMeta;
 use portolan_core::balancer::{Family, PortKey, Protocol};
 use portolan_core::claim::is_own_condition;
-use portolan_core::desire::nodes::{EXCLUDE_LABEL, LEAVING_TAINT};
+use portolan_core::desire::nodes::LEAVING_TAINTS;
+use portolan_core::gates;
 use portolan_core::ids::{NodeName, ResourceVersion, STANDARD_FINALIZER, ServiceKey, Uid};
 use portolan_core::share::{SHARE_WITH_ANNOTATION, ShareWith};
 use portolan_core::snapshot::{
-    Endpoint, FamilyPolicy, Ingress, Namespace, Node, PortStatus, Service, ServicePort, ServiceType, Slice, SliceName,
-    SlicePort, TrafficPolicy, Versioned,
+    ConditionStatus, Endpoint, FamilyPolicy, Gate, Ingress, Namespace, Node, Pod, PodName, PortStatus, Service,
+    ServicePort, ServiceType, Slice, SliceName, SlicePort, TargetPort, TrafficPolicy, Versioned,
 };
 use portolan_core::time::Timestamp;
 use serde_json::Value;
 
-use crate::cluster::stored::StoredService;
+use crate::cluster::stored::{StoredPod, StoredService};
 
 /// The label by which a slice names its Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -41,6 +43,12 @@ pub fn service_key(metadata: &ObjectMeta) -> ServiceKey {
 pub fn slice_name(metadata: &ObjectMeta) -> SliceName {
     let ServiceKey { namespace, name } = service_key(metadata);
     SliceName { namespace, name }
+}
+
+/// Namespace and name.
+pub fn pod_name(metadata: &ObjectMeta) -> PodName {
+    let ServiceKey { namespace, name } = service_key(metadata);
+    PodName { namespace, name }
 }
 
 /// The name.
@@ -87,6 +95,7 @@ pub fn service(object: StoredService) -> Versioned<Service> {
         created: Timestamp(metadata.creation_timestamp.map_or(0, |time| time.0.as_second())),
         deleting: metadata.deletion_timestamp.is_some(),
         finalizers: metadata.finalizers.unwrap_or_default(),
+        labels: metadata.labels.unwrap_or_default(),
         annotations,
         service_type,
         class: spec.load_balancer_class,
@@ -156,6 +165,7 @@ pub fn slice(object: discovery::EndpointSlice) -> Option<Slice> {
         let conditions = endpoint.conditions.unwrap_or_default();
         Some(Endpoint {
             address: endpoint.addresses.first().and_then(|text| endpoint_address(text, family))?,
+            pod: endpoint.target_ref.and_then(pod_of),
             node: endpoint.node_name.filter(|name| !name.is_empty()).map(NodeName::new),
             ready: conditions.ready.unwrap_or(true),
             serving: conditions.serving.unwrap_or(true),
@@ -169,6 +179,43 @@ pub fn slice(object: discovery::EndpointSlice) -> Option<Slice> {
         endpoints: endpoints.collect(),
         name,
     })
+}
+
+/// The identity of the pod that is referred to; none if it is something else, as in slices that people make.
+fn pod_of(target: core::ObjectReference) -> Option<Uid> {
+    let is_pod = target.kind.as_deref() == Some("Pod");
+    target.uid.filter(|uid| is_pod && !uid.is_empty()).map(Uid::new)
+}
+
+/// A Pod that waits for load balancers; none if it has no readiness gate of ours.
+pub fn pod(object: StoredPod) -> Option<Versioned<Pod>> {
+    let StoredPod { metadata, spec, status } = object;
+    let gates = spec.unwrap_or_default().readiness_gates.unwrap_or_default();
+    let conditions = status.unwrap_or_default().conditions.unwrap_or_default();
+    let told = |kind: &str| conditions.iter().find(|condition| condition.condition_type == kind);
+    let gate = |kind: &str| {
+        told(kind).map(|condition| Gate {
+            status: condition.status,
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+        })
+    };
+    let gates: BTreeMap<_, _> = gates
+        .iter()
+        .filter_map(|one| Some((gates::service_of(&one.condition_type)?.to_owned(), gate(&one.condition_type))))
+        .collect();
+    if gates.is_empty() {
+        return None;
+    }
+    let (name, version) = (pod_name(&metadata), version(&metadata));
+    let pod = Pod {
+        uid: Uid::new(metadata.uid.unwrap_or_default()),
+        gates,
+        containers_ready: told("ContainersReady").is_some_and(|condition| condition.status == ConditionStatus::True),
+        deleting: metadata.deletion_timestamp.is_some(),
+        name,
+    };
+    Some(Versioned { version, object: pod.into() })
 }
 
 /// A Namespace.
@@ -186,8 +233,8 @@ pub fn node(object: core::Node) -> Node {
     Node {
         name: node_name(&metadata),
         internal: addresses.iter().filter(|a| a.type_ == "InternalIP").filter_map(|a| parse_ip(&a.address)).collect(),
-        exclude_label: metadata.labels.unwrap_or_default().remove(EXCLUDE_LABEL),
-        leaving: spec.taints.unwrap_or_default().iter().any(|taint| taint.key == LEAVING_TAINT),
+        labels: metadata.labels.unwrap_or_default().into(),
+        leaving: spec.taints.unwrap_or_default().iter().any(|taint| LEAVING_TAINTS.contains(&&*taint.key)),
         deleting: metadata.deletion_timestamp.is_some(),
         provider_id: spec.provider_id.filter(|id| !id.is_empty()),
     }
@@ -244,15 +291,33 @@ fn ports(ports: Vec<core::ServicePort>, defects: &mut Defects) -> Vec<ServicePor
             defects.add(format!("{field}.protocol is {:?}, not TCP, UDP or SCTP", port.protocol.unwrap_or_default()));
         }
         let node_port = defects.optional_port(&format!("{field}.nodePort"), port.node_port);
+        let target_port = target_port(port.target_port, port.port, &field, defects);
         let (Some(port), Some(protocol)) = (number, protocol) else { continue };
         let key = PortKey { port, protocol };
         if keys.insert(key) {
-            kept.push(ServicePort { name, key, node_port });
+            kept.push(ServicePort {
+                name,
+                key,
+                node_port,
+                target_port: target_port.unwrap_or(TargetPort::Number(key.port)),
+            });
         } else {
             defects.add(format!("{field}: {key} stands twice"));
         }
     }
     kept
+}
+
+/// Where the pods listen, if elsewhere than on the number of the port itself: that is what 0 and the empty name mean, and what the server
+/// fills in (`SetDefaults_Service` of Kubernetes).
+fn target_port(stated: Option<IntOrString>, port: i32, field: &str, defects: &mut Defects) -> Option<TargetPort> {
+    match stated? {
+        IntOrString::Int(number) if number == port => None,
+        IntOrString::Int(number) => {
+            defects.optional_port(&format!("{field}.targetPort"), Some(number)).map(TargetPort::Number)
+        }
+        IntOrString::String(name) => Some(name).filter(|name| !name.is_empty()).map(TargetPort::Name),
+    }
 }
 
 fn protocol(text: Option<&str>) -> Option<Protocol> {

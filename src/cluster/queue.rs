@@ -3,7 +3,8 @@
 //! ```text
 //!            Enqueued            Start                Finished
 //! (unknown) ---------> Ready ------------> InFlight ------------> Asleep (Done, Retry, WaitAtMost) or (unknown) (Forgotten)
-//!                        ^  in order of arrival  |                   |
+//!                        ^  in order of arrival, |                   |
+//!                        |  hurried ones first   |                   |
 //!                        +---- Again ------------+                   |
 //!                        +---- its time, or Enqueued ----------------+
 //! ```
@@ -47,6 +48,8 @@ impl Default for Pace {
 pub enum Input<K> {
     /// Something about the key has changed.
     Enqueued(K),
+    /// The same, and clients notice if it is late: as soon as the key is ready, it goes before all others.
+    Hurried(K),
     /// A pass over the key has ended.
     Finished(K, Verdict),
     /// [`Queue::deadline`] has come.
@@ -95,6 +98,8 @@ struct Entry {
     state: State,
     /// Passes in a row that ended in `Retry` or `Again`.
     failures: u32,
+    /// It was hurried since it last started.
+    hurried: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +130,7 @@ impl<K: Ord + Clone> Queue<K> {
     pub fn step(&mut self, now: Time, input: Input<K>, outputs: &mut Vec<Output<K>>) {
         match input {
             Input::Enqueued(key) => self.enqueue(now, key),
+            Input::Hurried(key) => self.hurry(now, key),
             Input::Finished(key, verdict) => self.finish(now, key, verdict),
             Input::Tick => {}
             Input::Paused(paused) => self.paused = paused,
@@ -150,7 +156,7 @@ impl<K: Ord + Clone> Queue<K> {
 
     fn enqueue(&mut self, now: Time, key: K) {
         let Some(entry) = self.keys.get_mut(&key) else {
-            self.keys.insert(key.clone(), Entry { state: State::Ready, failures: 0 });
+            self.keys.insert(key.clone(), Entry { state: State::Ready, failures: 0, hurried: false });
             self.ready.push_back(key);
             return;
         };
@@ -164,6 +170,16 @@ impl<K: Ord + Clone> Queue<K> {
                 self.asleep.remove(&(until, key.clone()));
                 self.asleep.insert((sooner, key));
             }
+        }
+    }
+
+    fn hurry(&mut self, now: Time, key: K) {
+        self.enqueue(now, key.clone());
+        let Some(entry) = self.keys.get_mut(&key) else { return };
+        entry.hurried = true;
+        if let Some(at) = self.ready.iter().position(|ready| *ready == key) {
+            self.ready.remove(at);
+            self.ready.push_front(key);
         }
     }
 
@@ -212,21 +228,21 @@ impl<K: Ord + Clone> Queue<K> {
                 entry.state = State::Asleep { until: now + pause, wakeable: now };
                 self.asleep.insert((now + pause, key));
             }
-            Some(_) | None => {
-                entry.state = State::Ready;
-                self.ready.push_back(key);
-            }
+            Some(_) | None => self.ready(key),
         }
+    }
+
+    fn ready(&mut self, key: K) {
+        let Some(entry) = self.keys.get_mut(&key) else { return };
+        entry.state = State::Ready;
+        if entry.hurried { self.ready.push_front(key) } else { self.ready.push_back(key) }
     }
 
     /// Everything whose time has come is ready.
     fn wake(&mut self, now: Time) {
         while self.asleep.first().is_some_and(|(until, _)| *until <= now) {
             let Some((_, key)) = self.asleep.pop_first() else { return };
-            if let Some(entry) = self.keys.get_mut(&key) {
-                entry.state = State::Ready;
-            }
-            self.ready.push_back(key);
+            self.ready(key);
         }
     }
 
@@ -235,6 +251,7 @@ impl<K: Ord + Clone> Queue<K> {
             let Some(key) = self.ready.pop_front() else { return };
             if let Some(entry) = self.keys.get_mut(&key) {
                 entry.state = State::InFlight { dirty: false };
+                entry.hurried = false;
             }
             self.in_flight += 1;
             outputs.push(Output::Start(key));

@@ -1,7 +1,7 @@
 //! The core's port for records, on `LoadBalancerRecord` objects.
 
 use kube::api::{DeleteParams, PostParams, Preconditions};
-use kube::{Api, Client};
+use kube::{Api, Client, CustomResourceExt};
 use portolan_core::ids::LoadBalancerId;
 use portolan_core::record::{Record, Records, RecordsError};
 
@@ -116,10 +116,11 @@ pub enum CrdsError {
     Unknown(#[from] CallError),
 }
 
-/// Says which of our kinds the server does not serve. Discovery is open to every account, so this needs no right.
-pub async fn check_crds(client: &Client) -> Result<(), CrdsError> {
+/// Says which of our kinds the server does not serve; those of addresses only where somebody needs them. Discovery is open to every account, so this needs no right.
+pub async fn check_crds(client: &Client, with_pools: bool) -> Result<(), CrdsError> {
     let mut missing = Vec::new();
-    for crd in crds() {
+    let records = LoadBalancerRecord::crd_name();
+    for crd in crds().into_iter().filter(|crd| with_pools || crd.metadata.name.as_deref() == Some(records)) {
         let (plural, group) = (&crd.spec.names.plural, &crd.spec.group);
         for version in crd.spec.versions.iter().map(|version| &version.name) {
             let path = format!("{group}/{version}");

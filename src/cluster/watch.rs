@@ -31,7 +31,7 @@ use crate::cluster::clock::Clock;
 use crate::cluster::error::CallError;
 use crate::cluster::project;
 use crate::cluster::random::Random;
-use crate::cluster::stored::StoredService;
+use crate::cluster::stored::{StoredPod, StoredService};
 use crate::controller::index::{Event, Object, Observed};
 
 /// The server ends a watch after this and kube begins it anew; it counts a connection as dead that stays silent for 5 s longer.
@@ -42,6 +42,10 @@ pub const READ_TIMEOUT: Duration = Duration::from_secs(90);
 const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 /// HTTP 410 Gone.
 const EXPIRED: u16 = 410;
+/// HTTP 403 and 404.
+const FORBIDDEN: u16 = 403;
+const NOT_FOUND: u16 = 404;
+
 const BACKOFF_BASE: Duration = Duration::from_millis(500);
 const BACKOFF_CAP: Duration = Duration::from_secs(30);
 
@@ -52,13 +56,15 @@ pub fn client(mut config: kube::Config) -> Result<Client, kube::Error> {
     Ok(ClientBuilder::try_from(config)?.with_layer(&layer_fn(Checked)).build())
 }
 
-/// Watches all kinds and hands on what they say, until `stop`.
+/// Watches all kinds and hands on what they say, until `stop`; Pods only where somebody has an answer for those that wait.
 pub(crate) async fn run(
     client: Client,
     seed: u64,
+    with_pods: bool,
     events: mpsc::Sender<Observed>,
     stop: CancellationToken,
 ) -> Result<(), Infallible> {
+    let pods = with_pods.then(|| pods(client.clone(), seed.wrapping_add(5)).boxed());
     let streams: [BoxStream<'static, Observed>; 5] = [
         services(client.clone(), seed).boxed(),
         slices(client.clone(), seed.wrapping_add(1)).boxed(),
@@ -66,7 +72,7 @@ pub(crate) async fn run(
         records(client.clone(), seed.wrapping_add(3)).boxed(),
         namespaces(client, seed.wrapping_add(4)).boxed(),
     ];
-    let mut all = stream::select_all(streams);
+    let mut all = stream::select_all(streams.into_iter().chain(pods));
     let forward = async {
         while let Some(observed) = all.next().await {
             if events.send(observed).await.is_err() {
@@ -114,8 +120,17 @@ pub fn namespaces(client: Client, seed: u64) -> impl Stream<Item = Observed> + S
     events::<core::Namespace, _>(client, seed, "Namespaces", project::namespace_name, project).map(Observed::Namespace)
 }
 
+/// All Pods that wait for load balancers. A server that does not let us see Pods, or has none, keeps nobody from being served but those.
+pub fn pods(client: Client, seed: u64) -> impl Stream<Item = Observed> + Send {
+    let project = |object| project::pod(object).map_or(Projected::Nothing, Projected::Object);
+    let watch = Watch::begin(Api::all(client), seed, "Pods");
+    let watch =
+        Watch { without: Some("pods with readiness gates of ours are never ready until they can be listed"), ..watch };
+    read::<StoredPod, _>(watch, project::pod_name, project).map(Observed::Pod)
+}
+
 /// What an object is to us.
-enum Projected<T> {
+pub(crate) enum Projected<T> {
     Object(T),
     /// Nothing that we look at.
     Nothing,
@@ -130,7 +145,7 @@ struct Reader<K, T: Object> {
     project: fn(K) -> Projected<T>,
 }
 
-fn events<K, T>(
+pub(crate) fn events<K, T>(
     client: Client,
     seed: u64,
     kind: &'static str,
@@ -141,10 +156,34 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     T: Object + Send + 'static,
 {
-    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(500);
-    let begin = move || watcher(Api::<DeserializeGuard<K>>::all(client.clone()), config.clone()).boxed();
-    let watch = Watch { stream: begin(), begin, listing: true, health: Health::new(kind, seed) };
-    let reader = Reader { kind, name, project };
+    events_of(Api::all(client), seed, kind, name, project)
+}
+
+/// The same of an API that may be one namespace's.
+pub(crate) fn events_of<K, T>(
+    api: Api<DeserializeGuard<K>>,
+    seed: u64,
+    kind: &'static str,
+    name: fn(&ObjectMeta) -> T::Name,
+    project: fn(K) -> Projected<T>,
+) -> impl Stream<Item = Event<T>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    T: Object + Send + 'static,
+{
+    read(Watch::begin(api, seed, kind), name, project)
+}
+
+fn read<K, T>(
+    watch: Watch<DeserializeGuard<K>>,
+    name: fn(&ObjectMeta) -> T::Name,
+    project: fn(K) -> Projected<T>,
+) -> impl Stream<Item = Event<T>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    T: Object + Send + 'static,
+{
+    let reader = Reader { kind: watch.health.kind, name, project };
     let events = stream::unfold(watch, |mut watch| async move { Some((watch.next().await, watch)) });
     events.filter_map(move |event| std::future::ready(reader.read(event)))
 }
@@ -176,14 +215,29 @@ impl<K: Resource<DynamicType = ()>, T: Object> Reader<K, T> {
 }
 
 /// kube's watcher, with pauses after errors, and begun anew where it would lose something.
-struct Watch<K, F> {
-    stream: BoxStream<'static, watcher::Result<watcher::Event<K>>>,
-    begin: F,
+struct Watch<K> {
+    stream: Events<K>,
+    begin: Box<dyn Fn() -> Events<K> + Send>,
     listing: bool,
     health: Health,
+    /// Of a kind that work can begin without, as long as it could never be listed: what that means.
+    without: Option<&'static str>,
 }
 
-impl<K, F: Fn() -> BoxStream<'static, watcher::Result<watcher::Event<K>>>> Watch<K, F> {
+type Events<K> = BoxStream<'static, watcher::Result<watcher::Event<K>>>;
+
+impl<K> Watch<DeserializeGuard<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    fn begin(api: Api<DeserializeGuard<K>>, seed: u64, kind: &'static str) -> Self {
+        let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(500);
+        let begin = move || watcher(api.clone(), config.clone()).boxed();
+        Self { stream: begin(), begin: Box::new(begin), listing: true, health: Health::new(kind, seed), without: None }
+    }
+}
+
+impl<K> Watch<K> {
     async fn next(&mut self) -> watcher::Event<K> {
         loop {
             // A list that hangs says nothing. A watch may: its own timeouts are kube's and the client's.
@@ -194,13 +248,20 @@ impl<K, F: Fn() -> BoxStream<'static, watcher::Result<watcher::Event<K>>>> Watch
                     if !matches!(event, watcher::Event::Init) {
                         self.health.works(); // `Init` comes before the first answer
                     }
+                    if matches!(event, watcher::Event::InitDone) {
+                        self.without = None;
+                    }
                     return event;
                 }
                 Ok(Some(Err(error))) => {
-                    let lossy = is_lossy(&error);
+                    let (lossy, denied) = (is_lossy(&error), is_denied(&error));
                     self.health.failed(explain(self.health.kind, error)).await;
                     if lossy {
                         self.begin_anew();
+                    }
+                    if let Some(without) = self.without.take_if(|_| denied) {
+                        tracing::error!(kind = self.health.kind, "work begins without them: {without}");
+                        return watcher::Event::InitDone;
                     }
                 }
                 Ok(None) | Err(_) => {
@@ -233,6 +294,12 @@ fn is_lossy(error: &watcher::Error) -> bool {
         | watcher::Error::WatchError(_)
         | watcher::Error::NoResourceVersion => false,
     }
+}
+
+/// The server has no such kind, or does not let us list it.
+fn is_denied(error: &watcher::Error) -> bool {
+    let watcher::Error::InitialListFailed(kube::Error::Api(status)) = error else { return false };
+    matches!(status.code, FORBIDDEN | NOT_FOUND)
 }
 
 /// What to tell the log: nothing about a 410, which is how a watch that fell behind goes on.

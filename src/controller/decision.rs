@@ -8,8 +8,8 @@ use portolan_core::claim::{
     Claim, Claimed, NotOurs, PAUSED_ANNOTATION, Standing, WasOurs, claim, class_of, current_class,
 };
 use portolan_core::class::{Class, Classes};
-use portolan_core::ids::{ResourceVersion, ServiceKey};
-use portolan_core::provider::Verdict as Finding;
+use portolan_core::ids::{LoadBalancerId, ResourceVersion, ServiceKey};
+use portolan_core::provider::{Known, Verdict as Finding};
 use portolan_core::reason::Reason;
 use portolan_core::record::Record;
 use portolan_core::share::age;
@@ -61,6 +61,11 @@ pub(crate) enum Fate {
 }
 
 impl Decision {
+    /// What is remembered of the load balancer.
+    pub(crate) fn known(&self, id: &LoadBalancerId) -> Known {
+        self.record.as_ref().map_or_else(|| Known::nothing_of(id.clone()), |record| record.known())
+    }
+
     /// The Services that are served, and how they came to it.
     pub(crate) fn served(&self) -> impl Iterator<Item = (&Versioned<Service>, &Claimed)> {
         self.services.iter().filter_map(|(service, role)| match role {
@@ -232,8 +237,7 @@ fn has_moved(service: &Service, record: &Record, class: &Class, classes: &Classe
     };
     other_class
         || record.provider != class.provider
-        || providers::place(&record.provider, &record.parameters)
-            != providers::place(&class.provider, &class.parameters)
+        || providers::elsewhere(&record.provider, &record.parameters, &class.parameters)
 }
 
 #[cfg(test)]
@@ -286,6 +290,7 @@ mod tests {
             consents: Default::default(),
             all_consents: Default::default(),
             slices: Default::default(),
+            gated: Default::default(),
             nodes: Default::default(),
             record: Some(Arc::new(record)),
             other_records: Vec::new(),

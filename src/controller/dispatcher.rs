@@ -4,7 +4,7 @@
 //!  watches --events--> +------------+ --snapshot--> worker (a pass, at most N at once)
 //!  provider changes -> | dispatcher |                  |
 //!  leadership -------> | index+queue| <---- passed ----+
-//!  timer ------------> +------------+
+//!  timers -----------> +------------+
 //! ```
 //!
 //! Because one task owns both, a key that starts always gets the snapshot of that moment, and what a pass has written is in
@@ -22,7 +22,9 @@ use tokio::task::{JoinError, JoinSet};
 use crate::cluster::queue::{Input, Output, Pace, Queue};
 use crate::controller::gate::Gate;
 use crate::controller::index::{Dirty, Index, Observed};
+use crate::controller::lull::Lull;
 use crate::controller::reconcile::{Passed, Reconciler};
+use crate::controller::turns::{Turn, turn};
 use crate::planted::fresh;
 use crate::providers;
 
@@ -49,6 +51,8 @@ pub(crate) struct Dispatcher {
     gate: Gate,
     index: Index,
     queue: Queue<LoadBalancerId>,
+    /// Of nodes.
+    lull: Lull,
     passes: JoinSet<(LoadBalancerId, Passed)>,
 }
 
@@ -58,13 +62,11 @@ impl Dispatcher {
         let pace = Pace { in_flight: workers, resync, ..Pace::default() };
         let seed = reconciler.seed;
         fresh(true);
-        Self {
-            index: Index::new(reconciler.classes.as_ref().clone()),
-            queue: Queue::new(pace, seed),
-            passes: JoinSet::new(),
-            reconciler: Arc::new(reconciler),
-            gate,
-        }
+        let index = Index::new(reconciler.classes.as_ref().clone())
+            .watching_pods(providers::wants_pods(&reconciler.providers, &reconciler.classes));
+        reconciler.providers.facts.show_slices(index.slices());
+        let (queue, lull, passes) = (Queue::new(pace, seed), Lull::default(), JoinSet::new());
+        Self { index, queue, lull, passes, reconciler: Arc::new(reconciler), gate }
     }
 
     /// Runs until the gate's stop.
@@ -103,6 +105,7 @@ impl Dispatcher {
                     None => return Err(DispatcherError::ChangesEnded),
                 },
                 () = gate.changed() => self.pause(),
+                () = clock.sleep_until(self.lull.deadline()) => self.nodes_have_settled(),
                 () = clock.sleep_until(deadline) => self.step(Input::Tick),
             }
         }
@@ -110,15 +113,42 @@ impl Dispatcher {
 
     fn observed(&mut self, event: Observed) {
         let was_synced = self.index.synced();
+        // What is listed at first is all news alike. Later, endpoints wait neither for Services that are being created nor for failing ones.
+        let hurried = was_synced && matches!(event, Observed::Slice(_) | Observed::Pod(_));
         let mut dirty = Dirty::new();
         self.index.observe(event, &mut dirty);
+        let begins = !was_synced && self.index.synced();
+        for id in if begins { self.in_turn(dirty) } else { dirty.into_iter().collect() } {
+            self.step(if hurried { Input::Hurried(id) } else { Input::Enqueued(id) });
+        }
+        if self.index.take_news_of_nodes() {
+            self.lull.heard(self.reconciler.clock.now());
+        }
+        if begins {
+            tracing::info!("all kinds are listed; work begins");
+            self.reconciler.providers.facts.show_records(self.index.all_records());
+            self.pause();
+        }
+    }
+
+    fn nodes_have_settled(&mut self) {
+        self.lull.ends();
+        let mut dirty = Dirty::new();
+        self.index.nodes_have_settled(&mut dirty);
         for id in dirty {
             self.step(Input::Enqueued(id));
         }
-        if !was_synced && self.index.synced() {
-            tracing::info!("all kinds are listed; work begins");
-            self.pause();
-        }
+    }
+
+    /// What has changed while nobody was there comes first.
+    fn in_turn(&self, dirty: Dirty) -> Vec<LoadBalancerId> {
+        let Reconciler { classes, settings, providers, .. } = &*self.reconciler;
+        let turn = |id| (turn(&self.index.snapshot(&id), classes, settings, providers), id);
+        let mut turns: Vec<(Turn, LoadBalancerId)> = dirty.into_iter().map(turn).collect();
+        turns.sort();
+        let changed = turns.iter().filter(|(turn, _)| *turn == Turn::Changed).count();
+        tracing::info!(balancers = turns.len(), changed, "those that have changed come first");
+        turns.into_iter().map(|(_, id)| id).collect()
     }
 
     /// Nothing starts before everything is listed, nor without leadership.
@@ -130,9 +160,10 @@ impl Dispatcher {
     fn passed(&mut self, passed: Result<(LoadBalancerId, Passed), JoinError>) -> Result<(), DispatcherError> {
         let (id, Passed { verdict, written }) = passed.map_err(DispatcherError::PassPanicked)?;
         let mut dirty = Dirty::new();
-        self.index.finished(&id, written, &mut dirty);
+        let missed_endpoints = self.index.finished(&id, written, &mut dirty);
         for other in dirty {
-            self.step(Input::Enqueued(other));
+            let hurried = missed_endpoints && other == id;
+            self.step(if hurried { Input::Hurried(other) } else { Input::Enqueued(other) });
         }
         self.step(Input::Finished(id, verdict));
         Ok(())
@@ -144,6 +175,7 @@ impl Dispatcher {
         for Output::Start(id) in outputs {
             let failures = self.queue.failures(&id);
             let snapshot = self.index.begin(&id);
+            self.reconciler.providers.facts.show_nodes(&snapshot.nodes);
             let (reconciler, gate) = (self.reconciler.clone(), self.gate.begin());
             self.passes.spawn(async move {
                 let passed = reconciler.pass(&snapshot, failures, &gate).await;

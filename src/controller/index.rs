@@ -10,10 +10,15 @@
 //! What counts as a change is the projected object, never its resourceVersion: heartbeats, relists of the same and echoes of our
 //! own writes wake nobody.
 
+mod gated;
+mod nodes;
 mod pass;
 mod shares;
+mod slices;
 mod store;
 
+pub(crate) use slices::Slices;
+pub(crate) use store::Store;
 pub use store::{Event, Object};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,11 +29,13 @@ use portolan_core::class::Classes;
 use portolan_core::ids::{LoadBalancerId, ResourceVersion, ServiceKey, Uid};
 use portolan_core::record::Record;
 use portolan_core::share::{Consents, ShareWith};
-use portolan_core::snapshot::{Namespace, Node, Service, ServiceType, Slice, Snapshot, Versioned};
+use portolan_core::snapshot::{Namespace, Node, Pod, Service, ServiceType, Slice, Snapshot, Versioned};
 
+use gated::Gated;
+use nodes::Nodes;
 use pass::Pass;
 use shares::Shares;
-use store::{Change, Store};
+use store::Change;
 
 /// The load balancers that need a pass.
 pub type Dirty = BTreeSet<LoadBalancerId>;
@@ -46,6 +53,8 @@ pub enum Observed {
     Record(Event<Arc<Record>>),
     /// Of Namespaces.
     Namespace(Event<Arc<Namespace>>),
+    /// Of Pods that wait for load balancers.
+    Pod(Event<Versioned<Pod>>),
 }
 
 /// A write of ours that the server has acknowledged.
@@ -58,6 +67,8 @@ pub enum Written {
     Record(Arc<Record>),
     /// The record that was at this version is gone: we deleted it, or the server says so.
     RecordDeleted(LoadBalancerId, ResourceVersion),
+    /// A Pod, as the server returned it. Only we write what we read of a Pod, but for what ends it.
+    Pod(Versioned<Pod>),
 }
 
 /// All watched objects, and who depends on them.
@@ -67,20 +78,18 @@ pub struct Index {
     finalizer: String,
     services: Store<Versioned<Service>>,
     slices: Store<Arc<Slice>>,
-    nodes: Store<Arc<Node>>,
+    nodes: Nodes,
     records: Store<Arc<Record>>,
     namespaces: Store<Arc<Namespace>>,
+    gated: Gated,
     shares: Shares,
     /// The Service that each load balancer would serve alone: the way from a UID to a key.
     alone: HashMap<LoadBalancerId, ServiceKey>,
-    /// Each Service's slices, by name.
-    slices_of: BTreeMap<ServiceKey, Vec<Arc<Slice>>>,
+    slices_of: Slices,
     /// The records, of any instance, that name a UID.
     naming: BTreeMap<Uid, BTreeSet<LoadBalancerId>>,
     /// The passes under way.
     passes: HashMap<LoadBalancerId, Pass>,
-    /// All Nodes as a snapshot holds them, until one changes.
-    all_nodes: OnceLock<Arc<Vec<Arc<Node>>>>,
     /// What all Namespaces say, until one changes.
     all_consents: OnceLock<Arc<Consents>>,
     synced: bool,
@@ -94,18 +103,28 @@ impl Index {
             classes,
             services: Store::default(),
             slices: Store::default(),
-            nodes: Store::default(),
+            nodes: Nodes::default(),
             records: Store::default(),
             namespaces: Store::default(),
+            gated: Gated::default(),
             shares: Shares::default(),
             alone: HashMap::new(),
-            slices_of: BTreeMap::new(),
+            slices_of: Slices::default(),
             naming: BTreeMap::new(),
             passes: HashMap::new(),
-            all_nodes: OnceLock::new(),
             all_consents: OnceLock::new(),
             synced: false,
         }
+    }
+
+    /// The records that there are, of every instance.
+    pub fn all_records(&self) -> Vec<Arc<Record>> {
+        self.records.iter().cloned().collect()
+    }
+
+    /// The EndpointSlices, as they are at any time.
+    pub(crate) fn slices(&self) -> Slices {
+        self.slices_of.clone()
     }
 
     /// The first list of every kind is complete. Before that nothing is dirty and no snapshot means anything: what has not been
@@ -131,16 +150,13 @@ impl Index {
                     self.slice_changed(change, &mut concerned);
                 }
             }
-            Observed::Node(event) => {
-                if !self.nodes.observe(event).is_empty() {
-                    self.nodes_changed(&mut concerned);
-                }
-            }
+            Observed::Node(event) => self.nodes.observe(event),
             Observed::Record(event) => {
                 for change in self.records.observe(event) {
                     self.record_changed(change, &mut concerned);
                 }
             }
+            Observed::Pod(event) => self.pod_observed(event, &mut concerned),
             Observed::Namespace(event) => {
                 for change in self.namespaces.observe(event) {
                     self.namespace_changed(&change, &mut concerned);
@@ -149,13 +165,28 @@ impl Index {
         }
         if self.synced {
             self.wake(concerned, dirty);
-        } else if self.lists().iter().all(|lists| *lists > 0) {
+        } else if self.gated.is_listed() && self.lists().iter().all(|lists| *lists > 0) {
             self.synced = true;
+            self.nodes.settle();
             dirty.append(&mut self.all());
         }
     }
 
-    /// How many lists of each kind are complete.
+    /// Whether Nodes have changed since this was asked last. No snapshot shows that, and nobody is woken by it, before
+    /// [`Self::nodes_have_settled`].
+    pub(crate) fn take_news_of_nodes(&mut self) -> bool {
+        self.synced && self.nodes.take_news()
+    }
+
+    /// From now on snapshots show the Nodes as they are; wakes whom that concerns.
+    pub(crate) fn nodes_have_settled(&mut self, dirty: &mut Dirty) {
+        if self.nodes.settle() {
+            let served = self.services.iter().filter(|service| self.may_be_served(&service.object));
+            self.wake(served.flat_map(|service| self.ids_of_service(&service.object)).collect(), dirty);
+        }
+    }
+
+    /// How many lists of each kind that is always watched are complete.
     fn lists(&self) -> [u64; 5] {
         let Self { services, slices, nodes, records, namespaces, .. } = self;
         [services.lists(), slices.lists(), nodes.lists(), records.lists(), namespaces.lists()]
@@ -173,21 +204,24 @@ impl Index {
     }
 
     /// The pass has ended, having written this, in this order. No later snapshot shows it undone by an older event. Wakes whom the
-    /// writes concern, and the load balancer itself if what there is now differs from what the pass knew in the end.
-    pub fn finished(&mut self, id: &LoadBalancerId, written: Vec<Written>, dirty: &mut Dirty) {
-        let Some(mut pass) = self.passes.remove(id) else { return };
+    /// writes concern, and the load balancer itself if what there is now differs from what the pass knew in the end. True if that is
+    /// endpoints: clients notice if it is late.
+    pub fn finished(&mut self, id: &LoadBalancerId, written: Vec<Written>, dirty: &mut Dirty) -> bool {
+        let Some(mut pass) = self.passes.remove(id) else { return false };
         let mut concerned = Dirty::new();
         for write in written {
             pass.learn(&write);
             self.take_in(write, pass.lists, &mut concerned);
         }
         self.arrives(id, &mut concerned);
-        if pass.missed_nothing(&self.snapshot(id)) {
+        let now = self.snapshot(id);
+        if pass.missed_nothing(&now) {
             concerned.remove(id);
         } else {
             concerned.insert(id.clone());
         }
         self.wake(concerned, dirty);
+        pass.missed_endpoints(&now)
     }
 
     fn take_in(&mut self, write: Written, lists: u64, concerned: &mut Dirty) {
@@ -210,6 +244,7 @@ impl Index {
                     self.record_changed(change, concerned);
                 }
             }
+            Written::Pod(pod) => self.pod_written(pod, concerned),
             Written::RecordDeleted(id, version) => {
                 if let Some(change) = self.records.deleted(&id, &version) {
                     self.record_changed(change, concerned);
@@ -268,8 +303,12 @@ impl Index {
             .collect();
         let placed: BTreeMap<_, _> =
             services.values().map(|service| (service.object.key.clone(), self.place_of(&service.object))).collect();
-        let slices =
-            services.keys().map(|key| (key.clone(), self.slices_of.get(key).cloned().unwrap_or_default())).collect();
+        let slices = services.keys().map(|key| (key.clone(), self.slices_of.of(key))).collect();
+        // Pods wait for a name: whose Service is gone, and no other has come, they wait for its load balancer.
+        let gone = record.iter().flat_map(|record| &record.members).map(|joined| joined.member.key());
+        let waited_for = services.keys().cloned().chain(gone.filter(|key| self.services.get(key).is_none()));
+        let gated = waited_for.map(|key| (self.gated.of(&key), key)).filter(|(pods, _)| !pods.is_empty());
+        let gated = gated.map(|(pods, key)| (key, pods)).collect();
         let other_ids: BTreeSet<_> =
             services.values().filter_map(|service| self.naming.get(&service.object.uid)).flatten().collect();
         let other_records = other_ids
@@ -281,7 +320,8 @@ impl Index {
         Snapshot {
             id: id.clone(),
             slices,
-            nodes: Arc::clone(self.all_nodes.get_or_init(|| Arc::new(self.nodes.iter().cloned().collect()))),
+            gated,
+            nodes: self.nodes.shown(),
             other_records: other_records.cloned().collect(),
             record,
             consents: self.consents(&services),
@@ -347,19 +387,12 @@ impl Index {
 
     fn slice_changed(&mut self, change: Change<Arc<Slice>>, dirty: &mut Dirty) {
         if let Some(before) = change.before {
-            if let Some(slices) = self.slices_of.get_mut(&before.service) {
-                slices.retain(|slice| slice.name != before.name);
-                if slices.is_empty() {
-                    self.slices_of.remove(&before.service);
-                }
-            }
+            self.slices_of.removed(&before);
             self.endpoints_changed(&before.service, dirty);
         }
         if let Some(after) = change.after {
             self.endpoints_changed(&after.service, dirty);
-            let slices = self.slices_of.entry(after.service.clone()).or_default();
-            let place = slices.partition_point(|slice| slice.name < after.name);
-            slices.insert(place, after);
+            self.slices_of.added(after);
         }
     }
 
@@ -369,14 +402,6 @@ impl Index {
             && self.may_be_served(object)
         {
             dirty.append(&mut self.ids_of_service(object));
-        }
-    }
-
-    fn nodes_changed(&mut self, dirty: &mut Dirty) {
-        self.all_nodes.take();
-        if self.synced {
-            let served = self.services.iter().filter(|service| self.may_be_served(&service.object));
-            dirty.extend(served.flat_map(|service| self.ids_of_service(&service.object)));
         }
     }
 

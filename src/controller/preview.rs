@@ -1,4 +1,5 @@
-//! What a pass would do, without doing it: the dry run behind `portolan plan`.
+//! What a pass would do, without doing it: the dry run behind `portolan plan`. It goes on to what later passes would do, as far as that follows
+//! from this one and nothing fails.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use portolan_core::claim::{ClaimWarning, NotOurs, WasOurs};
 use portolan_core::class::{Class, Classes};
 use portolan_core::desire::{Desired, Settings, Warning};
 use portolan_core::ids::{LoadBalancerId, ServiceKey};
-use portolan_core::provider::{Provider, Step};
+use portolan_core::provider::{Foreseen, Known, Plan, Provider, Step};
 use portolan_core::record::Record;
 use portolan_core::refusal::Refused;
 use portolan_core::snapshot::{Service, Snapshot, Versioned};
@@ -41,7 +42,7 @@ pub(crate) struct Preview {
     pub warnings: Vec<Warning>,
     /// The marks that would be written to Kubernetes, beside status and events.
     pub writes: Vec<&'static str>,
-    /// The provider's steps, in order.
+    /// The provider's steps, in order; those of later parts say when they come.
     pub steps: Vec<PlannedStep>,
     /// What kept the plan from being made.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,10 +55,21 @@ pub(crate) struct Preview {
 pub(crate) struct PlannedStep {
     /// Its kind.
     pub name: &'static str,
+    /// What comes first, of a later part of the plan: to end "then, when ...".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<&'static str>,
     /// For people.
     pub summary: String,
     /// All of it.
     pub step: Value,
+}
+
+/// In a dry run over several, those that are served are looked at first: what can go with one that is removed depends on what they need.
+pub(crate) fn goes_last(snapshot: &Snapshot, classes: &Classes) -> bool {
+    match decide(snapshot, classes).fate {
+        Fate::Removed(_) | Fate::Moved(..) => true,
+        Fate::Left | Fate::Served(_) => false,
+    }
 }
 
 /// Looks ahead for one load balancer: an entry for each of its Services, the provider's steps with the first that is served; or one entry
@@ -69,6 +81,7 @@ pub(crate) async fn preview(
     providers: &Providers,
 ) -> Vec<Preview> {
     let decision = decide(snapshot, classes);
+    providers.facts.show_nodes(&snapshot.nodes);
     let mut previews: Vec<Preview> =
         decision.services.iter().map(|(service, role)| Preview::of(snapshot, &service.object, role)).collect();
     for member in &decision.unreadable {
@@ -109,7 +122,8 @@ pub(crate) async fn preview(
                         })
                     });
                     if let Some(preview) = previews.get_mut(first.unwrap_or(0)) {
-                        preview.steps(&provider, Some(&desired.load_balancer)).await;
+                        let known = decision.known(&snapshot.id);
+                        preview.steps(&provider, &known, Some(&desired.load_balancer)).await;
                     }
                 }
             }),
@@ -205,14 +219,14 @@ impl Preview {
     /// The steps that remove what a record stands for.
     async fn removal(&mut self, record: &Record, providers: &Providers) {
         match providers.of_record(record) {
-            Ok(provider) => with_provider!(provider, provider => self.steps(&provider, None).await),
+            Ok(provider) => with_provider!(provider, provider => self.steps(&provider, &record.known(), None).await),
             Err(error) => self.error = Some(error.to_string()),
         }
         self.writes.push("delete record");
     }
 
-    async fn steps<P: Provider>(&mut self, provider: &P, desired: Option<&LoadBalancer>) {
-        let observed = match observe(provider, &self.id).await {
+    async fn steps<P: Provider>(&mut self, provider: &P, known: &Known, desired: Option<&LoadBalancer>) {
+        let observed = match observe(provider, known).await {
             Ok(observed) => observed,
             Err(error) => {
                 self.error = Some(error.to_string());
@@ -221,20 +235,51 @@ impl Preview {
         };
         match provider.plan(desired, &observed) {
             Ok(plan) => {
-                self.steps = plan
-                    .steps
-                    .iter()
-                    .map(|step| PlannedStep {
-                        name: step.name(),
-                        summary: step.to_string(),
-                        step: serde_json::to_value(step).unwrap_or_default(),
-                    })
-                    .collect();
+                self.add(&plan, None);
+                self.later(provider, desired.cloned(), observed, plan);
             }
             Err(refusal) => self.refusals.extend(refusal.reasons),
         }
     }
+
+    /// What follows once the plan is carried out: parts that wait for what only time brings, such as seeing off what is replaced.
+    fn later<P: Provider>(
+        &mut self,
+        provider: &P,
+        mut desired: Option<LoadBalancer>,
+        mut observed: P::State,
+        mut plan: Plan<P::Step>,
+    ) {
+        for _ in 0..PARTS {
+            let Some(Foreseen { state, awaited }) = provider.foresee(desired.as_ref(), &observed, &plan) else {
+                return;
+            };
+            let published = provider.outcome(desired.as_ref(), &state).published;
+            let is_news = desired.as_ref().is_some_and(|desired| desired.published != published);
+            if let Some(desired) = &mut desired {
+                desired.published = published;
+            }
+            let Ok(next) = provider.plan(desired.as_ref(), &state) else { return };
+            if next.is_empty() && !is_news {
+                return;
+            }
+            self.add(&next, Some(if is_news { "it is published" } else { awaited }));
+            (observed, plan) = (state, next);
+        }
+    }
+
+    fn add<S: Step>(&mut self, plan: &Plan<S>, when: Option<&'static str>) {
+        self.steps.extend(plan.steps.iter().filter(|step| !step.is_hint()).map(|step| PlannedStep {
+            name: step.name(),
+            when,
+            summary: step.to_string(),
+            step: serde_json::to_value(step).unwrap_or_default(),
+        }));
+    }
 }
+
+/// Parts that a plan has at most: made, published, forgotten by clients, drained, deleted.
+const PARTS: usize = 8;
 
 fn moving(snapshot: &Snapshot, service: &Service) -> String {
     match snapshot.placed.get(&service.key) {

@@ -3,6 +3,7 @@
 //! Order of the marks: finalizer, record, effects; and back: effects, record, finalizer. A crash between any two writes leaves
 //! enough behind for the next pass to end in the same place.
 
+mod gates;
 mod removal;
 mod report;
 mod serving;
@@ -316,7 +317,7 @@ impl Pass<'_> {
     fn occasion(&self, service: &Versioned<Service>) -> String {
         let written = self.written.iter().rev().find_map(|written| match written {
             Written::Record(record) => Some(record),
-            Written::Service(_) | Written::RecordDeleted(..) => None,
+            Written::Service(_) | Written::RecordDeleted(..) | Written::Pod(_) => None,
         });
         let version = written.or(self.snapshot.record.as_ref()).and_then(|record| record.version.as_ref());
         version.unwrap_or(&service.version).to_string()

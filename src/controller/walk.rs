@@ -3,11 +3,11 @@
 //! The runtime does this, not the provider: before each step it checks that it may still act, before one that moves clients that the
 //! record is still what the plan was made under, after each it remembers what the step taught.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portolan_core::balancer::LoadBalancer;
-use portolan_core::ids::LoadBalancerId;
-use portolan_core::provider::{Applied, Call, Error, ErrorKind, Provider, Step, Wait};
+use portolan_core::provider::{Applied, Call, Error, ErrorKind, Known, Plan, Provider, Step, Wait};
 use portolan_core::reason::Reason;
 use portolan_core::record::{Record, Records, RecordsError};
 use portolan_core::refusal::Refusal;
@@ -18,9 +18,6 @@ use crate::controller::gate::{Gate, Stopped};
 /// after this many does not converge.
 const ROUNDS: u32 = 4;
 
-/// The longest that one external call may take.
-const CALL_DEADLINE: Duration = Duration::from_secs(60);
-
 /// Where a walk has ended.
 #[derive(Debug)]
 pub(crate) struct Walked<S> {
@@ -28,7 +25,7 @@ pub(crate) struct Walked<S> {
     pub state: Option<S>,
     /// Why it ended.
     pub end: End,
-    /// A step was begun.
+    /// A step was begun that is more than a hint.
     pub acted: bool,
 }
 
@@ -39,6 +36,8 @@ pub(crate) enum End {
     Settled,
     /// Something outside must come first.
     Waiting(Wait),
+    /// Everything is as desired; what serves nobody any more has to wait before it can go.
+    Clearing(Wait),
     /// A call failed.
     Failed(Error),
     /// The provider will not do this.
@@ -62,27 +61,42 @@ pub(crate) async fn walk<P: Provider>(
     let mut state = None;
     let mut acted = false;
     for _ in 0..ROUNDS {
-        let observed = match observe(provider, &record.id).await {
+        let observed = match observe(provider, &record.known()).await {
             Ok(observed) => state.insert(observed).clone(),
             Err(error) => return Walked { state: None, end: End::Failed(error), acted },
         };
         let plan = match provider.plan(desired, &observed) {
-            Ok(plan) if plan.is_empty() => return Walked { state, end: End::Settled, acted },
+            Ok(plan) if plan.is_empty() => {
+                let end = match remember(provider, &observed, desired, record, records).await {
+                    Ok(()) => End::Settled,
+                    Err(error) => End::RecordLost(error),
+                };
+                return Walked { state, end, acted };
+            }
             Ok(plan) => plan,
             Err(refusal) => return Walked { state, end: End::Refused(refusal), acted },
         };
-        for step in &plan.steps {
+        if let Err(error) = intend(&plan, record, records).await {
+            return Walked { state, end: End::RecordLost(error), acted };
+        }
+        for (at, step) in plan.steps.iter().enumerate() {
             if !is_new
                 && step.moves_clients()
                 && let Err(error) = is_current(record, records).await
             {
-                let state = observe(provider, &record.id).await.ok();
+                let state = observe(provider, &record.known()).await.ok();
                 return Walked { state, end: End::RecordLost(error), acted };
             }
-            acted = true;
+            acted |= !step.is_hint();
             if let Some(end) = carry_out(provider, step, record, records, gate).await {
                 // What the steps before have done shows in the status, so it is looked at once more.
-                let state = observe(provider, &record.id).await.ok();
+                let state = observe(provider, &record.known()).await.ok();
+                let only_clears = desired.is_some() && plan.steps.iter().skip(at).all(Step::cleans_up);
+                let end = if let (End::Waiting(wait), true) = (&end, only_clears) {
+                    End::Clearing(wait.clone())
+                } else {
+                    end
+                };
                 return Walked { state, end, acted };
             }
         }
@@ -107,9 +121,37 @@ async fn is_current(record: &Record, records: &impl Records) -> Result<(), Recor
     }
 }
 
+/// Writes down what the steps are about to make, as far as only the record will tell whose it is.
+async fn intend<S: Step>(plan: &Plan<S>, record: &mut Record, records: &impl Records) -> Result<(), RecordsError> {
+    let intents: BTreeMap<String, String> = plan.steps.iter().flat_map(Step::intent).collect();
+    if intents.iter().any(|(key, value)| record.external.get(key) != Some(value)) {
+        let mut intending = record.clone();
+        intending.external.extend(intents);
+        *record = records.replace(&intending).await?;
+    }
+    Ok(())
+}
+
+/// Writes down what the next process is to begin with. What is removed is not remembered.
+async fn remember<P: Provider>(
+    provider: &P,
+    state: &P::State,
+    desired: Option<&LoadBalancer>,
+    record: &mut Record,
+    records: &impl Records,
+) -> Result<(), RecordsError> {
+    match provider.remembered(state).filter(|_| desired.is_some()) {
+        Some(external) if external != record.external => {
+            *record = records.replace(&Record { external, ..record.clone() }).await?;
+            Ok(())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// What exists of one load balancer.
-pub(crate) async fn observe<P: Provider>(provider: &P, id: &LoadBalancerId) -> Result<P::State, Error> {
-    let observed = within_deadline("observe", provider.observe_many(std::slice::from_ref(id))).await?;
+pub(crate) async fn observe<P: Provider>(provider: &P, known: &Known) -> Result<P::State, Error> {
+    let observed = within(provider.deadline(), "observe", provider.observe_many(std::slice::from_ref(known))).await?;
     observed.into_iter().next().unwrap_or_else(|| {
         Err(Error::retry(Reason::ProviderFailed, "the provider gave no answer about this load balancer"))
     })
@@ -128,7 +170,7 @@ async fn carry_out<P: Provider>(
     }
     let members = record.members.iter().map(|joined| joined.member.clone()).collect();
     let call = Call { id: record.id.clone(), members, external: record.external.clone() };
-    let applied = within_deadline(step.name(), provider.apply(step, &call)).await.and_then(|result| result);
+    let applied = within(provider.deadline(), step.name(), provider.apply(step, &call)).await.and_then(|result| result);
     let Applied { learned, wait } = match applied {
         Ok(applied) => applied,
         Err(error) => {
@@ -151,11 +193,11 @@ async fn carry_out<P: Provider>(
     wait.map(End::Waiting)
 }
 
-async fn within_deadline<T>(what: &str, call: impl Future<Output = T>) -> Result<T, Error> {
-    tokio::time::timeout(CALL_DEADLINE, call).await.map_err(|_| {
+async fn within<T>(deadline: Duration, what: &str, call: impl Future<Output = T>) -> Result<T, Error> {
+    tokio::time::timeout(deadline, call).await.map_err(|_| {
         Error::retry(
             Reason::ProviderFailed,
-            format!("{what}: the provider did not answer within {} s", CALL_DEADLINE.as_secs()),
+            format!("{what}: the provider did not answer within {} s", deadline.as_secs()),
         )
     })
 }

@@ -45,9 +45,35 @@ pub(crate) struct ClusterErrors(Vec<String>);
 impl Cluster {
     /// The one that comes with the binary: `testdata/sandbox`, a Service of every kind that the rules tell apart.
     pub(crate) fn standard() -> Result<Self, ClusterErrors> {
+        Self::carried(standard::FILES)
+    }
+
+    /// The one that comes with the binary for AWS (`testdata/aws/sandbox`), without nodes.
+    pub(crate) fn standard_at_aws() -> Result<Self, ClusterErrors> {
+        Self::carried(standard::AWS)
+    }
+
+    /// The one that comes with the binary for addresses of pools (`testdata/metal/sandbox`).
+    pub(crate) fn standard_of_metal() -> Result<Self, ClusterErrors> {
+        Self::carried(standard::METAL)
+    }
+
+    fn carried(files: &[(&str, &str)]) -> Result<Self, ClusterErrors> {
         let mut reading = Reading::default();
-        for (file, text) in standard::FILES {
+        for (file, text) in files {
             reading.text(file, text);
+        }
+        reading.cluster()
+    }
+
+    /// With these nodes, unless it brings its own; `place` says where they come from.
+    pub(crate) fn or_with_nodes(self, place: &str, nodes: Vec<Value>) -> Result<Self, ClusterErrors> {
+        if self.manifests.iter().any(|manifest| manifest.kind.name == "Node") {
+            return Ok(self);
+        }
+        let mut reading = Reading { manifests: self.manifests, ..Reading::default() };
+        for node in nodes {
+            reading.document(place, node);
         }
         reading.cluster()
     }

@@ -38,7 +38,7 @@ impl View {
         match observed {
             Observed::Service(event) => self.services.observe(event),
             Observed::Record(event) => self.records.observe(event),
-            Observed::Slice(_) | Observed::Node(_) | Observed::Namespace(_) => {}
+            Observed::Slice(_) | Observed::Node(_) | Observed::Namespace(_) | Observed::Pod(_) => {}
         }
     }
 

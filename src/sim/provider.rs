@@ -7,7 +7,7 @@ use futures::Stream;
 use portolan_core::balancer::LoadBalancer;
 use portolan_core::capabilities::Capabilities;
 use portolan_core::ids::LoadBalancerId;
-use portolan_core::provider::{Applied, Call, Error, Outcome, Owned, Plan, Provider};
+use portolan_core::provider::{Applied, Call, Error, Foreseen, Known, Outcome, Owned, Plan, Provider};
 use portolan_core::refusal::Refusal;
 use portolan_mock::{Mock, State, Step};
 
@@ -50,12 +50,16 @@ impl Provider for Simulated {
         self.mock.capabilities()
     }
 
-    async fn observe_many(&self, ids: &[LoadBalancerId]) -> Vec<Result<State, Error>> {
-        self.call(self.mock.observe_many(ids)).await
+    async fn observe_many(&self, known: &[Known]) -> Vec<Result<State, Error>> {
+        self.call(self.mock.observe_many(known)).await
     }
 
     fn plan(&self, desired: Option<&LoadBalancer>, observed: &State) -> Result<Plan<Step>, Refusal> {
         self.mock.plan(desired, observed)
+    }
+
+    fn foresee(&self, desired: Option<&LoadBalancer>, observed: &State, plan: &Plan<Step>) -> Option<Foreseen<State>> {
+        self.mock.foresee(desired, observed, plan)
     }
 
     async fn apply(&self, step: &Step, call: &Call) -> Result<Applied, Error> {

@@ -26,7 +26,7 @@ use super::schedule::{Controllers, Schedule, What};
 use super::users::Users;
 use super::weather::Sky;
 use super::wire::Wire;
-use crate::cli::controller::{Candidate, Clients, wire};
+use crate::cli::controller::{Clients, Leases, wire};
 use crate::cluster::answers::Checked;
 use crate::cluster::watch::READ_TIMEOUT;
 use crate::config::Configuration;
@@ -293,8 +293,8 @@ impl World {
             if self.seed.is_multiple_of(2) { format!("sim-{who}") } else { format!("sim-{who}-{}", self.lives) };
         self.laws.stands(&life, &identity);
         self.laws.note(format!("controller {who}: starts with {}", self.configuration));
-        let candidate = (self.controllers == Controllers::TwoElected)
-            .then(|| Candidate { namespace: "kube-system".to_owned(), identity });
+        let candidate = (self.controllers == Controllers::TwoElected).then_some(identity);
+        let leases = Leases { namespace: "kube-system".to_owned(), candidate };
         let way = Wire {
             cluster: self.cluster.clone(),
             laws: self.laws.clone(),
@@ -304,7 +304,7 @@ impl World {
             patience: None,
         };
         let providers = self.providers(&configuration.classes.instance, &life);
-        let process = process(way, configuration, providers, candidate, stop.clone(), life.clone(), self.seed);
+        let process = process(way, configuration, providers, leases, stop.clone(), life.clone(), self.seed);
         let slot = &mut self.slots[who];
         slot.back = Back::After(0);
         (slot.life, slot.stop) = (life, stop);
@@ -334,7 +334,7 @@ async fn process(
     way: Wire,
     configuration: Configuration,
     providers: Providers,
-    candidate: Option<Candidate>,
+    leases: Leases,
     stop: CancellationToken,
     life: Arc<Life>,
     seed: u64,
@@ -348,7 +348,7 @@ async fn process(
     let life_span = async {
         let mut supervisor = Supervisor::default();
         let seed = seed.wrapping_mul(31).wrapping_add(number);
-        let started = wire(&mut supervisor, clients, configuration, providers, candidate, 3, clock, seed).await;
+        let started = wire(&mut supervisor, clients, configuration, providers, leases, 3, clock, seed).await;
         if let Err(error) = started {
             return Ended::NotStarted(format!("{error:#}"));
         }

@@ -18,6 +18,11 @@ pub(crate) fn without_neighbours(case: impl FnOnce(&World)) {
     run(&name(&case), On::Both, Server::without_neighbours, case);
 }
 
+/// Runs the case on both servers, in a [`World`] of its own on the server that `server` names.
+pub(crate) fn both_on(server: fn() -> Option<&'static Server>, case: impl FnOnce(&World)) {
+    run(&name(&case), On::Both, server, case);
+}
+
 /// Runs the case on the real server alone, beside Kubernetes' own controllers and a cloud's.
 pub(crate) fn real(case: impl FnOnce(&World)) {
     run(&name(&case), On::Real, Server::shared, case);

@@ -26,6 +26,10 @@ use crate::api::Api;
 use crate::case::without_neighbours;
 use crate::server::{Server, Which};
 
+/// How long a watch lasts at first, and how long once more if its answer was another.
+const SHORT: &str = "timeoutSeconds=1";
+const LONG: &str = "timeoutSeconds=15";
+
 /// Runs a file's requests one after the other, in this namespace.
 fn holds(file: &str, server: &Server, namespace: &str) {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/honest")).join(file);
@@ -36,7 +40,14 @@ fn holds(file: &str, server: &Server, namespace: &str) {
         .split("\n\n")
         .map(|block| {
             let asked: Vec<&str> = block.lines().filter(|line| !line.starts_with('<')).collect();
-            (block.to_owned(), format!("{}\n{}", asked.join("\n"), session.answer(&asked)))
+            let found = format!("{}\n{}", asked.join("\n"), session.answer(&asked));
+            if found.trim_end() == block.trim_end() || !block.contains(SHORT) {
+                return (block.to_owned(), found);
+            }
+            // A watch begins again where it began; a busy server may not have told all within its second.
+            let longer: Vec<String> = asked.iter().map(|line| line.replace(SHORT, LONG)).collect();
+            let longer: Vec<&str> = longer.iter().map(String::as_str).collect();
+            (block.to_owned(), format!("{}\n{}", asked.join("\n"), session.answer(&longer)))
         })
         .collect();
     if server.which == Which::Real && std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -13,6 +13,7 @@
 //! | [`honest`] | raw requests that both answer in the same words |
 //! | [`harness`] | what a case works with: namespace, controller, kubectl, audit log, comparison |
 //! | [`gate`] | a proxy before the API server that counts requests and misbehaves at the chosen one |
+//! | [`aws`] | `provider: aws` before the strict double of AWS |
 //! | [`rights`] | what a controller may do: `deploy/rbac.yaml`, whole and with a verb taken away |
 //! | the others | the cases; a name is a rule |
 #![allow(
@@ -36,6 +37,7 @@ mod server;
 
 mod absence;
 mod at_rest;
+mod aws;
 mod classes;
 mod crash;
 mod edits;
@@ -46,9 +48,11 @@ mod hostile;
 mod kubectl;
 mod lifecycle;
 mod managed;
+mod metal;
 mod neighbours;
 mod privilege;
 mod providers;
+mod readiness;
 mod rivals;
 mod scale;
 mod schemas;

@@ -40,6 +40,22 @@ fn the_service_account_of_the_deploy_file_does_everything_and_has_no_right_that_
 }
 
 #[test]
+fn the_server_takes_every_manifest_of_the_deploy_folder() {
+    real_without_neighbours(|world| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+        let told = world.server.kubectl(&["apply", "--dry-run=server", "--filename", folder], None);
+        let told = told.unwrap_or_else(|error| panic!("{error}"));
+        for taken in [
+            "deployment.apps/portolan ",
+            "daemonset.apps/portolan-speaker ",
+            "clusterrole.rbac.authorization.k8s.io/portolan-metal ",
+        ] {
+            assert!(told.contains(taken), "{taken}: {told}");
+        }
+    });
+}
+
+#[test]
 fn each_verb_of_the_deploy_file_is_missed_when_it_is_taken_away() {
     real_without_neighbours(|world| {
         let all: Vec<Right> = rights::deployed_roles().iter().flat_map(rights::rights).collect();

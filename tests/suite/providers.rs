@@ -174,7 +174,7 @@ fn an_exhausted_range_says_so_and_a_freed_address_is_found() {
             world.addressed(name);
         }
         world.create("three", json!({}));
-        world.condition("three", "portolan.dev/AddressAssigned", "False", "AddressesExhausted");
+        world.condition("three", "portolan.dev/AddressAssigned", "False", "PoolExhausted");
         let freed = addresses(&world.service("one").unwrap());
         world.delete("one");
         world.gone("one");

@@ -1,4 +1,5 @@
-//! What a controller may do: `deploy/rbac.yaml`, whole or with a verb taken away, given to users of the suite.
+//! What a controller may do: `deploy/rbac.yaml`, whole or with a verb taken away, given to users of the suite; and to some of them what
+//! `deploy/rbac-readiness-gates.yaml` or `deploy/rbac-metal.yaml` add.
 
 use std::fs;
 
@@ -24,6 +25,23 @@ pub(crate) fn deployed_roles() -> Vec<Value> {
     let roles: Vec<Value> = deployed().into_iter().filter(is_role).collect();
     assert_eq!(roles.len(), 2, "a ClusterRole and a Role");
     roles
+}
+
+/// What is given besides where pods wait for their load balancers.
+#[allow(dead_code, reason = "for the suite, not for the benches")]
+pub(crate) fn gates_role() -> Value {
+    roles_of("rbac-readiness-gates.yaml").remove(0)
+}
+
+/// What is given besides where Services get addresses of pools: a ClusterRole, and a Role for the speakers' Leases.
+#[allow(dead_code, reason = "for the suite, not for the benches")]
+pub(crate) fn pools_roles() -> Vec<Value> {
+    roles_of("rbac-metal.yaml")
+}
+
+fn roles_of(file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(format!("{}/deploy/{file}", env!("CARGO_MANIFEST_DIR"))).expect("a file of deploy/");
+    portolan::yaml::documents(&text).expect("YAML").into_iter().filter(is_role).collect()
 }
 
 fn is_role(object: &Value) -> bool {

@@ -2,12 +2,12 @@
 //! controllers that live in every cluster of a cloud; or the sandbox.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ use crate::harness::eventually;
 use crate::process::Process;
 use crate::rights;
 
+mod real;
 mod sandbox;
 
 /// How long a server may take to get ready. It needs 3 s on an idle machine with two cores.
@@ -30,6 +31,9 @@ const PORTOLANS: &str = "portolans";
 /// From what Services get their numbers, on both servers: more than usual, for all cases draw from one server.
 const CLUSTER_IPS: &str = "--service-cluster-ip-range=10.0.0.0/12,fd00:10::/108";
 const NODE_PORTS: &str = "--service-node-port-range=20000-60000";
+
+/// Where a server listens that only this machine is to reach.
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The path of the definitions of kinds.
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -64,7 +68,7 @@ impl Which {
 }
 
 /// Where the binaries of Kubernetes are.
-fn assets() -> Option<PathBuf> {
+pub(crate) fn assets() -> Option<PathBuf> {
     std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from)
 }
 
@@ -76,7 +80,7 @@ pub(crate) struct Server {
     /// Everything it writes.
     pub(crate) folder: PathBuf,
     pub(crate) which: Which,
-    /// `https://127.0.0.1:PORT`; of the sandbox without the s.
+    /// `https://127.0.0.1:PORT`, but for the lab's; of the sandbox without the s.
     url: String,
     /// `http://127.0.0.1:PORT` of its etcd, for objects that no API server would store. The sandbox has none.
     etcd: Option<String>,
@@ -119,6 +123,16 @@ impl Server {
             .as_ref()
     }
 
+    /// Another server where Portolans are the only controllers, with our CRDs and two nodes that no cloud knows; `None` as of
+    /// [`Server::shared`].
+    #[allow(dead_code, reason = "for the suite, not for the benches")]
+    pub(crate) fn with_crds(name: &str) -> Option<Self> {
+        let server = Self::start_as(Which::chosen(), name)?;
+        server.apply_crds();
+        server.make_nodes();
+        Some(server)
+    }
+
     /// A real server of its own, empty; `None` without KUBEBUILDER_ASSETS.
     #[allow(dead_code, reason = "for the benches")]
     pub(crate) fn start(name: &str) -> Option<Self> {
@@ -152,41 +166,27 @@ impl Server {
         server
     }
 
-    fn compact(&self) {
-        let etcd = Api::new(&json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "etcd",
-            "contexts": [{"name": "etcd", "context": {"cluster": "etcd", "user": "etcd"}}],
-            "clusters": [{"name": "etcd", "cluster": {"server": self.etcd()}}],
-            "users": [{"name": "etcd", "user": {}}],
-        }));
-        let revision = etcd.create("/v3/kv/range", &json!({"key": "AA=="}))["header"]["revision"].clone();
-        etcd.create("/v3/kv/compaction", &json!({"revision": revision, "physical": true}));
-    }
-
-    fn restart_apiserver(&self) {
-        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
-        let mut processes = self.processes.lock().unwrap();
-        processes[1].kill();
-        let assets = assets().expect("a real server runs");
-        processes[1] = spawn_apiserver(&assets, &self.folder, self.etcd(), port).expect("kube-apiserver starts");
-        drop(processes);
-        eventually("kube-apiserver is ready again", READY_WITHIN, || {
-            self.admin.request(http::Method::GET, "/readyz", None).map(drop).map_err(|refused| refused.to_string())
-        });
+    /// A real server of its own, empty, that listens on another address than loopback's; `None` without KUBEBUILDER_ASSETS.
+    #[allow(dead_code, reason = "for the lab")]
+    pub(crate) fn start_at(name: &str, address: IpAddr) -> Option<Self> {
+        Some(Self::start_real_at(&assets()?, &own_folder().join(name), address))
     }
 
     fn start_as(which: Which, name: &str) -> Option<Self> {
         let folder = own_folder().join(name);
-        let assets = match which {
-            Which::Real => assets()?,
-            Which::Sandbox => return Some(Self::start_sandbox(&folder, &[])),
-        };
+        match which {
+            Which::Real => Some(Self::start_real_at(&assets()?, &folder, LOOPBACK)),
+            Which::Sandbox => Some(Self::start_sandbox(&folder, &[])),
+        }
+    }
+
+    fn start_real_at(assets: &Path, folder: &Path, address: IpAddr) -> Self {
         // Somebody else may take a port between the moment we find it free and the moment the server binds it.
         for attempt in 0..3 {
-            let _ = fs::remove_dir_all(&folder);
-            fs::create_dir_all(&folder).expect("the target folder can be written");
-            match Self::try_start(&assets, &folder) {
-                Ok(server) => return Some(server),
+            let _ = fs::remove_dir_all(folder);
+            fs::create_dir_all(folder).expect("the target folder can be written");
+            match Self::start_real(assets, folder, address) {
+                Ok(server) => return server,
                 Err(error) => eprintln!("control plane, attempt {attempt}: {error}"),
             }
         }
@@ -215,66 +215,6 @@ impl Server {
             users: AtomicUsize::new(0),
             processes: Mutex::new(vec![process]),
         }
-    }
-
-    fn try_start(assets: &Path, folder: &Path) -> Result<Self, String> {
-        write_inputs(folder)?;
-        let [etcd_port, peer_port, port] = free_ports();
-        let etcd_url = format!("http://127.0.0.1:{etcd_port}");
-        let peer_url = format!("http://127.0.0.1:{peer_port}");
-        let etcd = spawn(
-            folder,
-            &assets.join("etcd"),
-            &[
-                "--unsafe-no-fsync",
-                "--log-level=warn",
-                &format!("--data-dir={}", folder.join("etcd").display()),
-                &format!("--listen-client-urls={etcd_url}"),
-                &format!("--advertise-client-urls={etcd_url}"),
-                &format!("--listen-peer-urls={peer_url}"),
-                &format!("--initial-advertise-peer-urls={peer_url}"),
-                &format!("--initial-cluster=default={peer_url}"),
-            ],
-        )?;
-        let apiserver = spawn_apiserver(assets, folder, &etcd_url, port)?;
-        let url = format!("https://127.0.0.1:{port}");
-        let certificate = folder.join("certificates/apiserver.crt");
-        let deadline = Instant::now() + READY_WITHIN;
-        let mut admin = None;
-        loop {
-            for (name, process) in [("etcd", &etcd), ("kube-apiserver", &apiserver)] {
-                if let Some(status) = process.exit() {
-                    return Err(format!(
-                        "{name} ended with {status}; its log ends with\n{}",
-                        tail(&folder.join(format!("{name}.log")))
-                    ));
-                }
-            }
-            // The certificate is written before the port opens.
-            if admin.is_none() && certificate.exists() {
-                admin = Some(Api::new(&kubeconfig(&url, Some(&certificate), "admin", "admin")));
-            }
-            if let Some(admin) = &admin
-                && admin.request(http::Method::GET, "/readyz", None).is_ok()
-            {
-                break;
-            }
-            if Instant::now() > deadline {
-                return Err(format!("not ready after {READY_WITHIN:?}"));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let server = Self {
-            folder: folder.to_owned(),
-            which: Which::Real,
-            url,
-            etcd: Some(etcd_url),
-            admin: admin.ok_or("no certificate")?,
-            users: AtomicUsize::new(0),
-            processes: Mutex::new(vec![etcd, apiserver]),
-        };
-        server.grant();
-        Ok(server)
     }
 
     /// The process ids of the control plane.
@@ -365,34 +305,6 @@ impl Server {
         }
     }
 
-    /// Starts those who live in every cluster of a cloud beside us, and does not wait for them: what makes EndpointSlices, collects
-    /// garbage and empties deleted namespaces; and upstream's service controller, whose Services are those without a class. (Of the
-    /// cloud's controllers no other: they would delete Nodes that no machine stands behind.)
-    fn start_neighbours(&self) {
-        let controllers = "endpointslice-controller,garbage-collector-controller,namespace-controller";
-        self.start_neighbour("kube-controller-manager", CONTROLLER_MANAGER, controllers, &[]);
-        let cloud = ["--cloud-provider=fake", "--configure-cloud-routes=false"];
-        self.start_neighbour("cloud-controller-manager", CLOUD_CONTROLLER_MANAGER, "service-lb-controller", &cloud);
-    }
-
-    fn start_neighbour(&self, binary: &str, user: &str, controllers: &str, arguments: &[&str]) {
-        let kubeconfig = self.folder.join(format!("{user}.kubeconfig"));
-        fs::write(&kubeconfig, self.kubeconfig(user).to_string()).unwrap();
-        let [port] = free_ports();
-        let common = [
-            format!("--kubeconfig={}", kubeconfig.display()),
-            format!("--controllers={controllers}"),
-            "--leader-elect=false".to_owned(),
-            "--bind-address=127.0.0.1".to_owned(),
-            format!("--secure-port={port}"),
-            format!("--cert-dir={}", self.folder.join(user).display()),
-        ];
-        let arguments: Vec<&str> = common.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
-        let assets = assets().expect("a real server runs");
-        let process = spawn(&self.folder, &assets.join(binary), &arguments).expect("a neighbour starts");
-        self.processes.lock().unwrap().push(process);
-    }
-
     /// What the README tells users to do: `portolan crds | kubectl apply --server-side -f -`.
     pub(crate) fn apply_crds(&self) {
         let crds = Command::new(env!("CARGO_BIN_EXE_portolan")).arg("crds").output().expect("portolan starts");
@@ -461,43 +373,24 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Lets a Portolan see Pods and tell them what it has found.
+    #[allow(dead_code, reason = "for the suite, not for the benches")]
+    pub(crate) fn grant_readiness_gates(&self, user: &str) {
+        if self.which == Which::Sandbox {
+            return; // where everybody may do everything
+        }
+        let (role, subject) = (rights::gates_role(), json!({"kind": "User", "name": user}));
+        rights::store(&self.admin, &role).unwrap_or_else(|error| panic!("{error}"));
+        rights::bind(&self.admin, &role, &subject);
+        rights::wait_until_granted(&self.admin, &role, &json!({"user": user}));
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// Key, users and audit policy.
-fn write_inputs(folder: &Path) -> Result<(), String> {
-    let key = folder.join("service-accounts.pem");
-    let made = Command::new("openssl").args(["genrsa", "-out"]).arg(&key).arg("2048").output();
-    if !made.is_ok_and(|output| output.status.success()) {
-        return Err("openssl is needed to make a service-account key".into());
-    }
-    let mut tokens = String::from("admin,admin,admin,system:masters\nkubectl,kubectl,kubectl,system:masters\n");
-    for neighbour in [CONTROLLER_MANAGER, CLOUD_CONTROLLER_MANAGER] {
-        tokens.push_str(&format!("{neighbour},{neighbour},{neighbour},system:masters\n"));
-    }
-    for number in 0..USERS {
-        tokens.push_str(&format!("portolan-{number},portolan-{number},portolan-{number},{PORTOLANS}\n"));
-        tokens.push_str(&format!("stranger-{number},stranger-{number},stranger-{number}\n"));
-        let administrator = format!("administrator-{number}");
-        tokens.push_str(&format!("{administrator},{administrator},{administrator},system:masters\n"));
-    }
-    // Writes in full; leases, and what others than the administrators read, without bodies.
-    let policy = json!({
-        "apiVersion": "audit.k8s.io/v1", "kind": "Policy",
-        "omitStages": ["RequestReceived", "ResponseStarted"],
-        "rules": [
-            {"level": "None", "users": ["system:apiserver"]},
-            {"level": "None", "verbs": ["get", "list", "watch"], "userGroups": ["system:masters"]},
-            {"level": "Metadata", "verbs": ["get", "list", "watch"]},
-            {"level": "Metadata", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
-            {"level": "Request", "omitManagedFields": true},
-        ],
-    });
-    fs::write(folder.join("tokens.csv"), tokens).map_err(|error| error.to_string())?;
-    fs::write(folder.join("audit-policy.json"), policy.to_string()).map_err(|error| error.to_string())
 }
 
 /// A kubeconfig; JSON is YAML.
@@ -521,36 +414,6 @@ fn spawn(folder: &Path, binary: &Path, arguments: &[&str]) -> Result<Process, St
     let mut command = Command::new(binary);
     command.args(arguments).stdout(log.try_clone().map_err(|error| error.to_string())?).stderr(log);
     Process::spawn(&mut command).map_err(|error| format!("{}: {error}", binary.display()))
-}
-
-/// Starts kube-apiserver; the port is its own.
-fn spawn_apiserver(assets: &Path, folder: &Path, etcd: &str, port: u16) -> Result<Process, String> {
-    let file = |name: &str| folder.join(name).display().to_string();
-    spawn(
-        folder,
-        &assets.join("kube-apiserver"),
-        &[
-            &format!("--etcd-servers={etcd}"),
-            "--bind-address=127.0.0.1",
-            &format!("--secure-port={port}"),
-            &format!("--cert-dir={}", file("certificates")),
-            CLUSTER_IPS,
-            NODE_PORTS,
-            "--service-account-issuer=https://kubernetes.default.svc",
-            &format!("--service-account-key-file={}", file("service-accounts.pem")),
-            &format!("--service-account-signing-key-file={}", file("service-accounts.pem")),
-            &format!("--token-auth-file={}", file("tokens.csv")),
-            "--authorization-mode=RBAC",
-            &format!("--audit-policy-file={}", file("audit-policy.json")),
-            &format!("--audit-log-path={}", file("audit.log")),
-            // In MB: who counts requests does not look for them in older files.
-            "--audit-log-maxsize=4096",
-            "--disable-admission-plugins=ServiceAccount",
-            "--endpoint-reconciler-type=none",
-            // 200 controllers on two cores are not what fairness was made for: a 429 is a case's to provoke.
-            "--enable-priority-and-fairness=false",
-        ],
-    )
 }
 
 /// Ports that are free now, all different.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::adopt;
 use crate::caller::{Scope, Service};
-use crate::double::Shared;
+use crate::double::{HAND, Shared};
 use crate::estate::Estate;
 use crate::faults::{self, Effect};
 use crate::inventory::Inventory;
@@ -158,6 +158,9 @@ impl Account {
         };
         if new && self.shared.adopt {
             adopt::region(&mut stage).await?;
+        }
+        if arrived.scope.caller.access_key != HAND {
+            self.shared.permissions.check(&stage, &arrived.scope, &arrived.query).await?;
         }
         let document = match service {
             Service::ElasticLoadBalancing => play::elb(&mut stage, &arrived.query).await?,

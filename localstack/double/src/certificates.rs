@@ -28,6 +28,22 @@ pub(crate) async fn exist(
     Ok(())
 }
 
+/// Makes one in IAM.
+pub(crate) async fn plant(upstream: &Upstream, name: &str) -> Result<String, Refusal> {
+    let pem = |what: &str| format!("-----BEGIN {what}-----\nAAAA\n-----END {what}-----");
+    let (body, key) = (pem("CERTIFICATE"), pem("PRIVATE KEY"));
+    let query = Query::of([
+        ("Action", "UploadServerCertificate"),
+        ("Version", "2010-05-08"),
+        ("ServerCertificateName", name),
+        ("CertificateBody", &body),
+        ("PrivateKey", &key),
+    ]);
+    let made = upstream.ask(&Service::Other("iam".to_owned()), "us-east-1", &query).await?;
+    let arn = made.text_at(&["UploadServerCertificateResult", "ServerCertificateMetadata", "Arn"]);
+    Ok(arn.unwrap_or_default().to_owned())
+}
+
 /// ACM speaks JSON; whether there is an answer says enough.
 async fn in_acm(upstream: &Upstream, region: &str, arn: &str) -> Result<bool, Refusal> {
     let mut headers = HeaderMap::new();

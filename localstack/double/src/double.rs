@@ -8,10 +8,12 @@ use tokio::task::JoinSet;
 
 use crate::account::{Account, Arrived, Reply};
 use crate::caller::{Caller, Scope, Service};
+use crate::certificates;
 use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::inventory::Inventory;
 use crate::log::Log;
+use crate::permissions::Permissions;
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::rules::quotas::Quotas;
@@ -31,12 +33,16 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) faults: Faults,
     pub(crate) script: Script,
+    pub(crate) permissions: Permissions,
     pub(crate) gate: Gate,
     pub(crate) timings: Timings,
     pub(crate) quotas: Quotas,
     pub(crate) buckets: Buckets,
     pub(crate) adopt: bool,
 }
+
+/// The access key of [`Double::by_hand`].
+pub(crate) const HAND: &str = "HAND";
 
 /// A double that is to be started. Unless said otherwise: a clock moved by hand, nothing takes any time, AWS's quotas, no throttling, an
 /// account of its own.
@@ -100,6 +106,13 @@ impl Builder {
         self
     }
 
+    /// Allows nothing but these actions, as IAM writes them: `ec2:DescribeVpcs`. See [`Permissions`].
+    #[must_use]
+    pub fn allow(self, actions: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.shared.permissions.allow(actions);
+        self
+    }
+
     /// Where to listen, instead of a free port on loopback.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
@@ -147,6 +160,7 @@ impl Double {
                 log: Log::default(),
                 faults: Faults::default(),
                 script: Script::default(),
+                permissions: Permissions::default(),
                 gate: Gate::default(),
                 timings: Timings::none(),
                 quotas: Quotas::default(),
@@ -183,6 +197,14 @@ impl Double {
         seed::plant(&self.upstream, region, cluster).await
     }
 
+    /// Plants a server certificate in IAM, into which nobody here looks. Its ARN.
+    ///
+    /// # Errors
+    /// What the emulator refused.
+    pub async fn certificate(&self, name: &str) -> Result<String, Refusal> {
+        certificates::plant(&self.upstream, name).await
+    }
+
     /// What is there in a region, without a call: for "nothing is left".
     pub async fn inventory(&self, region: &str) -> Inventory {
         let (reply, replied) = oneshot::channel();
@@ -191,7 +213,7 @@ impl Double {
         replied.await.unwrap_or_default()
     }
 
-    /// Somebody else's hand: a call as any other, with the rules, the log and the faults, of the access key `HAND`.
+    /// Somebody else's hand: a call as any other, with the rules, the log and the faults, of the access key `HAND`, which may do everything.
     ///
     /// # Errors
     /// What the double refused; [`Refusal::code`] is empty if a fault swallowed the answer.
@@ -204,7 +226,7 @@ impl Double {
     ) -> Result<Element, Refusal> {
         let version = if service == Service::Ec2 { "2016-11-15" } else { "2015-12-01" };
         let query = Query::of([("Action", action), ("Version", version)].into_iter().chain(pairs.iter().copied()));
-        let caller = Caller { access_key: "HAND".to_owned(), case: None };
+        let caller = Caller { access_key: HAND.to_owned(), case: None };
         let arrived = Arrived {
             effects: self.shared.faults.befall(action, &caller),
             scope: Scope { caller, region: region.to_owned(), service },
@@ -243,6 +265,11 @@ impl Double {
     /// The trouble that is armed.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
+    }
+
+    /// What is allowed.
+    pub fn permissions(&self) -> &Permissions {
+        &self.shared.permissions
     }
 
     /// What the world behind the API does.

@@ -37,11 +37,15 @@ type Cell = Mutex<Option<Option<Emulator>>>;
 
 /// The endpoint of this emulator, which is started on first use; `None` if `localstack/tools` has not built it.
 ///
+/// With `PORTOLAN_EMULATOR=localstack` in the environment LocalStack stands where moto is asked for, so that every case runs on it.
+///
 /// # Errors
 /// If it is built and does not start.
 pub async fn endpoint(which: Which) -> std::io::Result<Option<String>> {
     tokio::task::spawn_blocking(move || endpoint_now(which)).await.map_err(Error::other)?
 }
+
+const EMULATOR: &str = "PORTOLAN_EMULATOR";
 
 fn endpoint_now(which: Which) -> std::io::Result<Option<String>> {
     static MOTO: Cell = Mutex::new(None);
@@ -69,6 +73,7 @@ fn start(which: Which) -> std::io::Result<Option<Emulator>> {
         Which::Moto => ("PORTOLAN_MOTO", Some("--moto")),
         Which::LocalStack => ("PORTOLAN_LOCALSTACK", None),
     };
+    let flag = flag.filter(|_| !std::env::var(EMULATOR).is_ok_and(|emulator| emulator == "localstack"));
     if let Ok(endpoint) = std::env::var(variable) {
         return Ok(Some(Emulator { endpoint, _process: None }));
     }

@@ -15,6 +15,8 @@ pub(crate) struct Estate {
     pub(crate) listeners: Vec<Listener>,
     /// When each security group was created.
     pub(crate) security_groups_born: BTreeMap<String, Duration>,
+    /// What stands on the rules that name prefix lists, by group and rule.
+    pub(crate) on_prefix_lists: BTreeMap<String, String>,
     /// Security groups that interfaces of former balancers still use, and until when.
     pub(crate) held_security_groups: BTreeMap<String, Duration>,
 }

@@ -26,6 +26,7 @@
 //! | how long things take | [`timings`], [`clock`] |
 //! | which targets are healthy, which balancers fail | [`script`] |
 //! | a network to put balancers into | [`seed`] |
+//! | what IAM policies allow, and how their documents are read | [`permissions`], [`policy`] |
 //! | throttling | [`throttle`] |
 //! | lost answers, 5xx, expired tokens, cut pages, delays | [`faults`] |
 //! | one action, from request to answer | `play` |
@@ -46,7 +47,9 @@ pub mod faults;
 pub mod inventory;
 pub mod log;
 mod network;
+pub mod permissions;
 mod play;
+pub mod policy;
 pub mod query;
 pub mod refusal;
 mod rules;
@@ -65,6 +68,8 @@ pub use double::{Builder, Double};
 pub use faults::{Effect, Fault, Faults};
 pub use inventory::Inventory;
 pub use log::{Call, Log, Outcome};
+pub use permissions::Permissions;
+pub use policy::Policies;
 pub use query::Query;
 pub use refusal::Refusal;
 pub use rules::quotas::Quotas;

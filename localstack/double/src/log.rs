@@ -1,12 +1,13 @@
 //! What was called: in order, with who called, what it was about and how it ended. Tests read it and wait on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::caller::{Caller, Service};
+use crate::permissions;
 use crate::query::Query;
 
 /// One call, as it was when its answer was ready to be sent.
@@ -69,6 +70,17 @@ impl Call {
         is_mutating(&self.action)
     }
 
+    /// The permissions that it takes, as IAM writes them: `ec2:DescribeVpcs`; those that AWS asks for beside the action's own included.
+    pub fn needs(&self) -> Vec<String> {
+        permissions::needed(&self.service, &self.query)
+    }
+
+    /// Was it refused because nobody has allowed it?
+    pub fn was_denied(&self) -> bool {
+        matches!(self.outcome, Outcome::Refused { status: 403, effect: false, ref code }
+            if code == permissions::DENIED || code == permissions::DENIED_BY_EC2)
+    }
+
     /// Is this name, ARN or id one of those it is about?
     pub fn is_about(&self, principal: &str) -> bool {
         self.principals.iter().any(|one| one == principal)
@@ -124,6 +136,12 @@ impl Log {
             *counts.entry((call.caller.clone(), call.action.clone())).or_default() += 1;
         }
         counts
+    }
+
+    /// Those of these permissions, as IAM writes them, that no call from this number on has needed: they need not have been given.
+    pub fn never_needed(&self, mark: usize, allowed: impl IntoIterator<Item = impl Into<String>>) -> BTreeSet<String> {
+        let needed: BTreeSet<String> = self.calls_since(mark).iter().flat_map(|call| call.needs()).collect();
+        allowed.into_iter().map(Into::into).filter(|action| !needed.contains(action)).collect()
     }
 
     /// Waits until the calls so far satisfy `enough`, and returns them. It does not give up: put a timeout around it.

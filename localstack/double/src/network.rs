@@ -1,6 +1,6 @@
 //! What the rules need of EC2, read from the emulator when a rule needs it: these reads are the double's own and are in no log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
@@ -67,6 +67,18 @@ impl Network<'_> {
     /// Every security group.
     pub(crate) async fn all_security_groups(&self) -> Result<Vec<Element>, Refusal> {
         Ok(items(&self.ask("DescribeSecurityGroups", &[]).await?, "securityGroupInfo").to_vec())
+    }
+
+    /// Those that exist of these prefix lists.
+    pub(crate) async fn prefix_lists(&self, ids: &BTreeSet<&str>) -> Result<Vec<Element>, Refusal> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let values = (1..).zip(ids).map(|(number, id)| (format!("Filter.1.Value.{number}"), *id));
+        let query: Vec<(String, &str)> =
+            [("Filter.1.Name".to_owned(), "prefix-list-id")].into_iter().chain(values).collect();
+        let pairs: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        Ok(items(&self.ask("DescribeManagedPrefixLists", &pairs).await?, "prefixListSet").to_vec())
     }
 
     /// The zones and VPCs of these instances; one that does not exist is missing in the answer.

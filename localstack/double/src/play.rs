@@ -6,6 +6,7 @@ pub(crate) mod ec2;
 mod groups;
 mod health;
 mod listeners;
+pub(crate) mod rights;
 mod security_groups;
 mod tags;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 use crate::answer;
 use crate::caller::Service;
 use crate::double::Shared;
-use crate::estate::Estate;
+use crate::estate::{Balancer, Estate, Group, Listener};
 use crate::network::Network;
 use crate::query::Query;
 use crate::refusal::Refusal;
@@ -146,6 +147,24 @@ impl Stage<'_> {
     /// Is what was born then described already?
     pub(crate) fn is_visible(&self, born: Duration) -> bool {
         born + self.shared.timings.visibility <= self.now
+    }
+
+    /// The balancer of this ARN, for an action that reads: one that is not described yet is not found by any of them.
+    pub(crate) fn shown_balancer(&self, arn: &str) -> Result<&Balancer, Refusal> {
+        let shown = self.estate.balancer(arn).filter(|one| self.is_visible(one.born));
+        shown.ok_or_else(|| not_found("LoadBalancer", arn))
+    }
+
+    /// The same of a target group.
+    pub(crate) fn shown_group(&self, arn: &str) -> Result<&Group, Refusal> {
+        let shown = self.estate.group(arn).filter(|one| self.is_visible(one.born));
+        shown.ok_or_else(|| not_found("TargetGroup", arn))
+    }
+
+    /// The same of a listener.
+    pub(crate) fn shown_listener(&self, arn: &str) -> Result<&Listener, Refusal> {
+        let shown = self.estate.listener(arn).filter(|one| self.is_visible(one.born));
+        shown.ok_or_else(|| not_found("Listener", arn))
     }
 
     /// Brings the groups' ages in line with the listeners.

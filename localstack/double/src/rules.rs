@@ -16,6 +16,7 @@
 //! | tags | [`tags`] | API reference, AddTags, Tag; NLB guide, "Tags for your Network Load Balancer" |
 //! | pages and how many may be asked for | [`pages`] | API reference, the Describe actions |
 //! | rules of security groups | [`ingress`] | EC2 API reference, AuthorizeSecurityGroupIngress; VPC guide, "Amazon VPC quotas" |
+//! | as how many rules a prefix list counts | [`prefix_lists`] | VPC guide, "Security group rules", "AWS-managed prefix lists" |
 
 pub(crate) mod again;
 pub(crate) mod attributes;
@@ -24,6 +25,7 @@ pub(crate) mod ingress;
 pub(crate) mod listeners;
 pub(crate) mod names;
 pub(crate) mod pages;
+pub(crate) mod prefix_lists;
 pub(crate) mod protocols;
 pub(crate) mod quotas;
 pub(crate) mod subnets;

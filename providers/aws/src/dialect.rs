@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use portolan_core::balancer::Scheme;
 use portolan_core::desire::Warning;
 use portolan_core::dialect::{Asked, Dialect, Judged};
 use portolan_core::ids::Uid;
 use portolan_core::reason::Reason;
 use portolan_core::refusal::Refusal;
-use portolan_core::snapshot::Service;
+use portolan_core::snapshot::{Service, ServicePort};
 use serde_json::{Value, json};
 
 use crate::Parameters;
+use crate::annotations::Key;
 use crate::settings::share::Share;
-use crate::settings::{Input, Settings};
+use crate::settings::{Input, Settings, groups};
 
 impl Dialect for Parameters {
     fn judge(&self, asked: &Asked<'_>, before: &[Asked<'_>]) -> Judged {
@@ -37,9 +39,18 @@ impl Dialect for Parameters {
         let of = |asked: &Asked<'_>| {
             // Each was judged before it was admitted, so none is refused here.
             let settings = read(self, asked, &share.member(asked.service)).ok()?;
-            Some((asked.service.uid.clone(), json!(settings)))
+            let names_balancer = asked.service.annotations.get(&Key::Name.name()).is_some_and(|name| !name.is_empty());
+            Some((asked.service.uid.clone(), json!(Settings { names_balancer, ..settings })))
         };
         members.iter().filter_map(of).collect()
+    }
+
+    fn wants_pods(&self, service: &Service, port: &ServicePort) -> bool {
+        groups::wants_pods(self, service, port)
+    }
+
+    fn default_scheme(&self) -> Scheme {
+        self.defaults.scheme
     }
 }
 
@@ -60,10 +71,11 @@ fn read(parameters: &Parameters, asked: &Asked<'_>, service: &Service) -> Result
 
 #[cfg(test)]
 mod tests {
-    use portolan_core::balancer::SourceRanges;
-    use portolan_core::examples::service;
+    use portolan_core::balancer::{Protocol, SourceRanges};
+    use portolan_core::examples::{port, service};
 
     use super::*;
+    use crate::settings::groups::Targets;
 
     const CROSS_ZONE: &str = "service.beta.kubernetes.io/aws-load-balancer-cross-zone-load-balancing-enabled";
     const BACKEND: &str = "service.beta.kubernetes.io/aws-load-balancer-backend-protocol";
@@ -79,6 +91,39 @@ mod tests {
 
     fn parameters() -> Parameters {
         Parameters::parse(&json!({"clusterName": "prod"})).unwrap()
+    }
+
+    #[test]
+    fn each_port_goes_to_nodes_or_pods_as_its_settings_say() {
+        const TARGET_TYPE: &str = "service.beta.kubernetes.io/aws-load-balancer-nlb-target-type";
+        const TYPE: &str = "service.beta.kubernetes.io/aws-load-balancer-type";
+        for (class, annotations, pods) in [
+            (json!({}), &[][..], [false, true]),
+            (json!({}), &[(TARGET_TYPE, "ip")], [true, true]),
+            (json!({}), &[(TARGET_TYPE, "instance")], [false, true]),
+            (json!({}), &[(TYPE, "nlb-ip")], [true, true]),
+            (json!({"defaults": {"targetType": "ip"}}), &[], [true, true]),
+            (json!({"defaults": {"targetType": "ip"}}), &[(TARGET_TYPE, "instance")], [false, true]),
+            (json!({"limits": {"targetTypes": ["instance"]}}), &[], [false, false]),
+            (json!({}), &[(TARGET_TYPE, "ip"), (CROSS_ZONE, "perhaps")], [true, true]),
+        ] {
+            let mut class = class;
+            class["clusterName"] = json!("prod");
+            let parameters = Parameters::parse(&class).unwrap();
+            let mut service = annotated("a", annotations);
+            service.ports = vec![
+                port("with", 80, Protocol::Tcp, Some(30080)), // a node port
+                port("without", 81, Protocol::Tcp, None),
+            ];
+            let wanted: Vec<bool> = service.ports.iter().map(|port| parameters.wants_pods(&service, port)).collect();
+            assert_eq!(wanted, pods, "{class} {annotations:?}");
+            if let Ok(settings) = read(&parameters, &asked(&service), &service) {
+                for listener in settings.listeners {
+                    let at = service.ports.iter().position(|port| port.key.port == listener.port).unwrap();
+                    assert_eq!(listener.group.targets == Targets::Ip, pods[at], "{class} {annotations:?} {listener:?}");
+                }
+            }
+        }
     }
 
     #[test]

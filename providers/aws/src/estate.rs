@@ -1,14 +1,17 @@
 //! What is known of the network and its machines, as data. Without AWS at hand it may be nothing: then what follows from it is unknown, and a
 //! plan says so.
 
+pub mod prefix_lists;
+
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use ipnet::{Ipv4Net, Ipv6Net};
-use portolan_core::ids::NodeName;
 use serde::{Serialize, Serializer};
 
 use crate::ids::{SecurityGroupId, SubnetId, VpcId};
+use prefix_lists::PrefixLists;
 
 /// What only AWS knows, if somebody has asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +69,11 @@ pub struct Estate {
     pub backend_group: Option<SecurityGroupId>,
     /// The instances behind nodes, by `spec.providerID`. One that is missing here is read from the identifier itself, if it has AWS's form.
     pub instances: BTreeMap<String, String>,
-    /// The nodes' labels.
-    pub labels: BTreeMap<NodeName, BTreeMap<String, String>>,
     /// Inbound rules that a security group can have, if the account's quota is not AWS's own of 60
     /// (<https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups>).
     pub rules_per_group: Option<usize>,
+    /// As how many of them one counts that names a prefix list, as far as somebody has asked.
+    pub prefix_lists: PrefixLists,
 }
 
 /// A subnet.
@@ -90,6 +93,63 @@ pub struct Subnet {
     pub free_addresses: u32,
     /// Its default route goes to an internet gateway; none if the routes are not known.
     pub public: Option<bool>,
+    /// The ARN of the outpost that it is on.
+    pub outpost: Option<String>,
+}
+
+/// What kind of place a subnet is in. One balancer is in places of one kind
+/// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/availability-zones.html>, which knows Availability Zones only; what else
+/// AWS takes is for AWS to say).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Locale {
+    /// Availability Zones.
+    AvailabilityZone,
+    /// Local Zones.
+    LocalZone,
+    /// Wavelength Zones.
+    WavelengthZone,
+    /// The outpost of this ARN.
+    Outpost(String),
+}
+
+impl fmt::Display for Locale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AvailabilityZone => f.write_str("an Availability Zone"),
+            Self::LocalZone => f.write_str("a Local Zone"),
+            Self::WavelengthZone => f.write_str("a Wavelength Zone"),
+            Self::Outpost(arn) => write!(f, "the outpost {arn}"),
+        }
+    }
+}
+
+impl Subnet {
+    /// The address is one of its own.
+    pub fn has(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.ipv4.is_some_and(|network| network.contains(&address)),
+            IpAddr::V6(address) => self.ipv6.is_some_and(|network| network.contains(&address)),
+        }
+    }
+
+    /// What kind of place it is in, by its zone's name: an Availability Zone's is the region's and a letter (`us-west-2a`), and what goes on
+    /// after the region's number is another kind (`us-west-2-lax-1a`, `us-east-1-wl1-bos-wlz-1`;
+    /// <https://docs.aws.amazon.com/local-zones/latest/ug/available-local-zones.html>,
+    /// <https://docs.aws.amazon.com/wavelength/latest/developerguide/available-wavelength-zones.html>).
+    pub fn locale(&self) -> Locale {
+        if let Some(arn) = &self.outpost {
+            return Locale::Outpost(arn.clone());
+        }
+        let is_number = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+        let mut beyond = self.zone.split('-').skip_while(|part| !is_number(part)).skip(1).peekable();
+        if beyond.peek().is_none() {
+            Locale::AvailabilityZone
+        } else if beyond.any(|part| part.starts_with("wl")) {
+            Locale::WavelengthZone
+        } else {
+            Locale::LocalZone
+        }
+    }
 }
 
 /// AWS's own quota of inbound rules, for IPv4 and for IPv6 each.
@@ -99,6 +159,12 @@ impl Estate {
     /// Inbound rules that a security group can have, for each family.
     pub fn rule_budget(&self) -> usize {
         self.rules_per_group.unwrap_or(RULES_PER_GROUP)
+    }
+
+    /// An address in the VPC: in one of its subnets, as far as they are known.
+    pub fn is_local(&self, address: IpAddr) -> bool {
+        let Some(subnets) = &self.subnets else { return true };
+        subnets.iter().any(|subnet| subnet.has(address))
     }
 
     /// The instance behind a node; none if it is not one of AWS's.
@@ -116,6 +182,32 @@ impl Estate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_zone_tells_its_kind() {
+        let subnet = |zone: &str| Subnet {
+            id: crate::ids::Id::parse("subnet-1").unwrap(),
+            zone: zone.to_owned(),
+            tags: BTreeMap::new(),
+            ipv4: None,
+            ipv6: None,
+            free_addresses: 0,
+            public: None,
+            outpost: None,
+        };
+        for (zone, locale) in [
+            ("eu-central-1a", Locale::AvailabilityZone),
+            ("us-gov-west-1b", Locale::AvailabilityZone),
+            ("us-west-2-lax-1a", Locale::LocalZone),
+            ("us-east-1-atl-2a", Locale::LocalZone),
+            ("us-east-1-wl1-bos-wlz-1", Locale::WavelengthZone),
+        ] {
+            assert_eq!(subnet(zone).locale(), locale, "{zone}");
+        }
+        let arn = "arn:aws:outposts:eu-central-1:123456789012:outpost/op-1".to_owned();
+        let racked = Subnet { outpost: Some(arn.clone()), ..subnet("eu-central-1a") };
+        assert_eq!(racked.locale(), Locale::Outpost(arn));
+    }
 
     #[test]
     fn the_instance_is_the_end_of_a_provider_id_of_aws_and_of_no_other() {

@@ -3,7 +3,8 @@
 //! `testdata/aws/annotations/KEY/` has a folder for every key of the table, with `good.yaml` (values that are taken), `bad.yaml` (values that are
 //! not), `conflict.yaml` (beside another key, the spec or the class that says otherwise) and `expected.yaml`, which is what each Service came
 //! to: as `sets`, where its settings differ from those of the same Service without any annotation; and as `removed`, which attributes are
-//! written once all its annotations are gone again. `testdata/aws/settings/CASE.yaml` has whole settings. A document is a Service, or one of
+//! written once all its annotations are gone again. `removed.yaml` has the plan of that, see [`removed`]. `testdata/aws/settings/CASE.yaml` has
+//! whole settings, `testdata/aws/cases/CASE/` whole plans. A document is a Service, or one of
 //! these, which hold for the Services after it:
 //!
 //! ```yaml
@@ -14,7 +15,9 @@
 //!
 //! `UPDATE_GOLDEN=1` rewrites the expected files.
 
+mod cases;
 mod manifest;
+mod removed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -92,6 +95,32 @@ fn every_key_does_what_its_folder_says() {
             results.insert(file.to_owned(), Value::Object(told));
         }
         compare(&folder.join("expected.yaml"), &Value::Object(results), &mut failures);
+    }
+    assert!(failures.is_empty(), "{}\n{UPDATE}", failures.join("\n"));
+}
+
+#[test]
+fn what_an_annotation_has_set_goes_back_when_it_is_removed_again() {
+    let mut failures = Vec::new();
+    for key in Key::ALL {
+        let folder = folder(*key);
+        let mut results = Map::new();
+        for file in ["good", "conflict"] {
+            let path = folder.join(format!("{file}.yaml"));
+            // What exists already is no Service's own.
+            let cases = cases(&path).into_iter().filter(|case| case.existing.is_none());
+            let told: Map<String, Value> = cases
+                .filter_map(|case| {
+                    let name = case.service.key.name.clone();
+                    let place = format!("{}: {name}", path.display());
+                    Some((name, removed::told(&case, &place, &mut failures)?))
+                })
+                .collect();
+            let is_served = matches!(key.entry().standing, Standing::Read | Standing::Deprecated(_));
+            assert!(file != "good" || !told.is_empty() || !is_served, "{}: no Service is served", path.display());
+            results.insert(file.to_owned(), Value::Object(told));
+        }
+        compare(&folder.join("removed.yaml"), &Value::Object(results), &mut failures);
     }
     assert!(failures.is_empty(), "{}\n{UPDATE}", failures.join("\n"));
 }

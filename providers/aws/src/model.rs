@@ -2,10 +2,9 @@
 //! is known of the network. Pure, and complete: a refusal names everything that is wrong.
 
 mod listeners;
-mod subnets;
+mod room;
+pub mod subnets;
 mod targets;
-
-pub(crate) use targets::MOST as MOST_TARGETS;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,16 +16,20 @@ use portolan_core::reason::Reason;
 use portolan_core::refusal::{Refusal, Refused};
 
 use crate::attributes::{AttributeKey, Attributes};
+use crate::backend;
+use crate::backend::need::Need;
+use crate::estate::prefix_lists::PrefixLists;
 use crate::estate::{Estate, Known};
-use crate::ids::{Reference, SecurityGroupId, VpcId};
+use crate::ids::{PrefixListId, Reference, VpcId};
 use crate::names::{self, Kind, Names};
-use crate::parameters::Parameters;
+use crate::parameters::{BackendSecurityGroup, Parameters, PublishWhen};
 use crate::protocol::Protocol;
 use crate::settings::health::HealthCheck;
 use crate::settings::listeners::Front;
 use crate::settings::security::SecurityGroups;
 use crate::settings::{self, Settings};
 use crate::state::{Balancer, Observed, Rule, Source, State, SubnetMapping, Target, Traffic};
+use crate::step::SecurityGroupOf;
 use crate::words::{IpAddressType, Switch};
 
 /// All that the rules read.
@@ -44,8 +47,6 @@ pub struct Input<'a> {
     pub estate: &'a Estate,
     /// What exists: a balancer keeps what nobody asks to change.
     pub observed: &'a State,
-    /// Every member allows a gap where a replace cannot do without (`portolan.dev/allow-downtime`).
-    pub allow_downtime: bool,
 }
 
 /// What a load balancer is to be.
@@ -59,6 +60,8 @@ pub struct Model {
     pub services: String,
     /// The name that somebody chooses.
     pub name: Option<String>,
+    /// The members that choose it.
+    pub named_by: Vec<Uid>,
     /// Who can reach it.
     pub scheme: Scheme,
     /// The families of its addresses.
@@ -67,6 +70,8 @@ pub struct Model {
     pub vpc: Known<VpcId>,
     /// Where it is, by subnet.
     pub subnets: Known<Vec<SubnetMapping>>,
+    /// What became of the subnets that were looked at for it; empty where it stays where it is, or nobody knows them.
+    pub verdicts: Vec<subnets::Verdict>,
     /// Who gets in.
     pub firewall: Firewall,
     /// Whether its security groups' rules count for PrivateLink, if somebody says.
@@ -77,14 +82,20 @@ pub struct Model {
     pub listeners: Vec<Listener>,
     /// Ports that cannot be served beside the others, and why.
     pub unserved: Vec<(Uid, Refused)>,
+    /// What its targets have to let in; none: what they let in stays as it is.
+    pub need: Option<Need>,
     /// A replace may leave a gap.
     pub allow_downtime: bool,
+    /// Its name is published only when a target of it is healthy; there is somebody who can become so.
+    pub awaits_healthy: bool,
     /// Of somebody here nothing may be changed, so that the balancer itself stays as it is.
     pub pinned: bool,
     /// Of nobody here anything may be changed: nothing is made and nothing is removed.
     pub idle: bool,
     /// AWS's quota of inbound rules, for each family.
     pub rule_budget: usize,
+    /// As how many of them one counts that names a prefix list.
+    pub prefix_lists: PrefixLists,
 }
 
 /// Who gets in.
@@ -97,10 +108,10 @@ pub enum Firewall {
         /// The messages by which a path's MTU is found get in too.
         icmp: bool,
         /// The group that all balancers share, which targets let in.
-        beside: Option<SecurityGroupId>,
+        beside: Option<SecurityGroupOf>,
     },
     /// Somebody else's.
-    Own(Known<BTreeSet<SecurityGroupId>>),
+    Own(Known<BTreeSet<SecurityGroupOf>>),
     /// None.
     None,
 }
@@ -129,12 +140,18 @@ pub struct Group {
     pub kind: Kind,
     /// The port that a target has which is registered without one.
     pub port: u16,
-    /// How targets are probed; never [`TargetPortOf`](settings::health::HealthPort::TargetPortOf).
+    /// How targets are probed.
     pub health: HealthCheck,
     /// Its attributes, as far as somebody sets them.
     pub attributes: Attributes,
-    /// Its targets.
-    pub targets: BTreeSet<Target>,
+    /// The labels that a node needs to be one.
+    pub node_labels: BTreeMap<String, String>,
+    /// Its targets, each with the pod that it is, as far as an EndpointSlice names one.
+    pub targets: BTreeMap<Target, Option<Uid>>,
+    /// How many more there would be, if AWS had room for them.
+    pub left_out: usize,
+    /// How many may be registered at once, those who leave included.
+    pub room: usize,
 }
 
 /// What is to be. A refusal names everything that stands against it.
@@ -159,6 +176,8 @@ pub fn of(input: &Input<'_>) -> Result<Model, Refusal> {
         (None, None) => {}
     }
     listeners::add(&mut model, input, current);
+    room::fit(&mut model, input, current);
+    model.need = Need::of(&model, leader.map(|leader| &leader.security.groups), input.estate);
     Refusal::unless_empty(refused)?;
     Ok(model)
 }
@@ -183,19 +202,25 @@ fn empty(input: &Input<'_>, leader: Option<&settings::Balancer>) -> Model {
         tags,
         services: names::services_tag(&input.desired.members),
         name: leader.and_then(|leader| leader.name.as_ref()).map(|name| name.as_str().to_owned()),
+        named_by: input.settings.iter().filter(|(_, one)| one.names_balancer).map(|(uid, _)| uid.clone()).collect(),
         scheme: input.desired.scheme.unwrap_or(input.parameters.defaults.scheme),
         ip_address_type: leader.map_or(IpAddressType::Ipv4, |leader| leader.ip_address_type),
         vpc: input.parameters.vpc_id.clone().or_else(|| input.estate.vpc.clone()).into(),
         subnets: Known::Unknown,
         firewall: Firewall::None,
+        verdicts: Vec::new(),
         private_link: None,
         attributes: Attributes::new(),
         listeners: Vec::new(),
         unserved: Vec::new(),
-        allow_downtime: input.allow_downtime,
+        need: None,
+        allow_downtime: input.desired.allow_downtime,
+        awaits_healthy: input.parameters.publish_when == PublishWhen::Healthy
+            && input.desired.listeners.iter().any(|listener| listener.has_endpoints),
         pinned: false,
         idle: false,
-        rule_budget: input.estate.rule_budget(),
+        rule_budget: input.parameters.rules_per_security_group.unwrap_or_else(|| input.estate.rule_budget()),
+        prefix_lists: input.estate.prefix_lists.clone(),
     }
 }
 
@@ -207,8 +232,7 @@ fn whole(
     current: Option<&Balancer>,
     refused: &mut Vec<Refused>,
 ) {
-    let own = || current.map(|current| current.scheme);
-    model.scheme = input.desired.scheme.or_else(own).unwrap_or(leader.scheme);
+    model.scheme = input.parameters.scheme(input.desired.scheme, current.map(|current| current.scheme));
     model.private_link = leader.security.private_link;
     model.attributes = leader.attributes.clone();
     let wish = subnets::Wish {
@@ -219,7 +243,10 @@ fn whole(
         current: current.into_iter().flat_map(|current| &current.subnets).map(|mapping| &mapping.subnet).collect(),
     };
     match subnets::choose(&wish, input.estate) {
-        Ok(subnets) => model.subnets = subnets.into(),
+        Ok(subnets) => {
+            model.subnets = subnets.into();
+            model.verdicts = subnets::verdicts(&wish, input.estate).unwrap_or_default();
+        }
         Err(why) => refused.extend(why.into_iter().map(|why| Refused::whole(Reason::ProviderRefused, why))),
     }
     match firewall(input, leader) {
@@ -231,6 +258,11 @@ fn whole(
 fn firewall(input: &Input<'_>, leader: &settings::Balancer) -> Result<Firewall, Vec<String>> {
     Ok(match &leader.security.groups {
         SecurityGroups::Managed { sources: _, prefix_lists, icmp } => {
+            let missing = prefix_lists.iter().filter(|list| input.estate.prefix_lists.is_missing(list));
+            let missing: Vec<String> = missing.map(no_such_list).collect();
+            if !missing.is_empty() {
+                return Err(missing);
+            }
             let lists = prefix_lists.iter().cloned().map(Source::PrefixList);
             let networks = match &input.desired.source_ranges {
                 SourceRanges::Only(networks) => networks.clone(),
@@ -240,21 +272,21 @@ fn firewall(input: &Input<'_>, leader: &settings::Balancer) -> Result<Firewall, 
             Firewall::Managed {
                 sources: networks.into_iter().map(|network| Source::Network(network.trunc())).chain(lists).collect(),
                 icmp: *icmp,
-                beside: input.estate.backend_group.clone(),
+                beside: shared_group(input),
             }
         }
-        SecurityGroups::Own { groups, backend_rules: _ } => {
+        SecurityGroups::Own { groups, backend_rules } => {
             let mut own = BTreeSet::new();
             let mut wrong = Vec::new();
             for group in groups {
                 match (group, &input.estate.security_groups) {
                     (Reference::Id(id), _) => {
-                        own.insert(id.clone());
+                        own.insert(SecurityGroupOf::Id(id.clone()));
                     }
                     (Reference::Name(_), None) => return Ok(Firewall::Own(Known::Unknown)),
                     (Reference::Name(name), Some(known)) => match known.get(name).map(Vec::as_slice) {
                         Some([id]) => {
-                            own.insert(id.clone());
+                            own.insert(SecurityGroupOf::Id(id.clone()));
                         }
                         Some([_, ..]) => {
                             wrong.push(format!("several security groups have the name {name}; write an id"));
@@ -266,10 +298,31 @@ fn firewall(input: &Input<'_>, leader: &settings::Balancer) -> Result<Firewall, 
             if !wrong.is_empty() {
                 return Err(wrong);
             }
+            own.extend(shared_group(input).filter(|_| *backend_rules));
             Firewall::Own(Known::Known(own))
         }
         SecurityGroups::None { .. } => Firewall::None,
     })
+}
+
+fn no_such_list(list: &PrefixListId) -> String {
+    format!(
+        "there is no prefix list {list} in this region that this account may use; name one that exists, or have it shared"
+    )
+}
+
+/// The group that all balancers carry; it may be yet to be made.
+fn shared_group(input: &Input<'_>) -> Option<SecurityGroupOf> {
+    let Parameters { backend_security_group, cluster_name, .. } = input.parameters;
+    match (backend_security_group, &input.estate.backend_group) {
+        (BackendSecurityGroup::Managed, Some(id)) | (BackendSecurityGroup::Own(id), _) => {
+            Some(SecurityGroupOf::Id(id.clone()))
+        }
+        (BackendSecurityGroup::Managed, None) => {
+            Some(SecurityGroupOf::Made(backend::name(cluster_name, input.instance)))
+        }
+        (BackendSecurityGroup::None, _) => None,
+    }
 }
 
 /// Nobody comes to an ipv4 balancer by IPv6.
@@ -291,11 +344,14 @@ fn keep(model: &mut Model, current: &Balancer, observed: &State) {
             Firewall::Managed {
                 sources: group.rules.iter().map(|rule| rule.source.clone()).collect(),
                 icmp: group.rules.iter().any(|rule| rule.traffic == Traffic::PathMtu),
-                beside: others.cloned(),
+                beside: others.cloned().map(SecurityGroupOf::Id),
             }
         }
         None if current.security_groups.is_empty() => Firewall::None,
-        None => Firewall::Own(Known::Known(current.security_groups.clone())),
+        None => {
+            let own = current.security_groups.iter().cloned().map(SecurityGroupOf::Id).collect();
+            Firewall::Own(Known::Known(own))
+        }
     };
 }
 

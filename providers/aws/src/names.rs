@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use portolan_core::balancer::{Family, Member, PortKey};
 use portolan_core::ids::{Instance, LoadBalancerId, Uid, fnv1a};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::ClusterName;
+use crate::mark::Mark;
 use crate::protocol::Protocol;
 use crate::words::TargetType;
 
@@ -23,8 +24,16 @@ pub const LOAD_BALANCER: &str = "portolan.dev/load-balancer";
 pub const GENERATION: &str = "portolan.dev/generation";
 /// The ports that a listener serves, and for whom: `UID=80/TCP`, several behind one another.
 pub const SERVES: &str = "portolan.dev/serves";
+/// The labels of the nodes that are targets of a group, if not all are: `KEY=VALUE`, several joined by `:`. What does not fit goes on in
+/// `portolan.dev/node-labels-2` and so on.
+pub const NODE_LABELS: &str = "portolan.dev/node-labels";
+/// When a balancer was replaced, in seconds since 1970.
+pub const RETIRED: &str = "portolan.dev/retired";
 /// The Services, for people.
 pub const SERVICES: &str = "portolan.dev/services";
+
+/// By which people look for a security group in AWS's console: its name, unless somebody asks for another one.
+pub const NAME: &str = "Name";
 
 /// The value of a tag has at most so many characters
 /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Tag.html>).
@@ -39,7 +48,7 @@ pub struct Names {
 }
 
 /// What sets one target group of a balancer apart from another. What of it changes needs another group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Kind {
     /// What it speaks.
@@ -91,6 +100,35 @@ impl Names {
         self.tags().iter().all(|(key, value)| tags.get(key) == Some(value))
     }
 
+    /// The tag by which an object of this load balancer is another cluster's or another Portolan's: the key, what it says, and what ours says.
+    pub fn estranged(&self, tags: &BTreeMap<String, String>) -> Option<(&'static str, String, String)> {
+        if tags.get(LOAD_BALANCER) != Some(&self.id) {
+            return None;
+        }
+        let of = |(key, own): (&'static str, &String)| {
+            let is = tags.get(key).filter(|is| *is != own)?;
+            Some((key, is.clone(), own.clone()))
+        };
+        [(CLUSTER, &self.cluster), (INSTANCE, &self.instance)].into_iter().find_map(of)
+    }
+
+    /// Whose an object of this cluster is that is not this load balancer's.
+    pub fn holder(&self, tags: &BTreeMap<String, String>) -> Option<String> {
+        let is = |key: &str, own: &str| tags.get(key).map(String::as_str) == Some(own);
+        let other = tags.get(LOAD_BALANCER).filter(|other| **other != self.id)?;
+        if !is(CLUSTER, &self.cluster) || !is(INSTANCE, &self.instance) {
+            return None;
+        }
+        let services = tags.get(SERVICES).filter(|services| !services.is_empty());
+        let services = services.map(|services| format!(" (Service {services})")).unwrap_or_default();
+        Some(format!("the load balancer {other}{services}"))
+    }
+
+    /// On the inbound rules of its security groups.
+    pub fn mark(&self) -> Mark {
+        Mark::of_balancer(&self.id)
+    }
+
     fn hash(&self, of: &str) -> String {
         let Self { cluster, instance, id } = self;
         format!("{:016x}", fnv1a(format!("{cluster}\n{instance}\n{id}\n{of}").as_bytes()))
@@ -113,6 +151,30 @@ fn one_served(text: &str) -> Option<(Uid, PortKey)> {
     let (port, word) = key.split_once('/')?;
     let protocol = [Tcp, Udp, Sctp].into_iter().find(|protocol| protocol.to_string() == word)?;
     Some((Uid::new(uid), PortKey { port: port.parse().ok()?, protocol }))
+}
+
+/// Which nodes are targets, as tags; none for all. It is said with the group, because it has to hold when the Service cannot be read any more.
+pub fn node_labels_tags(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let text = labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(":");
+    // Labels are ASCII (apimachinery, `IsQualifiedName`).
+    let parts = text.as_bytes().chunks(LONGEST_VALUE).map(|part| String::from_utf8_lossy(part).into_owned());
+    parts.enumerate().map(|(index, part)| (node_labels_key(index), part)).collect()
+}
+
+/// The tag says which nodes are targets.
+pub fn is_of_node_labels(key: &str) -> bool {
+    key.starts_with(NODE_LABELS)
+}
+
+/// The same, read.
+pub fn parse_node_labels(tags: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let text: String = (0..).map_while(|index| tags.get(&node_labels_key(index))).map(String::as_str).collect();
+    let labels = text.split(':').filter_map(|label| label.split_once('='));
+    labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn node_labels_key(index: usize) -> String {
+    if index == 0 { NODE_LABELS.to_owned() } else { format!("{NODE_LABELS}-{}", index.saturating_add(1)) }
 }
 
 /// The Services' names, as many as fit.
@@ -167,6 +229,31 @@ mod tests {
             assert!(!web.owns(&tags), "{missing}");
         }
         assert!(!web.owns(&names("blue", "uid").tags()), "another Portolan's");
+    }
+
+    #[test]
+    fn which_nodes_are_targets_is_read_as_it_is_written_however_long_it_is() {
+        let long = (0..6).map(|n| (format!("{}.example.com/pool-{n}", "a".repeat(80)), "edge_1".to_owned())).collect();
+        let short = [("pool".to_owned(), "edge".to_owned()), ("tier".to_owned(), String::new())].into();
+        for (labels, keys) in [(BTreeMap::new(), 0), (short, 1), (long, 3)] {
+            let tags = node_labels_tags(&labels);
+            assert_eq!(parse_node_labels(&tags), labels);
+            assert_eq!(tags.len(), keys);
+            assert!(tags.iter().all(|(key, value)| is_of_node_labels(key) && value.len() <= 256));
+        }
+        assert_eq!(node_labels_tags(&[("a".to_owned(), "b".to_owned())].into())[NODE_LABELS], "a=b");
+    }
+
+    #[test]
+    fn as_many_services_are_named_for_people_as_a_tag_has_room_for() {
+        let member = |number: usize| Member {
+            uid: Uid::new("u"),
+            namespace: "default".to_owned(),
+            name: format!("service-{number}"),
+        };
+        let members: Vec<Member> = (0..40).map(member).collect();
+        assert_eq!(services_tag(&members[..2]), "default/service-0 default/service-1");
+        assert_eq!(services_tag(&members).chars().count(), 256);
     }
 
     #[test]

@@ -26,6 +26,12 @@ pub struct Parameters {
     pub vpc_id: Option<VpcId>,
     /// `backendSecurityGroup`: what targets' security groups let in.
     pub backend_security_group: BackendSecurityGroup,
+    /// `publishWhen`: when a name is published for the first time.
+    pub publish_when: PublishWhen,
+    /// `rulesPerSecurityGroup`: the account's quota of inbound rules, where it is not AWS's own of 60: AWS tells nobody who may not ask Service
+    /// Quotas. At most 1,000, since a network interface takes no more
+    /// (<https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups>).
+    pub rules_per_security_group: Option<usize>,
     /// `defaults`: what a Service gets that does not say.
     pub defaults: Defaults,
     /// `limits`: what no Service may have.
@@ -42,6 +48,16 @@ pub enum BackendSecurityGroup {
     None,
     /// This one, which somebody else keeps.
     Own(SecurityGroupId),
+}
+
+/// When the name of a balancer is published for the first time. One that is published stays, whatever becomes of its targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PublishWhen {
+    /// `active`: AWS has set it up.
+    #[default]
+    Active,
+    /// `healthy`: AWS finds a target healthy, too. A Service without endpoints does not wait for what it cannot have.
+    Healthy,
 }
 
 /// What a Service gets that does not say.
@@ -95,6 +111,14 @@ impl Default for Defaults {
             target_group_attributes: Attributes::new(),
             listener_attributes: Attributes::new(),
         }
+    }
+}
+
+impl Parameters {
+    /// Who is to reach a balancer: what the Service asks for (whether it may has been judged); else what exists, because a new default replaces
+    /// nothing; else the class's. What exists and is outside of the class's limits is no reason to stay there.
+    pub fn scheme(&self, asked: Option<Scheme>, existing: Option<Scheme>) -> Scheme {
+        asked.or(existing.filter(|scheme| self.limits.schemes.allows(scheme))).unwrap_or(self.defaults.scheme)
     }
 }
 
@@ -191,6 +215,8 @@ impl Parameters {
             region: None,
             vpc_id: None,
             backend_security_group: BackendSecurityGroup::default(),
+            publish_when: PublishWhen::default(),
+            rules_per_security_group: None,
             defaults: Defaults::default(),
             limits: Limits::default(),
         }
@@ -213,6 +239,8 @@ impl Parameters {
 fn read_parameters(fields: &Map<String, Value>, here: &Place, read: &mut Reading) -> Option<Parameters> {
     let (mut cluster_name, mut region, mut vpc_id) = (None, None, None);
     let mut backend_security_group = BackendSecurityGroup::default();
+    let mut publish_when = PublishWhen::default();
+    let mut rules_per_security_group = None;
     let (mut defaults, mut limits) = (Defaults::default(), Limits::default());
     for (key, value) in fields {
         let at = &here.child(key);
@@ -225,12 +253,23 @@ fn read_parameters(fields: &Map<String, Value>, here: &Place, read: &mut Reading
                     backend_security_group = group;
                 }
             }
+            "publishWhen" => read.into(value, at, publishing, &mut publish_when),
+            "rulesPerSecurityGroup" => rules_per_security_group = read.number(value, at, 1..=1000),
             "defaults" => read_defaults(&mut defaults, value, at, read),
             "limits" => read_limits(&mut limits, value, at, read),
             _ => read.unknown(
                 at,
                 "no parameter of the aws provider",
-                &["backendSecurityGroup", "clusterName", "defaults", "limits", "region", "vpcId"],
+                &[
+                    "backendSecurityGroup",
+                    "clusterName",
+                    "defaults",
+                    "limits",
+                    "publishWhen",
+                    "region",
+                    "rulesPerSecurityGroup",
+                    "vpcId",
+                ],
             ),
         }
     }
@@ -238,7 +277,17 @@ fn read_parameters(fields: &Map<String, Value>, here: &Place, read: &mut Reading
         read.problem(here, "lacks clusterName, which everything at AWS is marked with and subnets are found by");
     }
     contradictions(&defaults, &limits, here, read);
-    Some(Parameters { cluster_name: cluster_name?, region, vpc_id, backend_security_group, defaults, limits })
+    let cluster_name = cluster_name?;
+    Some(Parameters {
+        cluster_name,
+        region,
+        vpc_id,
+        backend_security_group,
+        publish_when,
+        rules_per_security_group,
+        defaults,
+        limits,
+    })
 }
 
 fn read_defaults(defaults: &mut Defaults, value: &Value, here: &Place, read: &mut Reading) {
@@ -396,6 +445,14 @@ fn scheme(text: &str) -> Result<Scheme, String> {
         "internal" => Ok(Scheme::Internal),
         "internet-facing" | "public" => Ok(Scheme::Public),
         _ => Err("is neither internal nor internet-facing".to_owned()),
+    }
+}
+
+fn publishing(text: &str) -> Result<PublishWhen, String> {
+    match text {
+        "active" => Ok(PublishWhen::Active),
+        "healthy" => Ok(PublishWhen::Healthy),
+        _ => Err("is neither active nor healthy".to_owned()),
     }
 }
 

@@ -6,8 +6,10 @@
 //! from what `observed` and `published` show by then.
 //!
 //! ```text
-//! security group, its rules -> groups -> balancer -> listeners -> targets -> what goes -> those that are replaced
+//! weights of prefix lists -> security group, its rules -> groups -> balancer -> attributes of groups -> listeners -> targets -> what goes -> those that are replaced
 //! ```
+//!
+//! What somebody has set and nobody asks for any more goes back to what AWS has where nobody says: attributes, tags, PrivateLink.
 
 mod attributes;
 mod balancer;
@@ -16,7 +18,9 @@ mod groups;
 mod leaving;
 mod listeners;
 mod security;
+mod tags;
 mod targets;
+mod usurped;
 
 use portolan_core::balancer::Published;
 use portolan_core::provider::Plan;
@@ -26,8 +30,9 @@ use portolan_core::refusal::{Refusal, Refused};
 pub(crate) use choice::{Choice, choose};
 pub(crate) use groups::{group_of, is_ours_to_serve};
 pub(crate) use leaving::is_finishing;
-pub(crate) use targets::wanted;
+pub(crate) use usurped::{doubtful, marked};
 
+use crate::backend::need::Need;
 use crate::model::Model;
 use crate::state::{Balancer, State};
 use crate::step::{Object, Step};
@@ -51,6 +56,9 @@ impl Generation<'_> {
 /// using now.
 pub fn plan(desired: Option<&Model>, observed: &State, published: &[Published]) -> Result<Plan<Step>, Refusal> {
     let mut steps = Vec::new();
+    if desired.is_some() {
+        targets::usurped(observed, &mut steps);
+    }
     match desired {
         None => leaving::everything(observed, &mut steps)?,
         Some(model) if model.idle => idle(model, observed, published, &mut steps),
@@ -75,16 +83,45 @@ pub fn plan(desired: Option<&Model>, observed: &State, published: &[Published]) 
     Ok(Plan { steps })
 }
 
+/// What the targets have to let in by this plan.
+pub(crate) fn needed(model: &Model, observed: &State, published: &[Published]) -> Option<Need> {
+    let generation = match choose(model, observed, published) {
+        Ok(Choice::New { number, name, instead_of }) => Some(Generation { number, name, existing: None, instead_of }),
+        Ok(Choice::Existing(existing)) if !model.idle => {
+            let (number, name) = (existing.generation, existing.name.clone());
+            Some(Generation { number, name, existing: Some(existing), instead_of: Vec::new() })
+        }
+        Ok(Choice::Existing(_) | Choice::Wait) | Err(_) => None,
+    };
+    let need = model.need.as_ref()?;
+    Some(need.carried(&security::carried(model, observed, generation.as_ref())))
+}
+
 /// Of nobody here anything may be changed; endpoints and nodes come and go meanwhile.
 fn idle(model: &Model, observed: &State, published: &[Published], steps: &mut Vec<Step>) {
     if let Ok(Choice::Existing(existing)) = choose(model, observed, published) {
+        admit(model, observed, None, steps);
         targets::of_existing(model, observed, existing, steps);
+    }
+}
+
+/// What the targets have to let in before anything is sent to them.
+fn admit(model: &Model, observed: &State, generation: Option<&Generation<'_>>, steps: &mut Vec<Step>) {
+    let Some(need) = &model.need else { return };
+    let need = need.carried(&security::carried(model, observed, generation));
+    if observed.admitted.as_ref().is_none_or(|admitted| admitted.need != need) {
+        steps.push(Step::Admit { need });
     }
 }
 
 /// What cannot be replaced goes on serving, so that it follows its endpoints first: weeks may pass before somebody edits something.
 fn refused(model: &Model, observed: &State, refusal: Refusal, steps: &mut Vec<Step>) -> Result<(), Refusal> {
-    observed.staying().for_each(|existing| targets::of_existing(model, observed, existing, steps));
+    let mut following = Vec::new();
+    observed.staying().for_each(|existing| targets::of_existing(model, observed, existing, &mut following));
+    if !following.is_empty() {
+        admit(model, observed, None, steps);
+        steps.extend(following);
+    }
     if steps.is_empty() { Err(refusal) } else { Ok(()) }
 }
 
@@ -95,10 +132,19 @@ fn towards(
     generation: &Generation<'_>,
     steps: &mut Vec<Step>,
 ) -> Result<(), Refusal> {
+    security::weigh(model, observed, generation, steps);
+    let names_own = model.need.as_ref().is_some_and(|need| need.own);
+    if !names_own {
+        admit(model, observed, Some(generation), steps);
+    }
     security::open(model, observed, generation, steps)?;
+    if names_own {
+        admit(model, observed, Some(generation), steps);
+    }
     groups::put(model, observed, generation, steps);
     generation.instead_of.iter().for_each(|blocking| leaving::with_a_gap(blocking, steps));
     balancer::put(model, observed, generation, steps);
+    groups::furnish(model, observed, generation, steps);
     listeners::put(model, observed, generation, steps);
     targets::put(model, observed, generation, steps);
     // The predecessor serves until its successor is published, so it follows the endpoints too; a successor that was given up before any
@@ -110,8 +156,9 @@ fn towards(
         }
     }
     listeners::remove(model, generation, steps);
-    groups::remove(model, observed, generation, steps);
     security::close(model, observed, generation, steps);
+    // Last: AWS takes its time until it believes that nothing uses a group any more, and nothing that is desired must wait for that.
+    groups::remove(model, observed, generation, steps);
     leaving::retire(observed, published, generation, steps);
     Ok(())
 }
@@ -121,14 +168,11 @@ fn towards(
 fn not_taken(observed: &State, steps: &[Step]) -> Result<(), Refusal> {
     let taken = steps.iter().filter_map(Step::creates).filter(|name| observed.taken.contains(*name));
     let reasons = taken.map(|name| {
-        let why = format!("NameTaken: {name} exists at AWS and does not carry our tags; it is left alone");
-        Refused::whole(NAME_TAKEN, why)
+        let why = match observed.holders.get(name) {
+            Some(holder) => format!("{name} exists at AWS and belongs to {holder}; choose another name"),
+            None => format!("{name} exists at AWS and does not carry our tags; it is left alone"),
+        };
+        Refused::whole(Reason::NameTaken, why)
     });
     Refusal::unless_empty(reasons.collect())
 }
-
-/// Something of that name exists and is not ours.
-pub const NAME_TAKEN: Reason = Reason::NotOurs;
-
-/// A replace cannot be made without a gap, and nobody allows one.
-pub const REPLACE_NEEDS_DOWNTIME: Reason = Reason::ProviderRefused;

@@ -45,6 +45,9 @@ pub struct Input<'a> {
 pub struct Settings {
     /// What holds for the whole balancer.
     pub balancer: Balancer,
+    /// The name of the balancer is its own wish, and not only that of others who share it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub names_balancer: bool,
     /// The listeners, by port.
     pub listeners: Vec<Listener>,
     /// Ports that are not served; the others are.
@@ -68,7 +71,7 @@ impl Settings {
             return Err(Refusal { reasons: refused });
         }
         warnings.sort_by_key(|warning| warning.kind);
-        Ok(Self { balancer, listeners, refused_ports, warnings })
+        Ok(Self { balancer, names_balancer: false, listeners, refused_ports, warnings })
     }
 }
 

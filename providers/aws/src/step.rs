@@ -3,6 +3,7 @@
 //! A step names what it acts on by name and, where that exists already, by ARN. What an earlier step of the same plan makes has only its name
 //! yet: whoever carries the plan out knows by then what AWS has called it.
 
+pub(crate) mod assumed;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,12 +13,15 @@ use portolan_core::provider::Step as ProviderStep;
 use serde::Serialize;
 
 use crate::attributes::Attributes;
+use crate::backend::need::Need;
 use crate::estate::Known;
-use crate::ids::{CertificateArn, SecurityGroupId, VpcId};
-use crate::names::Kind;
+use crate::ids::{CertificateArn, PrefixListId, SecurityGroupId, VpcId};
+use crate::names::{Kind, NAME};
+use crate::provider::remembered;
 use crate::settings::health::HealthCheck;
 use crate::settings::listeners::Front;
-use crate::state::{Arn, Rule, SubnetMapping, Target};
+use crate::settings::tags::is_of_controllers;
+use crate::state::{Arn, Bound, Rule, SubnetMapping, Target};
 use crate::words::{IpAddressType, Switch};
 
 /// A balancer or a target group.
@@ -62,6 +66,13 @@ pub enum Tagged {
     Group(Object),
     /// A listener.
     Listener(ListenerOf),
+    /// A security group.
+    SecurityGroup {
+        /// Its identity.
+        id: SecurityGroupId,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What attributes are of.
@@ -76,10 +87,24 @@ pub enum AttributesOf {
     Listener(ListenerOf),
 }
 
-/// One call.
+/// One call; what is done at the targets may be several or none, which [`Foretold`] tells where it can be known.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "step", rename_all_fields = "camelCase")]
 pub enum Step {
+    /// Lets in at the security groups of the targets what the load balancer sends; the group that all balancers share is made, if it has to
+    /// be. Costs nothing where that is so already.
+    Admit {
+        /// What.
+        need: Need,
+    },
+    /// Lets in no more what only this load balancer needed; the last one takes the shared group with it.
+    Withdraw,
+    /// Asks as how many rules prefix lists count, and whether they exist: a call that reads. What comes after it in the plan is decided anew
+    /// with that.
+    Weigh {
+        /// Those of which nobody has asked.
+        lists: BTreeSet<PrefixListId>,
+    },
     /// Makes a security group, which lets nobody in.
     CreateSecurityGroup {
         /// Its name.
@@ -104,6 +129,9 @@ pub enum Step {
         group: SecurityGroupOf,
         /// Sorted.
         rules: Vec<Rule>,
+        /// There is no room for those that come beside these, so that these go first.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        gap: bool,
     },
     /// Removes a security group.
     DeleteSecurityGroup {
@@ -163,19 +191,25 @@ pub enum Step {
         /// Its tags.
         tags: BTreeMap<String, String>,
     },
-    /// Says which families its addresses have.
+    /// Says which families its addresses have, where they are those of the same subnets.
     SetIpAddressType {
         /// The balancer.
         balancer: Object,
         /// Which.
         ip_address_type: IpAddressType,
     },
-    /// Says where it is.
+    /// Says where it is, and with it which families its addresses have: AWS judges subnets, addresses and source NAT by the type of the same
+    /// call (<https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSubnets.html>).
     SetSubnets {
         /// The balancer.
         balancer: Object,
+        /// The families that its addresses have then.
+        ip_address_type: IpAddressType,
         /// All of them, sorted.
         subnets: Vec<SubnetMapping>,
+        /// Whether prefixes of the subnets are sources of IPv6, if it is or was so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        source_nat: Option<Switch>,
     },
     /// Says which security groups it has.
     SetSecurityGroups {
@@ -186,6 +220,9 @@ pub enum Step {
         /// Whether their rules count for PrivateLink, if somebody says.
         #[serde(skip_serializing_if = "Option::is_none")]
         private_link: Option<Switch>,
+        /// That they do not is ours then, and has to be remembered.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        private_link_ours: bool,
     },
     /// Makes a listener.
     CreateListener {
@@ -234,7 +271,7 @@ pub enum Step {
         /// To this group.
         group: Object,
         /// Sorted.
-        targets: Vec<Target>,
+        targets: Vec<Bound>,
     },
     /// Lets targets finish their connections and go.
     Deregister {
@@ -249,6 +286,13 @@ pub enum Step {
         of: Tagged,
         /// Those that differ.
         tags: BTreeMap<String, String>,
+    },
+    /// Removes tags that were given once and are asked for no more.
+    RemoveTags {
+        /// From this.
+        of: Tagged,
+        /// Which.
+        keys: BTreeSet<String>,
     },
     /// Marks a replaced balancer: from now on clients forget its addresses. Whoever carries this out notes the time in a tag.
     Retire {
@@ -267,6 +311,58 @@ pub enum Step {
     DeleteGroup {
         /// Which.
         group: Object,
+    },
+    /// In a dry run alone.
+    Foretold(Foretold),
+}
+
+/// A line of a dry run about what is written for all load balancers at once, or about what nobody knows. Whoever acts decides that anew when
+/// its turn has come, so that no such step is ever carried out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Foretold {
+    /// The group that all balancers carry is made.
+    MakeShared {
+        /// Its name.
+        name: String,
+        /// Where it is.
+        vpc: Known<VpcId>,
+    },
+    /// Rules are added to a group of targets.
+    LetIn {
+        /// Which.
+        group: SecurityGroupId,
+        /// For people.
+        rules: Vec<String>,
+        /// There is no room for them beside those that go, which go first.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        after_a_gap: bool,
+    },
+    /// Rules are taken away from it.
+    Shut {
+        /// Which.
+        group: SecurityGroupId,
+        /// For people.
+        rules: Vec<String>,
+    },
+    /// The group that all balancers carry is deleted.
+    DeleteShared {
+        /// Its identity.
+        id: SecurityGroupId,
+        /// Its name.
+        name: String,
+    },
+    /// This cannot be done as things are.
+    Stuck {
+        /// What, and what to do about it.
+        problem: String,
+    },
+    /// What it comes to is not known.
+    Unknown {
+        /// What is to be.
+        what: String,
+        /// Why it is not known.
+        why: &'static str,
     },
 }
 
@@ -289,9 +385,15 @@ pub struct Action {
 }
 
 impl Step {
-    /// What it costs: the mutating calls that it makes, always one.
-    pub fn calls(&self) -> [Action; 1] {
+    /// What it costs: the mutating call that it makes. None: that is not known before its turn comes, or it makes none.
+    pub fn calls(&self) -> Option<Action> {
         let (api, name) = match self {
+            Self::Admit { .. } | Self::Withdraw | Self::Weigh { .. } => return None,
+            Self::Foretold(Foretold::Stuck { .. } | Foretold::Unknown { .. }) => return None,
+            Self::Foretold(Foretold::MakeShared { .. }) => (Api::Ec2, "CreateSecurityGroup"),
+            Self::Foretold(Foretold::LetIn { .. }) => (Api::Ec2, "AuthorizeSecurityGroupIngress"),
+            Self::Foretold(Foretold::Shut { .. }) => (Api::Ec2, "RevokeSecurityGroupIngress"),
+            Self::Foretold(Foretold::DeleteShared { .. }) => (Api::Ec2, "DeleteSecurityGroup"),
             Self::CreateSecurityGroup { .. } => (Api::Ec2, "CreateSecurityGroup"),
             Self::OpenRules { .. } => (Api::Ec2, "AuthorizeSecurityGroupIngress"),
             Self::CloseRules { .. } => (Api::Ec2, "RevokeSecurityGroupIngress"),
@@ -312,11 +414,14 @@ impl Step {
             Self::DeleteListener { .. } => (Api::ElbV2, "DeleteListener"),
             Self::Register { .. } => (Api::ElbV2, "RegisterTargets"),
             Self::Deregister { .. } => (Api::ElbV2, "DeregisterTargets"),
+            Self::SetTags { of: Tagged::SecurityGroup { .. }, .. } => (Api::Ec2, "CreateTags"),
+            Self::RemoveTags { of: Tagged::SecurityGroup { .. }, .. } => (Api::Ec2, "DeleteTags"),
             Self::SetTags { .. } | Self::Retire { .. } => (Api::ElbV2, "AddTags"),
+            Self::RemoveTags { .. } => (Api::ElbV2, "RemoveTags"),
             Self::DeleteBalancer { .. } => (Api::ElbV2, "DeleteLoadBalancer"),
             Self::DeleteGroup { .. } => (Api::ElbV2, "DeleteTargetGroup"),
         };
-        [Action { api, name }]
+        Some(Action { api, name })
     }
 }
 
@@ -334,9 +439,53 @@ impl Step {
     }
 }
 
+impl Step {
+    /// The keys of tags that it gives because somebody asks for them: ours to remove again.
+    pub fn gives(&self) -> impl Iterator<Item = String> {
+        let (tags, named) = match self {
+            Self::CreateSecurityGroup { name, tags, .. }
+            | Self::SetTags { of: Tagged::SecurityGroup { name, .. }, tags } => (Some(tags), Some(name)),
+            Self::CreateGroup { tags, .. }
+            | Self::CreateBalancer { tags, .. }
+            | Self::CreateListener { tags, .. }
+            | Self::SetTags { tags, .. } => (Some(tags), None),
+            Self::Admit { .. }
+            | Self::Withdraw
+            | Self::Weigh { .. }
+            | Self::OpenRules { .. }
+            | Self::CloseRules { .. }
+            | Self::DeleteSecurityGroup { .. }
+            | Self::SetHealthCheck { .. }
+            | Self::SetAttributes { .. }
+            | Self::SetIpAddressType { .. }
+            | Self::SetSubnets { .. }
+            | Self::SetSecurityGroups { .. }
+            | Self::ModifyListener { .. }
+            | Self::AddCertificate { .. }
+            | Self::RemoveCertificate { .. }
+            | Self::DeleteListener { .. }
+            | Self::Register { .. }
+            | Self::Deregister { .. }
+            | Self::RemoveTags { .. }
+            | Self::Retire { .. }
+            | Self::DeleteBalancer { .. }
+            | Self::DeleteGroup { .. }
+            | Self::Foretold(_) => (None, None),
+        };
+        let asked = tags.into_iter().flatten().filter(move |(key, value)| {
+            let is_name = key.as_str() == NAME && named == Some(*value);
+            !is_name && !is_of_controllers(key)
+        });
+        asked.map(|(key, _)| key.clone())
+    }
+}
+
 impl ProviderStep for Step {
     fn name(&self) -> &'static str {
         match self {
+            Self::Admit { .. } => "Admit",
+            Self::Weigh { .. } => "Weigh",
+            Self::Withdraw => "Withdraw",
             Self::CreateSecurityGroup { .. } => "CreateSecurityGroup",
             Self::OpenRules { .. } => "OpenRules",
             Self::CloseRules { .. } => "CloseRules",
@@ -356,10 +505,21 @@ impl ProviderStep for Step {
             Self::Register { .. } => "Register",
             Self::Deregister { .. } => "Deregister",
             Self::SetTags { .. } => "SetTags",
+            Self::RemoveTags { .. } => "RemoveTags",
             Self::Retire { .. } => "Retire",
             Self::DeleteBalancer { .. } => "DeleteBalancer",
             Self::DeleteGroup { .. } => "DeleteGroup",
+            Self::Foretold(Foretold::MakeShared { .. }) => "CreateSharedSecurityGroup",
+            Self::Foretold(Foretold::LetIn { .. }) => "OpenTargetRules",
+            Self::Foretold(Foretold::Shut { .. }) => "CloseTargetRules",
+            Self::Foretold(Foretold::DeleteShared { .. }) => "DeleteSharedSecurityGroup",
+            Self::Foretold(Foretold::Stuck { .. }) => "CannotOpen",
+            Self::Foretold(Foretold::Unknown { .. }) => "Unknown",
         }
+    }
+
+    fn intent(&self) -> Vec<(String, String)> {
+        remembered::intent(self)
     }
 
     fn moves_clients(&self) -> bool {
@@ -370,7 +530,10 @@ impl ProviderStep for Step {
             | Self::SetSecurityGroups { .. }
             | Self::Retire { .. }
             | Self::DeleteBalancer { gap: true, .. } => true,
-            Self::CreateSecurityGroup { .. }
+            Self::Admit { .. }
+            | Self::Withdraw
+            | Self::Weigh { .. }
+            | Self::CreateSecurityGroup { .. }
             | Self::DeleteSecurityGroup { .. }
             | Self::CreateGroup { .. }
             | Self::SetHealthCheck { .. }
@@ -385,8 +548,43 @@ impl ProviderStep for Step {
             | Self::Register { .. }
             | Self::Deregister { .. }
             | Self::SetTags { .. }
+            | Self::RemoveTags { .. }
             | Self::DeleteBalancer { gap: false, .. }
-            | Self::DeleteGroup { .. } => false,
+            | Self::DeleteGroup { .. }
+            | Self::Foretold(_) => false,
+        }
+    }
+
+    fn cleans_up(&self) -> bool {
+        match self {
+            Self::Retire { .. }
+            | Self::DeleteBalancer { gap: false, .. }
+            | Self::DeleteGroup { .. }
+            | Self::DeleteSecurityGroup { .. }
+            | Self::Deregister { .. } => true,
+            Self::Admit { .. }
+            | Self::Withdraw
+            | Self::Weigh { .. }
+            | Self::CreateSecurityGroup { .. }
+            | Self::OpenRules { .. }
+            | Self::CloseRules { .. }
+            | Self::CreateGroup { .. }
+            | Self::SetHealthCheck { .. }
+            | Self::SetAttributes { .. }
+            | Self::CreateBalancer { .. }
+            | Self::SetIpAddressType { .. }
+            | Self::SetSubnets { .. }
+            | Self::SetSecurityGroups { .. }
+            | Self::CreateListener { .. }
+            | Self::ModifyListener { .. }
+            | Self::AddCertificate { .. }
+            | Self::RemoveCertificate { .. }
+            | Self::DeleteListener { .. }
+            | Self::Register { .. }
+            | Self::SetTags { .. }
+            | Self::RemoveTags { .. }
+            | Self::DeleteBalancer { gap: true, .. }
+            | Self::Foretold(_) => false,
         }
     }
 }

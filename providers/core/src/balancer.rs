@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,10 @@ pub struct LoadBalancer {
     pub listeners: Vec<Listener>,
     /// Who may connect.
     pub source_ranges: SourceRanges,
+    /// Everybody who is served would rather have nothing for a while than go without a change that no replace beside it can bring:
+    /// `portolan.dev/allow-downtime`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_downtime: bool,
     /// Every node that may take traffic, by name; what a listener sends to is in its targets.
     pub nodes: Vec<NodeTarget>,
     /// The addresses and names that clients may be using now, from the Service's status: what a replace must not take away
@@ -185,9 +190,7 @@ impl Listener {
             (Targets::Nodes { node_port, nodes: _ }, Targets::Nodes { node_port: _, nodes }) => {
                 Targets::Nodes { node_port: *node_port, nodes: nodes.clone() }
             }
-            (Targets::Pods { endpoints: _ }, Targets::Pods { endpoints }) => {
-                Targets::Pods { endpoints: endpoints.clone() }
-            }
+            (Targets::Pods { .. }, Targets::Pods { .. }) => now.targets.clone(),
             (Targets::Nodes { .. }, Targets::Pods { .. }) | (Targets::Pods { .. }, Targets::Nodes { .. }) => {
                 return self.clone();
             }
@@ -226,9 +229,86 @@ pub enum Targets {
     },
     /// Straight to pods.
     Pods {
-        /// Address and port of each, sorted.
-        endpoints: Vec<SocketAddr>,
+        /// Each address with each pod that claims it, once; sorted.
+        endpoints: Vec<PodEndpoint>,
+        /// Under `externalTrafficPolicy: Local` the nodes that have one of these; sorted. For a provider whose traffic reaches pods by way of
+        /// nodes: the others drop it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        local_nodes: Option<Vec<NodeName>>,
     },
+}
+
+/// A pod that takes traffic: it is ready, or nobody is and it still serves while it terminates.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "WrittenEndpoint", into = "WrittenEndpoint")]
+pub struct PodEndpoint {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its identity, if the EndpointSlice names it: an address goes to another pod as soon as its own is gone, and whatever was found out
+    /// about the one says nothing of the other.
+    pub pod: Option<Uid>,
+    /// It is on its way out.
+    pub terminating: bool,
+}
+
+impl From<SocketAddr> for PodEndpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, pod: None, terminating: false }
+    }
+}
+
+/// The address; who is there does not show.
+impl fmt::Display for PodEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+/// Whose each address is. Slices are written one by one, so that for a while two pods may claim one address, the one that had it and the one
+/// that has it (<https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#duplicate-endpoints>). It is that of the pod that is not terminating; of several such, of one whose identity
+/// is known; and of those the first by UID, so that the order of slices decides nothing.
+pub fn by_address<'a>(endpoints: impl IntoIterator<Item = &'a PodEndpoint>) -> BTreeMap<SocketAddr, &'a PodEndpoint> {
+    let rank = |endpoint: &'a PodEndpoint| (endpoint.terminating, endpoint.pod.is_none(), &endpoint.pod);
+    let mut found: BTreeMap<SocketAddr, &PodEndpoint> = BTreeMap::new();
+    for endpoint in endpoints {
+        let holder = found.entry(endpoint.address).or_insert(endpoint);
+        if rank(endpoint) < rank(holder) {
+            *holder = endpoint;
+        }
+    }
+    found
+}
+
+/// A plain address stands for itself.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenEndpoint {
+    Address(SocketAddr),
+    Pod {
+        address: SocketAddr,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pod: Option<Uid>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        terminating: bool,
+    },
+}
+
+impl From<WrittenEndpoint> for PodEndpoint {
+    fn from(written: WrittenEndpoint) -> Self {
+        match written {
+            WrittenEndpoint::Address(address) => address.into(),
+            WrittenEndpoint::Pod { address, pod, terminating } => Self { address, pod, terminating },
+        }
+    }
+}
+
+impl From<PodEndpoint> for WrittenEndpoint {
+    fn from(endpoint: PodEndpoint) -> Self {
+        match endpoint {
+            PodEndpoint { address, pod: None, terminating: false } => Self::Address(address),
+            PodEndpoint { address, pod, terminating } => Self::Pod { address, pod, terminating },
+        }
+    }
 }
 
 /// How a load balancer finds out whether a target takes traffic.
@@ -268,6 +348,11 @@ pub struct NodeTarget {
     /// `spec.providerID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<String>,
+    /// Its labels, for a provider whose words choose nodes by them. They are never written down: what is stored or shown of a load balancer is
+    /// which nodes it has, and with thousands of nodes their labels would be the most of it. So whoever compares what is stored with what is
+    /// desired leaves them out.
+    #[serde(skip)]
+    pub labels: Arc<BTreeMap<String, String>>,
 }
 
 /// How packets for a published address arrive at a node (KEP-1860).
@@ -305,4 +390,49 @@ pub enum Published {
         /// The name.
         hostname: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn endpoint(address: &str, pod: Option<&str>, terminating: bool) -> PodEndpoint {
+        PodEndpoint { address: address.parse().unwrap(), pod: pod.map(Uid::new), terminating }
+    }
+
+    #[test]
+    fn an_address_is_that_of_the_pod_that_stays_whatever_the_order_of_slices() {
+        let (one, other) = ("10.0.0.1:80", "10.0.0.2:80");
+        for (claims, holder) in [
+            (vec![endpoint(one, Some("a"), false), endpoint(one, Some("b"), true)], Some("a")),
+            (vec![endpoint(one, Some("a"), true), endpoint(one, Some("b"), false)], Some("b")),
+            (vec![endpoint(one, Some("a"), true), endpoint(one, None, false)], None),
+            (vec![endpoint(one, None, false), endpoint(one, Some("b"), false)], Some("b")),
+            (vec![endpoint(one, Some("b"), false), endpoint(one, Some("a"), false)], Some("a")),
+        ] {
+            let beside = endpoint(other, Some("c"), true);
+            let forward: Vec<_> = claims.iter().chain([&beside]).collect();
+            let backward: Vec<_> = forward.iter().rev().copied().collect();
+            for order in [forward, backward] {
+                let found = by_address(order);
+                assert_eq!(found.len(), 2, "{claims:?}");
+                assert_eq!(found[&one.parse().unwrap()].pod.as_ref().map(Uid::as_str), holder, "{claims:?}");
+                assert_eq!(found[&other.parse().unwrap()], &beside);
+            }
+        }
+    }
+
+    #[test]
+    fn a_pod_without_uid_is_written_as_its_address() {
+        for (endpoint, written) in [
+            (endpoint("10.0.0.1:80", None, false), json!("10.0.0.1:80")),
+            (endpoint("10.0.0.1:80", Some("u"), false), json!({"address": "10.0.0.1:80", "pod": "u"})),
+            (endpoint("[fd00::1]:80", None, true), json!({"address": "[fd00::1]:80", "terminating": true})),
+        ] {
+            assert_eq!(serde_json::to_value(&endpoint).unwrap(), written);
+            assert_eq!(serde_json::from_value::<PodEndpoint>(written).unwrap(), endpoint);
+        }
+    }
 }

@@ -30,7 +30,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use crate::ids::LoadBalancerId;
-use crate::provider::Provider;
+use crate::provider::{Outcome, Provider};
 
 /// A world in which a provider acts: fresh for each run.
 pub trait World {
@@ -61,6 +61,11 @@ pub trait World {
 
     /// The part of a state that must be the same whenever two runs end in the same place.
     fn comparable(&self, state: &<Self::Provider as Provider>::State) -> Value;
+
+    /// The same of an outcome: all of it, unless the world makes up something in it (a hostname).
+    fn told(&self, outcome: &Outcome) -> String {
+        format!("{outcome:?}")
+    }
 }
 
 /// A law of [`crate::provider`].
@@ -112,13 +117,26 @@ pub struct Failure {
     pub detail: String,
 }
 
+/// Holds a provider whose world is slow to the same laws: in so many of the suite's own edits, and in one of a shared load balancer, all drawn by
+/// the seed; each with one trouble of each kind, at a step that is drawn too. Says how many runs that took.
+pub fn sample<W: World>(seed: u64, edits: usize, world: impl FnMut() -> W) -> Result<usize, Failure> {
+    let (palette, mut suite) = start(seed, world);
+    suite.foreign_id(&palette.plain())?;
+    let mut all = palette.edits();
+    suite.random.shuffle(&mut all);
+    for edit in all.iter().take(edits) {
+        suite.sampled(edit)?;
+    }
+    if let Some((name, shared, wish)) = suite.random.pick(&palette.holds()) {
+        suite.held(name, shared, wish)?;
+    }
+    Ok(suite.runs)
+}
+
 /// Holds a provider to the laws in the suite's own cases and in so many generated ones, and says how many runs that took. The same seed
 /// makes the same cases.
-pub fn check<W: World>(seed: u64, generated: usize, mut world: impl FnMut() -> W) -> Result<usize, Failure> {
-    let mut first = world();
-    let capabilities = first.open().capabilities().clone();
-    let palette = cases::Palette { capabilities, requestable: first.requestable() };
-    let mut suite = laws::Suite { world, runs: 0, random: random::Random::new(seed) };
+pub fn check<W: World>(seed: u64, generated: usize, world: impl FnMut() -> W) -> Result<usize, Failure> {
+    let (palette, mut suite) = start(seed, world);
     suite.foreign_id(&palette.plain())?;
     for case in palette.edits() {
         suite.edit(&case)?;
@@ -132,4 +150,11 @@ pub fn check<W: World>(seed: u64, generated: usize, mut world: impl FnMut() -> W
         suite.history(&format!("history {number} of seed {seed}"), &history, &mut random)?;
     }
     Ok(suite.runs)
+}
+
+fn start<W: World, F: FnMut() -> W>(seed: u64, mut world: F) -> (cases::Palette, laws::Suite<F>) {
+    let mut first = world();
+    let capabilities = first.open().capabilities().clone();
+    let palette = cases::Palette { capabilities, requestable: first.requestable() };
+    (palette, laws::Suite { world, runs: 0, random: random::Random::new(seed) })
 }

@@ -4,6 +4,7 @@
 //! once.
 
 pub mod addresses;
+pub mod downtime;
 pub mod endpoints;
 pub mod nodes;
 pub mod ports;
@@ -26,7 +27,7 @@ use crate::ids::{LoadBalancerId, Uid};
 use crate::reason::Reason;
 use crate::refusal::{Refusal, Refused};
 use crate::share::{self, Consents};
-use crate::snapshot::{Node, Service, Slice};
+use crate::snapshot::{Node, Pod, Service, Slice};
 use crate::terms::Terms;
 
 use whole::Whole;
@@ -72,6 +73,8 @@ pub struct Candidate<'a> {
     pub service: Option<&'a Service>,
     /// Its slices, by name.
     pub slices: &'a [Arc<Slice>],
+    /// The Pods that wait for its load balancer, by name.
+    pub gated: &'a [Arc<Pod>],
     /// It has joined: the record names it.
     pub joined: bool,
     /// Nothing of it may be changed, see [`LoadBalancer::held`].
@@ -172,7 +175,7 @@ pub fn desire(input: &Input<'_>) -> Desired {
             warnings.insert(service.uid.clone(), own);
         }
     }
-    let terms = whole.terms(input.terms);
+    let terms = whole.terms(input.terms, input.dialect.default_scheme());
     let load_balancer = whole.load_balancer(input, &terms, settings, listeners, following, nodes);
     Desired { load_balancer, terms, refused, refused_ports, warnings }
 }
@@ -180,9 +183,14 @@ pub fn desire(input: &Input<'_>) -> Desired {
 /// Where the ports of a Service that is refused would go, if nothing else of it mattered.
 fn followed(input: &Input<'_>, candidate: &Candidate<'_>, nodes: &[NodeTarget], families: &[Family]) -> Vec<Listener> {
     let Some(service) = candidate.service.filter(|service| service.defects.is_empty()) else { return Vec::new() };
-    let usable = endpoints::Usable::new(service, candidate.slices, families);
-    let (served, _) = ports::judge(service, input.capabilities, None);
+    let usable = endpoints::Usable::new(service, candidate.slices, gated(input, candidate), families);
+    let (served, _) = ports::judge(service, input.capabilities, input.dialect, None);
     served.iter().map(|port| ports::listener(service, port, nodes, &usable)).collect()
+}
+
+/// The Pods that wait for a Service, where the provider has an answer for them.
+fn gated<'a>(input: &Input<'_>, candidate: &Candidate<'a>) -> &'a [Arc<Pod>] {
+    if input.capabilities.readiness_gates { candidate.gated } else { &[] }
 }
 
 /// What one Service asks for.
@@ -190,10 +198,12 @@ fn followed(input: &Input<'_>, candidate: &Candidate<'_>, nodes: &[NodeTarget], 
 struct Want<'a> {
     service: &'a Service,
     slices: &'a [Arc<Slice>],
+    gated: &'a [Arc<Pod>],
     families: Vec<Family>,
     requested: Vec<IpAddr>,
     scheme: Option<Scheme>,
     source_ranges: SourceRanges,
+    allows_downtime: bool,
     served: Vec<ports::Served<'a>>,
     refused_ports: Vec<Refused>,
     warnings: Vec<Warning>,
@@ -215,24 +225,46 @@ fn want<'a>(
     let families = addresses::families(service, input.capabilities, scheme, &mut refused, &mut warnings);
     let requested = addresses::requested(service, input.capabilities, &families, &mut refused, &mut warnings);
     let source_ranges = ranges::source_ranges(service, input.capabilities, &mut refused);
+    let allows_downtime = downtime::allowed(service, &mut warnings);
     affinity(service, input.capabilities, &mut refused);
     sharing(service, input.capabilities, &mut refused);
-    let (mut served, mut refused_ports) = ports::judge(service, input.capabilities, whole.protocol());
+    let (mut served, mut refused_ports) = ports::judge(service, input.capabilities, input.dialect, whole.protocol());
     let before: Vec<Asked<'_>> = before.iter().map(Want::asked).collect();
     let asked = Asked { service, scheme, source_ranges: &source_ranges };
     let Judged { refused: by_dialect, refused_ports: ports, warnings: told } = input.dialect.judge(&asked, &before);
     refused.extend(by_dialect);
     served.retain(|served| ports.iter().all(|refused| refused.port != Some(served.port.key)));
+    let ports = unsaid(ports, &refused_ports);
     refused_ports.extend(ports);
     warnings.extend(told);
+    served.retain(|served| match whole.number_of_others(candidate, served.port.key, input.capabilities) {
+        Some(why) => {
+            refused_ports.push(why);
+            false
+        }
+        None => true,
+    });
     let slices = candidate.slices;
-    let want = Want { service, slices, families, requested, scheme, source_ranges, served, refused_ports, warnings };
+    let want = Want {
+        service,
+        slices,
+        gated: gated(input, candidate),
+        families,
+        requested,
+        scheme,
+        source_ranges,
+        allows_downtime,
+        served,
+        refused_ports,
+        warnings,
+    };
     let is_sound = refused.is_empty();
     refused.extend(whole.conflicts(candidate, &want, input));
     // What a Service asks for that is nonsense need not be followed by anybody.
     refused.extend(whole.hold_against(candidate, &want, input).filter(|_| is_sound));
     if !refused.is_empty() || (want.served.is_empty() && !candidate.joined) {
-        refused.extend(want.refused_ports);
+        let ports = unsaid(want.refused_ports, &refused);
+        refused.extend(ports);
         return Err(Refusal { reasons: refused });
     }
     Ok(want)
@@ -244,9 +276,14 @@ impl Want<'_> {
     }
 
     fn listeners(&self, nodes: &[NodeTarget], families: &[Family]) -> Vec<Listener> {
-        let usable = endpoints::Usable::new(self.service, self.slices, families);
+        let usable = endpoints::Usable::new(self.service, self.slices, self.gated, families);
         self.served.iter().map(|port| ports::listener(self.service, port, nodes, &usable)).collect()
     }
+}
+
+/// Those by which no port is refused for a reason for which it is refused already, in whoever's words.
+fn unsaid(refused: Vec<Refused>, said: &[Refused]) -> Vec<Refused> {
+    refused.into_iter().filter(|refused| !said.iter().any(|said| refused.says_the_same(said))).collect()
 }
 
 /// A Service as a member of its load balancer.

@@ -11,7 +11,7 @@ use crate::balancer::{Scheme, SourceRanges};
 use crate::desire::Warning;
 use crate::ids::Uid;
 use crate::refusal::Refused;
-use crate::snapshot::Service;
+use crate::snapshot::{Service, ServicePort};
 
 /// All that is judged.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,19 @@ pub trait Dialect: Debug + Send + Sync {
 
     /// What the members come to together, for [`LoadBalancer::settings`](crate::balancer::LoadBalancer::settings). Pure.
     fn settings(&self, members: &[Asked<'_>]) -> BTreeMap<Uid, Value>;
+
+    /// This port is to be reached straight at its pods, although it may have a node port. Counts only where the provider has targets of
+    /// both kinds ([`Capabilities`](crate::capabilities::Capabilities)): one that has only one kind sends there, and a port without node port
+    /// goes to its pods in any case. Pure, and an answer is given whatever else is wrong with the Service: while it is refused, what exists of
+    /// it follows its endpoints all the same.
+    fn wants_pods(&self, _service: &Service, _port: &ServicePort) -> bool {
+        false
+    }
+
+    /// Who can reach a load balancer of which nobody says who is to: what somebody gets who takes back what it has asked for.
+    fn default_scheme(&self) -> Scheme {
+        Scheme::Public
+    }
 }
 
 /// Of a provider that has none.

@@ -1,6 +1,7 @@
 //! Events: what changed, told once. Reasons are upstream's where upstream has one, so that existing dashboards work.
 
 use crate::desire::Warning;
+use crate::message::fit;
 use crate::reason::{ConditionType, Reason};
 use crate::snapshot::{Condition, ConditionStatus, Service};
 use crate::status::Status;
@@ -14,6 +15,9 @@ pub enum EventType {
     Warning,
 }
 
+/// Longest message of an Event, in bytes (`NoteLengthLimit` of `events.k8s.io/v1`).
+const LONGEST_MESSAGE: usize = 1024;
+
 /// An Event on a Service, before it has a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Event {
@@ -21,8 +25,10 @@ pub struct Event {
     pub event_type: EventType,
     /// CamelCase.
     pub reason: &'static str,
-    /// For people: stable, so that a thousand failing passes make one Event.
+    /// For people: stable, so that a thousand failing passes make one Event. May be longer than what can be written: see [`Event::told`].
     pub message: String,
+    /// The reasons that the message ends with, where it has several.
+    pub reasons: Vec<String>,
     /// What the Service's status said when this was news. Part of the Event's name: the same news after a change in between is
     /// told again, a repetition after a crash is not.
     pub since: String,
@@ -31,7 +37,12 @@ pub struct Event {
 impl Event {
     /// News with no earlier state to speak of.
     pub fn new(event_type: EventType, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { event_type, reason, message: message.into(), since: String::new() }
+        Self { event_type, reason, message: message.into(), reasons: Vec::new(), since: String::new() }
+    }
+
+    /// The message as it is written: what has no room there stands in the condition that it tells of.
+    pub fn told(&self) -> String {
+        fit(&self.message, &self.reasons, LONGEST_MESSAGE, "; see the condition")
     }
 }
 
@@ -84,7 +95,9 @@ pub fn of_status(service: &Service, status: &Status, warnings: &[Warning], occas
             |before| format!("{} {} {}", before.status, before.reason, before.last_transition_time),
         );
         let warnings = if condition_type == ConditionType::Accepted { warnings } else { &[] };
-        let news = news(condition_type, before.as_ref(), &after).into_iter().chain(warnings.iter().map(of_warning));
+        let reasons = status.reasons.get(&condition_type).cloned().unwrap_or_default();
+        let news = news(condition_type, before.as_ref(), &after).map(|event| Event { reasons, ..event });
+        let news = news.into_iter().chain(warnings.iter().map(of_warning));
         events.extend(news.map(|event| Event { since: since.clone(), ..event }));
     }
     events

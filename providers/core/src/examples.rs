@@ -12,7 +12,8 @@ use crate::class::Class;
 use crate::ids::{ClassName, Instance, LoadBalancerId, NodeName, ProviderName, ServiceKey, Uid};
 use crate::record::{ClaimedBy, Joined, Record};
 use crate::snapshot::{
-    Endpoint, FamilyPolicy, Node, Service, ServicePort, ServiceType, Slice, SliceName, SlicePort, TrafficPolicy,
+    Endpoint, FamilyPolicy, Node, Service, ServicePort, ServiceType, Slice, SliceName, SlicePort, TargetPort,
+    TrafficPolicy,
 };
 use crate::terms::Terms;
 use crate::time::Timestamp;
@@ -25,6 +26,7 @@ pub fn service(name: &str) -> Service {
         created: Timestamp(0),
         deleting: false,
         finalizers: Vec::new(),
+        labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         service_type: ServiceType::LoadBalancer,
         class: None,
@@ -44,9 +46,14 @@ pub fn service(name: &str) -> Service {
     }
 }
 
-/// A port.
+/// A port; its pods listen on the same number.
 pub fn port(name: &str, port: u16, protocol: Protocol, node_port: Option<u16>) -> ServicePort {
-    ServicePort { name: name.to_owned(), key: PortKey { port, protocol }, node_port }
+    ServicePort {
+        name: name.to_owned(),
+        key: PortKey { port, protocol },
+        node_port,
+        target_port: TargetPort::Number(port),
+    }
 }
 
 /// A class of provider `mock`.
@@ -66,10 +73,13 @@ pub fn capabilities() -> Capabilities {
     Capabilities {
         protocols: [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].into(),
         mixed_protocols: true,
+        one_listener_a_number: false,
         families: [Family::V4, Family::V6].into(),
         lacking: [].into(),
         node_targets: true,
         pod_targets: true,
+        by_way_of_nodes: false,
+        readiness_gates: true,
         source_ranges: true,
         session_affinity: true,
         scheme: true,
@@ -101,7 +111,7 @@ pub fn node(name: &str, addresses: &[IpAddr]) -> Node {
     Node {
         name: NodeName::new(name),
         internal: addresses.to_vec(),
-        exclude_label: None,
+        labels: Arc::default(),
         leaving: false,
         deleting: false,
         provider_id: None,
@@ -121,5 +131,5 @@ pub fn slice(service: &Service, name: &str, family: Family, endpoints: Vec<Endpo
 
 /// A ready endpoint.
 pub fn endpoint(address: IpAddr, node: Option<&str>) -> Endpoint {
-    Endpoint { address, node: node.map(NodeName::new), ready: true, serving: true, terminating: false }
+    Endpoint { address, pod: None, node: node.map(NodeName::new), ready: true, serving: true, terminating: false }
 }

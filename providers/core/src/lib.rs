@@ -19,6 +19,8 @@
 //! | source ranges | [`desire::ranges`] |
 //! | internal or public, the clouds' annotations | [`desire::scheme`], as data in `desire/scheme/table.rs` |
 //! | which Services share a load balancer | [`share`]; on what terms: [`desire::whole`]; what stays of them when members go: [`terms`] |
+//! | whether a replace may leave a gap | [`desire::downtime`] |
+//! | which pods wait for the load balancer, and what they are told | [`gates`] |
 //! | status, conditions | [`status`]; their reasons: [`reason`]; which Event is news: [`events`] |
 //! | what a provider is, and the laws it keeps | [`provider`], `conformance` (feature `testing`) |
 
@@ -31,6 +33,7 @@ pub mod conformance;
 
 pub mod go;
 pub mod ids;
+mod message;
 pub mod provider;
 pub mod reason;
 pub mod record;
@@ -43,6 +46,8 @@ pub mod dialect;
 pub mod events;
 #[cfg(any(test, feature = "testing"))]
 pub mod examples;
+pub mod facts;
+pub mod gates;
 pub mod share;
 pub mod status;
 pub mod terms;

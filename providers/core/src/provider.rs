@@ -8,9 +8,10 @@
 //! 4. Equal inputs in any order give the same plan.
 //! 5. Delete reaches empty from any state, and leaves nothing behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Display};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::Stream;
@@ -18,10 +19,11 @@ use serde::Serialize;
 
 use crate::balancer::{LoadBalancer, Member, PortKey, Published};
 use crate::capabilities::Capabilities;
+use crate::desire::Warning;
 use crate::dialect::{Dialect, Plain};
 use crate::ids::{LoadBalancerId, Uid};
 use crate::reason::Reason;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Refused};
 use crate::snapshot::ConditionStatus;
 
 /// Turns load balancers into reality somewhere.
@@ -45,7 +47,7 @@ pub trait Provider: Send + Sync + 'static {
 
     /// What exists of each of these, in their order. One that cannot be read fails alone; one that does not exist is the
     /// default state.
-    fn observe_many(&self, ids: &[LoadBalancerId]) -> impl Future<Output = Vec<Result<Self::State, Error>>> + Send;
+    fn observe_many(&self, known: &[Known]) -> impl Future<Output = Vec<Result<Self::State, Error>>> + Send;
 
     /// The steps from `observed` to `desired`; `None` asks for removal. Pure. Empty means that nothing is left to do.
     ///
@@ -55,6 +57,35 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Carries out one step. Idempotent: doing it again after a crash, with or without effect, changes nothing more.
     fn apply(&self, step: &Self::Step, call: &Call) -> impl Future<Output = Result<Applied, Error>> + Send;
+
+    /// For a dry run: what will exist once these steps are done and all has come that only takes time. A dry run goes on from there, so that it
+    /// tells what follows too. Nothing is written; a provider whose load balancers have something in common may take note of it, so that plans
+    /// of others made after this are told in the same breath. None: this provider does not look ahead.
+    fn foresee(
+        &self,
+        _desired: Option<&LoadBalancer>,
+        _observed: &Self::State,
+        _plan: &Plan<Self::Step>,
+    ) -> Option<Foreseen<Self::State>> {
+        None
+    }
+
+    /// What the record is to hold of this state instead of all that it has held, once nothing is left to do: enough for the next process to
+    /// begin with. Pure. None: the record stays as it is.
+    fn remembered(&self, _: &Self::State) -> Option<BTreeMap<String, String>> {
+        None
+    }
+
+    /// By what the record remembers alone: is there anything to do? Pure, and a guess that nothing rests on but order: a process that begins
+    /// with many load balancers takes those first of which this is said. Whoever cannot tell says no, and does not ask what is desired.
+    fn foresees_work(&self, _desired: impl FnOnce() -> LoadBalancer, _: &Known) -> bool {
+        false
+    }
+
+    /// The longest that one observation or one step may take, until it counts as failed.
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(60)
+    }
 
     /// What the Services' status should say, from what is desired and what exists. Pure. `None`: nothing that can be served is desired, so
     /// that what exists stays as it is.
@@ -72,9 +103,25 @@ pub trait Step: Clone + Debug + Display + PartialEq + Serialize + Send + Sync {
     /// The step's kind, a stable CamelCase name.
     fn name(&self) -> &'static str;
 
+    /// What the record has to hold before the step is begun, because after a crash nothing else would tell whose it is that it has made.
+    fn intent(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// It decides where clients are served or who may be one. Such a step is begun only under the record as it is stored now, because a
     /// plan that was made on less could make public what somebody has made internal since.
     fn moves_clients(&self) -> bool;
+
+    /// It only sees off what serves nobody any more: where nothing else is left to do, everything is as desired, however long this must wait.
+    fn cleans_up(&self) -> bool {
+        false
+    }
+
+    /// It only tells another part of this process what is known, and can be repeated at will: nothing that a plan shows, and nothing outside
+    /// of which it would have to be certain afterwards that it is on record.
+    fn is_hint(&self) -> bool {
+        false
+    }
 }
 
 /// An ordered list of steps.
@@ -95,6 +142,31 @@ impl<S> Plan<S> {
     /// Nothing is left to do.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+}
+
+/// What will exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Foreseen<S> {
+    /// Then.
+    pub state: S,
+    /// What has come by then, to end "when ...".
+    pub awaited: &'static str,
+}
+
+/// A load balancer, and what its record remembers of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The load balancer.
+    pub id: LoadBalancerId,
+    /// External identifiers, from the record.
+    pub external: BTreeMap<String, String>,
+}
+
+impl Known {
+    /// One of which no record remembers anything.
+    pub fn nothing_of(id: LoadBalancerId) -> Self {
+        Self { id, external: BTreeMap::new() }
     }
 }
 
@@ -145,8 +217,18 @@ pub struct Outcome {
     pub assigned: Verdict,
     /// Everything is as desired.
     pub programmed: Verdict,
-    /// Traffic arrives.
-    pub reachable: Verdict,
+    /// Traffic arrives. None: nobody has looked since the process began, so that what was said before stands.
+    pub reachable: Option<Verdict>,
+    /// Addresses of pods that are found healthy where clients are sent to now, for which Service and port. The pods' readiness gates need it;
+    /// no status says it.
+    #[serde(skip)]
+    pub healthy: BTreeSet<(Uid, PortKey, SocketAddr)>,
+    /// Ports that cannot be served beside the others, and why: it is their Service alone that is not as desired.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unserved: Vec<(Uid, Refused)>,
+    /// What a person should know of a Service that only what exists tells.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<(Uid, Warning)>,
     /// What is awaited, if anything is.
     #[serde(skip)]
     pub wait: Option<Wait>,
@@ -161,22 +243,25 @@ pub struct Verdict {
     pub reason: Reason,
     /// For people: stable, without counters or times.
     pub message: String,
+    /// The reasons that the message ends with, where it has several: what has less room leaves out some of them.
+    #[serde(skip)]
+    pub reasons: Vec<String>,
 }
 
 impl Verdict {
     /// It holds.
     pub fn yes(reason: Reason, message: impl Into<String>) -> Self {
-        Self { status: ConditionStatus::True, reason, message: message.into() }
+        Self { status: ConditionStatus::True, reason, message: message.into(), reasons: Vec::new() }
     }
 
     /// It does not hold.
     pub fn no(reason: Reason, message: impl Into<String>) -> Self {
-        Self { status: ConditionStatus::False, reason, message: message.into() }
+        Self { status: ConditionStatus::False, reason, message: message.into(), reasons: Vec::new() }
     }
 
     /// Nobody can tell.
     pub fn unknown(reason: Reason, message: impl Into<String>) -> Self {
-        Self { status: ConditionStatus::Unknown, reason, message: message.into() }
+        Self { status: ConditionStatus::Unknown, reason, message: message.into(), reasons: Vec::new() }
     }
 }
 

@@ -125,8 +125,10 @@ reasons! {
     AddressPending,
     /// No address was asked for, because nothing of this Service can be served.
     NotRequested,
-    /// The provider has no free address left in the range that applies.
-    AddressesExhausted,
+    /// The provider has no free address left in the pools or ranges that apply. The Service waits for one.
+    PoolExhausted,
+    /// No pool serves this Service, or not the one that it names. The message says what is wrong with each.
+    NoPool,
     /// The requested address is taken, or lies outside the ranges of the class.
     RequestedAddressUnavailable,
     // Programmed
@@ -142,6 +144,18 @@ reasons! {
     RecordFailed,
     /// An external object stands in the way that is not ours. It is left alone.
     NotOurs,
+    /// An object of the name that ours would have exists outside and is not ours. It is left alone; rename or delete it, or ask for another name.
+    NameTaken,
+    /// What is asked for needs another load balancer, and its name or its addresses are not free before the one that serves is deleted. Allow the gap with `portolan.dev/allow-downtime: "true"`, or do not fix them.
+    ReplaceNeedsDowntime,
+    /// A quota of the account is used up. Ask the provider to raise it, or delete what is not needed; it is tried again every five minutes.
+    QuotaExceeded,
+    /// The controller's credentials do not allow a call that is needed. Allow it; it is tried again every minute.
+    AccessDenied,
+    /// No node announces the address. The message says why not.
+    NotAnnounced,
+    /// Somebody on the wire who is no speaker of ours has the address; the message names his Ethernet address. Take it from him, or give the Service another address; the wire is asked again each minute.
+    AddressConflict,
     // Reachable
     /// Traffic arrives.
     Reachable,
@@ -188,14 +202,21 @@ impl Reason {
             Self::Assigned
             | Self::AddressPending
             | Self::NotRequested
-            | Self::AddressesExhausted
+            | Self::PoolExhausted
+            | Self::NoPool
             | Self::RequestedAddressUnavailable => ConditionType::AddressAssigned,
             Self::Programmed
             | Self::Provisioning
             | Self::ProviderRefused
             | Self::ProviderFailed
             | Self::RecordFailed
-            | Self::NotOurs => ConditionType::Programmed,
+            | Self::NotOurs
+            | Self::NameTaken
+            | Self::ReplaceNeedsDowntime
+            | Self::QuotaExceeded
+            | Self::AccessDenied
+            | Self::NotAnnounced
+            | Self::AddressConflict => ConditionType::Programmed,
             Self::Reachable | Self::NoEndpoints | Self::NoNodes | Self::Unhealthy | Self::NoWitness => {
                 ConditionType::Reachable
             }

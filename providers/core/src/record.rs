@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::balancer::Member;
 use crate::ids::{ClassName, Instance, LoadBalancerId, ProviderName, ResourceVersion, Uid};
+use crate::provider::Known;
 use crate::share::Share;
 use crate::terms::Terms;
 
@@ -69,6 +70,11 @@ impl Record {
     /// How this Service came to the class; none if the record does not name it.
     pub fn claimed_by(&self, uid: &Uid) -> Option<ClaimedBy> {
         self.members.iter().find(|joined| &joined.member.uid == uid).map(|joined| joined.claimed_by)
+    }
+
+    /// What a provider is told of it.
+    pub fn known(&self) -> Known {
+        Known { id: self.id.clone(), external: self.external.clone() }
     }
 
     /// It is this Portolan's.

@@ -9,7 +9,7 @@ use crate::reason::Reason;
 
 /// Why something cannot be served, until somebody edits something. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{}", .reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+#[error("{}", .reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(crate::message::BETWEEN))]
 pub struct Refusal {
     /// All reasons, sorted as found.
     pub reasons: Vec<Refused>,
@@ -28,6 +28,11 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// Both refuse one port for one reason, in whoever's words.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.port.is_some() && (self.port, self.reason) == (other.port, other.reason)
+    }
+
     /// A reason that concerns the whole load balancer.
     pub fn whole(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), port: None }

@@ -3,16 +3,22 @@
 //! A share belongs to a class and a namespace. Another namespace's Services come to it only if both Namespaces say so; who is on it
 //! stays, whatever becomes of that consent.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::desire::addresses::named;
 use crate::ids::{ClassName, Instance, LoadBalancerId, Uid, fnv1a};
 use crate::record::Record;
 use crate::snapshot::Service;
 
 /// On a Service: the name of the load balancer that it shares.
 pub const SHARE_ANNOTATION: &str = "portolan.dev/share";
+
+/// MetalLB's key for the same, the newer one first (<https://metallb.io/usage/>, "IP address sharing"). There Services with one key may get one address, and
+/// are sure to only if they name it; so here the key counts for those who name their addresses, together with these.
+pub const METALLB_KEYS: [&str; 2] = ["metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip"];
 
 /// On a Namespace: the namespaces with which its Services may share, separated by commas; `*` for all.
 pub const SHARE_WITH_ANNOTATION: &str = "portolan.dev/share-with";
@@ -73,9 +79,11 @@ pub fn agree(consents: &Consents, one: &str, other: &str) -> bool {
     one == other || (lists(one, other) && lists(other, one))
 }
 
-/// The share that a Service asks for; why its annotation asks for none that there can be.
-pub fn asked(service: &Service) -> Option<Result<&str, String>> {
-    let name = service.annotations.get(SHARE_ANNOTATION)?.trim();
+/// The share that a Service asks for; why its annotation asks for none that there can be. Our annotation wins over MetalLB's.
+pub fn asked(service: &Service) -> Option<Result<Cow<'_, str>, String>> {
+    let Some(name) = service.annotations.get(SHARE_ANNOTATION).map(|name| name.trim()) else {
+        return by_key(service).map(|name| Ok(Cow::Owned(name)));
+    };
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let is_label = !name.is_empty()
         && name.len() <= LONGEST_NAME
@@ -83,7 +91,7 @@ pub fn asked(service: &Service) -> Option<Result<&str, String>> {
         && !name.starts_with('-')
         && !name.ends_with('-');
     Some(if is_label {
-        Ok(name)
+        Ok(Cow::Borrowed(name))
     } else {
         let shown: String = name.chars().take(LONGEST_NAME).collect();
         Err(format!(
@@ -91,6 +99,14 @@ pub fn asked(service: &Service) -> Option<Result<&str, String>> {
              last a '-' (RFC 1123)"
         ))
     })
+}
+
+/// The name of the share that MetalLB's key comes to. A key may be any text, a name has to be a label.
+fn by_key(service: &Service) -> Option<String> {
+    let key = METALLB_KEYS.iter().find_map(|key| service.annotations.get(*key)).filter(|key| !key.is_empty())?;
+    let addresses = named(service);
+    let listed: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    (!listed.is_empty()).then(|| format!("metallb-{:016x}", fnv1a(format!("{key} {}", listed.join(" ")).as_bytes())))
 }
 
 impl Instance {

@@ -4,12 +4,14 @@
 mod condition;
 mod endpoints;
 mod node;
+mod pod;
 mod service;
 
 pub use condition::{Condition, ConditionStatus};
 pub use endpoints::{Endpoint, Slice, SliceName, SlicePort};
 pub use node::Node;
-pub use service::{FamilyPolicy, Ingress, PortStatus, Service, ServicePort, ServiceType, TrafficPolicy};
+pub use pod::{Gate, Pod, PodName};
+pub use service::{FamilyPolicy, Ingress, PortStatus, Service, ServicePort, ServiceType, TargetPort, TrafficPolicy};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +53,8 @@ pub struct Snapshot {
     pub all_consents: Arc<Consents>,
     /// The slices of those Services, by name.
     pub slices: BTreeMap<ServiceKey, Vec<Arc<Slice>>>,
+    /// Of each of those Services the Pods that wait for its load balancer, by name.
+    pub gated: BTreeMap<ServiceKey, Vec<Arc<Pod>>>,
     /// All Nodes, by name.
     pub nodes: Arc<Vec<Arc<Node>>>,
     /// The load balancer's own record.
@@ -78,5 +82,10 @@ impl Snapshot {
     /// The slices of one Service.
     pub fn slices_of(&self, service: &Service) -> &[Arc<Slice>] {
         self.slices.get(&service.key).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The Pods that wait for one Service.
+    pub fn gated_by(&self, service: &Service) -> &[Arc<Pod>] {
+        self.gated.get(&service.key).map(Vec::as_slice).unwrap_or_default()
     }
 }

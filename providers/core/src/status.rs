@@ -1,9 +1,11 @@
 //! The status of a Service: ingress and conditions, from what was decided and what exists. Pure; one writer uses it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::balancer::{Family, LoadBalancer, PortKey, Published, Scheme, nobody_answers};
 use crate::desire::{Warning, addresses};
+use crate::message::{BETWEEN, fit};
 use crate::provider::{Outcome, Verdict};
 use crate::reason::{ConditionType, PORTS_ERROR, Reason};
 use crate::refusal::{Refusal, Refused};
@@ -12,8 +14,9 @@ use crate::snapshot::{Condition, ConditionStatus, Ingress, PortStatus, Service};
 /// Upstream's reason for [`PORTS_ERROR`] where protocols cannot be mixed (KEP-1435).
 const UPSTREAM_MIXED_PROTOCOL: &str = "LoadBalancerMixedProtocolNotSupported";
 
-/// Longest message of a condition, in characters. The API's limit is 32,768; an Event's is 1,024.
-const LONGEST_MESSAGE: usize = 1000;
+/// Longest message of a condition, in bytes. The API's limit is 32,768 (`metav1.Condition`), of which four conditions and an object's other
+/// fields leave half; a Service that is refused for more reasons than fit has more than one person reads.
+const LONGEST_MESSAGE: usize = 16 * 1024;
 
 /// What the status of a Service shall say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub struct Status {
     pub ingress: Vec<Ingress>,
     /// `status.conditions`: ours and, untouched, those of others.
     pub conditions: Vec<Condition>,
+    /// The reasons that messages of ours end with, where they have several.
+    pub reasons: BTreeMap<ConditionType, Vec<String>>,
 }
 
 /// What a pass found out about a Service.
@@ -42,13 +47,14 @@ pub fn accepted(class: &str, refused_ports: &[Refused]) -> Verdict {
     if refused_ports.is_empty() {
         Verdict::yes(Reason::Accepted, format!("served by class {class}"))
     } else {
-        Verdict::yes(Reason::PortsRefused, format!("served by class {class}, except {}", join(refused_ports)))
+        let message = format!("served by class {class}, except {}", join(refused_ports));
+        Verdict { reasons: each(refused_ports), ..Verdict::yes(Reason::PortsRefused, message) }
     }
 }
 
 /// The verdict on a Service of which nothing can be served.
 pub fn refused(refusal: &Refusal) -> Verdict {
-    Verdict::no(refusal.reason(), join(&refusal.reasons))
+    Verdict { reasons: each(&refusal.reasons), ..Verdict::no(refusal.reason(), join(&refusal.reasons)) }
 }
 
 /// The outcome of a load balancer that does not exist and is not asked for.
@@ -57,54 +63,111 @@ pub fn nothing_requested() -> Outcome {
         status,
         reason: Reason::NotRequested,
         message: "nothing is requested, because nothing of this Service can be served".to_owned(),
+        reasons: Vec::new(),
     };
     Outcome {
         published: Vec::new(),
         listening: Vec::new(),
         assigned: verdict(ConditionStatus::False),
         programmed: verdict(ConditionStatus::False),
-        reachable: verdict(ConditionStatus::Unknown),
+        reachable: Some(verdict(ConditionStatus::Unknown)),
+        healthy: BTreeSet::new(),
+        unserved: Vec::new(),
+        warnings: Vec::new(),
         wait: None,
     }
 }
 
 /// What the status shall say. `now` is RFC 3339; it becomes the transition time of conditions whose status changes.
 pub fn status(service: &Service, findings: &Findings<'_>, now: &str) -> Status {
-    let outcome = findings.outcome;
+    let outcome = &publishable(findings.outcome);
+    let findings = &Findings { outcome, ..findings.clone() };
     let mut accepted = findings.accepted.clone();
     for warning in findings.warnings {
-        accepted.message.push_str("; warning: ");
-        accepted.message.push_str(&warning.message);
+        let warning = format!("warning: {}", warning.message);
+        accepted.message.push_str(BETWEEN);
+        accepted.message.push_str(&warning);
+        accepted.reasons.push(warning);
     }
     let mut conditions = each_once(&service.conditions);
-    for (condition_type, verdict) in [
+    let reachable = match &outcome.reachable {
+        None if says(&conditions, ConditionType::Reachable) => None,
+        None => Some(Verdict::unknown(Reason::NoWitness, "nobody has looked yet")),
+        Some(reachable) => Some(reachable.clone()),
+    };
+    let own = [
         (ConditionType::Accepted, &accepted),
         (ConditionType::AddressAssigned, &outcome.assigned),
         (ConditionType::Programmed, &outcome.programmed),
-        (ConditionType::Reachable, &outcome.reachable),
-    ] {
-        set(&mut conditions, condition_type.name(), verdict.status, verdict.reason.code(), &verdict.message, now);
+    ];
+    let all = own.into_iter().chain(reachable.iter().map(|it| (ConditionType::Reachable, it)));
+    let reasons = all.clone().map(|(condition_type, verdict)| (condition_type, verdict.reasons.clone())).collect();
+    for (condition_type, verdict) in all {
+        set(&mut conditions, condition_type.name(), verdict.status, verdict.reason.code(), &message_of(verdict), now);
     }
     match findings.refused_ports {
         [] => conditions.retain(|condition| condition.condition_type != PORTS_ERROR),
         refused => {
             let mixed = refused.iter().any(|refused| refused.reason == Reason::MixedProtocolNotSupported);
             let reason = if mixed { UPSTREAM_MIXED_PROTOCOL } else { Reason::PortsRefused.code() };
-            set(&mut conditions, PORTS_ERROR, ConditionStatus::True, reason, &join(refused), now);
+            let message = fit(&join(refused), &each(refused), LONGEST_MESSAGE, "");
+            set(&mut conditions, PORTS_ERROR, ConditionStatus::True, reason, &message, now);
         }
     }
     in_order(&mut conditions);
-    Status { ingress: ingress(service, findings), conditions }
+    Status { ingress: ingress(service, findings), conditions, reasons }
+}
+
+/// Without the hostnames that the API server would refuse, and the whole status with them: a person is told, instead of a write that fails for
+/// ever.
+fn publishable(outcome: &Outcome) -> Outcome {
+    let mut outcome = outcome.clone();
+    let is_fit = |published: &Published| match published {
+        Published::Hostname { hostname } => is_subdomain(hostname),
+        Published::Ip { .. } => true,
+    };
+    let (fit, unfit): (Vec<_>, Vec<_>) = outcome.published.into_iter().partition(is_fit);
+    outcome.published = fit;
+    let names: Vec<String> = unfit
+        .into_iter()
+        .filter_map(|one| match one {
+            Published::Hostname { hostname } => Some(format!("{hostname:?}")),
+            Published::Ip { .. } => None,
+        })
+        .collect();
+    if !names.is_empty() {
+        let why = format!(
+            "the provider's name for the load balancer is {}, and Kubernetes publishes none that is not lower-case letters, digits, '-' and '.' \
+             with a letter or digit at both ends of each label (RFC 1123); give the load balancer another name",
+            names.join(", ")
+        );
+        outcome.assigned = Verdict::no(Reason::ProviderFailed, why);
+    }
+    outcome
+}
+
+/// As the API server validates `status.loadBalancer.ingress[].hostname` (`IsDNS1123Subdomain`; and an address is no name).
+fn is_subdomain(name: &str) -> bool {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_label = |label: &str| {
+        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(is_inner)
+    };
+    name.len() <= 253 && name.split('.').all(is_label) && name.parse::<IpAddr>().is_err()
+}
+
+fn says(conditions: &[Condition], condition_type: ConditionType) -> bool {
+    conditions.iter().any(|condition| condition.condition_type == condition_type.name())
 }
 
 /// The status with news on these conditions only: everything else stays as it is.
 pub fn only(service: &Service, findings: &[(ConditionType, Verdict)], now: &str) -> Status {
     let mut conditions = each_once(&service.conditions);
     for (condition_type, verdict) in findings {
-        set(&mut conditions, condition_type.name(), verdict.status, verdict.reason.code(), &verdict.message, now);
+        set(&mut conditions, condition_type.name(), verdict.status, verdict.reason.code(), &message_of(verdict), now);
     }
     in_order(&mut conditions);
-    Status { ingress: service.ingress.clone(), conditions }
+    let reasons = findings.iter().map(|(condition_type, verdict)| (*condition_type, verdict.reasons.clone())).collect();
+    Status { ingress: service.ingress.clone(), conditions, reasons }
 }
 
 /// The verdict where nobody can take traffic, for one of the reasons of [`nobody_answers`].
@@ -147,14 +210,20 @@ pub fn of_member(service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> 
     {
         own.published.clear();
     }
+    let unserved: Vec<Refused> =
+        outcome.unserved.iter().filter(|(uid, _)| *uid == service.uid).map(|(_, refused)| refused.clone()).collect();
+    if own.programmed.status == ConditionStatus::True
+        && let Some(first) = unserved.first()
+    {
+        own.programmed = Verdict::no(first.reason, join(&unserved));
+    }
     let listeners = whole.listeners.iter().filter(|listener| listener.service == service.uid);
     let listeners: Vec<_> = listeners.cloned().collect();
-    if whole.members.len() > 1
-        && outcome.reachable.status == ConditionStatus::True
+    if outcome.reachable.as_ref().is_none_or(|reachable| reachable.status == ConditionStatus::True)
         && !listeners.is_empty()
         && let Some(reason) = nobody_answers(&listeners, &whole.nodes)
     {
-        own.reachable = unreachable(reason);
+        own.reachable = Some(unreachable(reason));
     }
     own
 }
@@ -249,12 +318,11 @@ fn set(
     message: &str,
     now: &str,
 ) {
-    let message: String = message.chars().take(LONGEST_MESSAGE).collect();
     let news = || Condition {
         condition_type: condition_type.to_owned(),
         status,
         reason: reason.to_owned(),
-        message: message.clone(),
+        message: message.to_owned(),
         last_transition_time: now.to_owned(),
         observed_generation: None,
         verbatim: None,
@@ -268,7 +336,7 @@ fn set(
                 condition.last_transition_time = now.to_owned();
             }
             reason.clone_into(&mut condition.reason);
-            condition.message.clone_from(&message);
+            message.clone_into(&mut condition.message);
         }
         None => conditions.push(news()),
     }
@@ -301,8 +369,16 @@ fn place(condition: &Condition) -> Option<usize> {
     ConditionType::ALL.iter().position(|ours| ours.name() == condition.condition_type)
 }
 
+fn message_of(verdict: &Verdict) -> String {
+    fit(&verdict.message, &verdict.reasons, LONGEST_MESSAGE, "")
+}
+
+fn each(refused: &[Refused]) -> Vec<String> {
+    refused.iter().map(ToString::to_string).collect()
+}
+
 fn join(refused: &[Refused]) -> String {
-    refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    each(refused).join(BETWEEN)
 }
 
 #[cfg(test)]

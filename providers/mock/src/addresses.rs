@@ -71,7 +71,7 @@ impl Allocator {
             "no {scheme} {family} address is free in the class's ranges ({}); delete a Service or add a range",
             ranges().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         );
-        Err(Error::retry(Reason::AddressesExhausted, message))
+        Err(Error::retry(Reason::PoolExhausted, message))
     }
 
     /// Claims an address for this owner; false if it is another's.

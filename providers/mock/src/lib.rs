@@ -25,6 +25,7 @@ pub mod claims;
 pub mod clock;
 pub mod duration;
 pub mod faults;
+mod foreseen;
 pub mod observe;
 pub mod outcome;
 pub mod parameters;

@@ -66,7 +66,7 @@ fn generation(store: &Store, us: &Owner, stored: &StoredGeneration, now: Millis)
 }
 
 /// The name of a generation: the first characters of its id, and a hash of all of them, because a label is short and ids may begin alike.
-fn hostname(id: &LoadBalancerId, generation: u32) -> String {
+pub(crate) fn hostname(id: &LoadBalancerId, generation: u32) -> String {
     let last = id.as_str().rsplit('.').next().unwrap_or_default();
     let short: String = last.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).take(8).collect();
     // FNV-1a.

@@ -1,9 +1,10 @@
 //! What the status says, from what is desired and what exists.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use portolan_core::balancer::{Family, LoadBalancer, PortKey, Published, Scheme, nobody_answers};
+use portolan_core::balancer::{Family, LoadBalancer, PortKey, Published, Scheme, Targets, nobody_answers};
 use portolan_core::ids::Uid;
 use portolan_core::provider::{Outcome, Verdict, Wait};
 use portolan_core::reason::Reason;
@@ -44,7 +45,10 @@ fn nothing(assigned: Verdict, why: &str) -> Outcome {
         listening: Vec::new(),
         assigned,
         programmed: Verdict::no(Reason::Provisioning, why),
-        reachable: Verdict::unknown(Reason::NoWitness, "nothing is programmed yet"),
+        reachable: Some(Verdict::unknown(Reason::NoWitness, "nothing is programmed yet")),
+        healthy: BTreeSet::new(),
+        unserved: Vec::new(),
+        warnings: Vec::new(),
         wait: None,
     }
 }
@@ -68,7 +72,10 @@ fn standing(parameters: &Parameters, observed: &State) -> Outcome {
             Some(_) => Verdict::yes(Reason::Programmed, "the load balancer takes traffic as it was last desired"),
             None => Verdict::no(Reason::Provisioning, PROVISIONING),
         },
-        reachable: reachable(balancer, serving),
+        reachable: Some(reachable(balancer, serving)),
+        healthy: healthy(balancer, serving),
+        unserved: Vec::new(),
+        warnings: Vec::new(),
         wait: wait(balancer),
     }
 }
@@ -91,7 +98,10 @@ fn of(parameters: &Parameters, desired: &LoadBalancer, balancer: &Balancer) -> O
         listening: serving.map(listening).unwrap_or_default(),
         assigned: assigned(parameters, desired, target),
         programmed: programmed(desired, balancer, target),
-        reachable: reachable(balancer, serving),
+        reachable: Some(reachable(balancer, serving)),
+        healthy: healthy(balancer, serving),
+        unserved: Vec::new(),
+        warnings: Vec::new(),
         wait: wait(balancer),
     }
 }
@@ -198,6 +208,19 @@ fn reachable(balancer: &Balancer, serving: Option<&Generation>) -> Verdict {
             None => Verdict::yes(Reason::Reachable, "the mock says that traffic arrives"),
         },
     }
+}
+
+/// All pods of what serves, unless the mock was told otherwise.
+fn healthy(balancer: &Balancer, serving: Option<&Generation>) -> BTreeSet<(Uid, PortKey, SocketAddr)> {
+    let listeners = serving.filter(|_| !balancer.unhealthy).into_iter().flat_map(|serving| &serving.listeners);
+    let pods = listeners.filter_map(|listener| match &listener.targets {
+        Targets::Pods { endpoints, local_nodes: _ } => Some((listener, endpoints)),
+        Targets::Nodes { .. } => None,
+    });
+    let each = pods.flat_map(|(listener, endpoints)| {
+        endpoints.iter().map(|endpoint| (listener.service.clone(), listener.key, endpoint.address))
+    });
+    each.collect()
 }
 
 const PROVISIONING: &str = "the load balancer does not take traffic yet";

@@ -18,7 +18,7 @@ use crate::ranges::Ranges;
 pub struct Parameters {
     /// `state`: the folder that holds the mock's world, an absolute path. Without it the caller chooses one.
     pub state: Option<PathBuf>,
-    /// `capabilities`: each true by default, except `sctp`.
+    /// `capabilities`: each true by default, except `sctp` and `readinessGates`: whoever turns those on has the API server asked for Pods.
     pub capabilities: Capabilities,
     /// `publish`: what the status shows.
     pub publish: Publish,
@@ -50,10 +50,13 @@ impl Default for Parameters {
             capabilities: Capabilities {
                 protocols: BTreeSet::from([Protocol::Tcp, Protocol::Udp]),
                 mixed_protocols: true,
+                one_listener_a_number: false,
                 families: BTreeSet::from([Family::V4, Family::V6]),
                 lacking: BTreeSet::new(),
                 node_targets: true,
                 pod_targets: true,
+                by_way_of_nodes: false,
+                readiness_gates: false,
                 source_ranges: true,
                 session_affinity: true,
                 scheme: true,
@@ -131,8 +134,10 @@ impl Parameters {
                 "ipv4" => read.member(value, &at, &mut can.families, Family::V4),
                 "ipv6" => read.member(value, &at, &mut can.families, Family::V6),
                 "mixedProtocols" => read.bool(value, &at, &mut can.mixed_protocols),
+                "oneListenerANumber" => read.bool(value, &at, &mut can.one_listener_a_number),
                 "nodeTargets" => read.bool(value, &at, &mut can.node_targets),
                 "podTargets" => read.bool(value, &at, &mut can.pod_targets),
+                "readinessGates" => read.bool(value, &at, &mut can.readiness_gates),
                 "sourceRanges" => read.bool(value, &at, &mut can.source_ranges),
                 "sessionAffinity" => read.bool(value, &at, &mut can.session_affinity),
                 "scheme" => read.bool(value, &at, &mut can.scheme),
@@ -140,8 +145,8 @@ impl Parameters {
                 "sharing" => read.bool(value, &at, &mut can.sharing),
                 _ => read.problem(
                     &at,
-                    "is no capability; those are ipv4, ipv6, mixedProtocols, nodeTargets, podTargets, requestedAddresses, scheme, sctp, \
-                     sessionAffinity, sharing, sourceRanges, udp",
+                    "is no capability; those are ipv4, ipv6, mixedProtocols, nodeTargets, oneListenerANumber, podTargets, readinessGates, \
+                     requestedAddresses, scheme, sctp, sessionAffinity, sharing, sourceRanges, udp",
                 ),
             }
         }
@@ -277,11 +282,12 @@ mod tests {
     }
 
     #[test]
-    fn without_parameters_all_is_on_but_sctp() {
+    fn without_parameters_all_is_on_but_sctp_and_readiness_gates() {
         for nothing in [json!(null), json!({}), json!({"capabilities": {}, "ranges": {}})] {
             let parameters = Parameters::parse(&nothing).unwrap();
             assert_eq!(parameters, Parameters::default());
             assert!(!parameters.capabilities.protocols.contains(&Protocol::Sctp));
+            assert!(!parameters.capabilities.readiness_gates);
         }
     }
 
@@ -290,7 +296,7 @@ mod tests {
         let parameters = Parameters::parse(&json!({
             "state": "/tmp/x", "publish": "hostname", "ipMode": "Proxy", "readyAfter": "2s", "drainFor": "1m", "teachesIdentifiers": true,
             "capabilities": {
-                "udp": false, "sctp": true, "mixedProtocols": false, "ipv4": true, "ipv6": false, "nodeTargets": true, "podTargets": false,
+                "udp": false, "sctp": true, "mixedProtocols": false, "oneListenerANumber": true, "ipv4": true, "ipv6": false, "nodeTargets": true, "podTargets": false, "readinessGates": true,
                 "sourceRanges": false, "sessionAffinity": false, "scheme": false, "requestedAddresses": false, "sharing": false,
             },
             "ranges": {"internal": ["10.0.0.0/8"], "public": ["192.0.2.0/24", "2001:db8::/64"]},
@@ -300,10 +306,13 @@ mod tests {
             capabilities: Capabilities {
                 protocols: BTreeSet::from([Protocol::Tcp, Protocol::Sctp]),
                 mixed_protocols: false,
+                one_listener_a_number: true,
                 families: BTreeSet::from([Family::V4]),
                 lacking: BTreeSet::from([(Scheme::Internal, Family::V6)]),
                 node_targets: true,
                 pod_targets: false,
+                by_way_of_nodes: false,
+                readiness_gates: true,
                 source_ranges: false,
                 session_affinity: false,
                 scheme: false,

@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use portolan_core::balancer::{Family, Listener, LoadBalancer, Published, Scheme, SourceRanges, Targets};
 use portolan_core::provider::Plan;
@@ -45,6 +46,8 @@ pub(crate) fn canonical(desired: &LoadBalancer) -> LoadBalancer {
     desired.requested.sort_unstable();
     desired.published.sort_unstable();
     desired.nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    // Labels are not written down, so that what is stored has none.
+    desired.nodes.iter_mut().for_each(|node| node.labels = Arc::default());
     match &mut desired.source_ranges {
         SourceRanges::All => {}
         SourceRanges::Only(networks) => {
@@ -56,7 +59,12 @@ pub(crate) fn canonical(desired: &LoadBalancer) -> LoadBalancer {
     for listener in desired.listeners.iter_mut().chain(&mut desired.following) {
         match &mut listener.targets {
             Targets::Nodes { node_port: _, nodes } => nodes.sort_unstable(),
-            Targets::Pods { endpoints } => endpoints.sort_unstable(),
+            Targets::Pods { endpoints, local_nodes: _ } => {
+                // What it is told of addresses is all that it keeps.
+                endpoints.iter_mut().for_each(|endpoint| *endpoint = endpoint.address.into());
+                endpoints.sort_unstable();
+                endpoints.dedup();
+            }
         }
     }
     desired

@@ -9,7 +9,7 @@ use futures::Stream;
 use portolan_core::balancer::LoadBalancer;
 use portolan_core::capabilities::Capabilities;
 use portolan_core::ids::{Instance, LoadBalancerId};
-use portolan_core::provider::{Applied, Call, Error, Outcome, Owned, Plan, Provider, Step as _};
+use portolan_core::provider::{Applied, Call, Error, Foreseen, Known, Outcome, Owned, Plan, Provider, Step as _};
 use portolan_core::reason::Reason;
 use portolan_core::refusal::Refusal;
 
@@ -18,6 +18,7 @@ use crate::apply::Bench;
 use crate::changes;
 use crate::clock::Clock;
 use crate::faults::{Acting, After, Before, Effect, Met, Moment, Shown, acting, is_armed, showing};
+use crate::foreseen::foresee;
 use crate::observe::observe;
 use crate::outcome::outcome;
 use crate::parameters::Parameters;
@@ -167,16 +168,20 @@ impl Provider for Mock {
         &self.inner.parameters.capabilities
     }
 
-    async fn observe_many(&self, ids: &[LoadBalancerId]) -> Vec<Result<State, Error>> {
-        let mut states = Vec::with_capacity(ids.len());
-        for id in ids {
-            states.push(self.observe(id).await);
+    async fn observe_many(&self, known: &[Known]) -> Vec<Result<State, Error>> {
+        let mut states = Vec::with_capacity(known.len());
+        for one in known {
+            states.push(self.observe(&one.id).await);
         }
         states
     }
 
     fn plan(&self, desired: Option<&LoadBalancer>, observed: &State) -> Result<Plan<Step>, Refusal> {
         plan(&self.inner.parameters, desired, observed)
+    }
+
+    fn foresee(&self, desired: Option<&LoadBalancer>, observed: &State, plan: &Plan<Step>) -> Option<Foreseen<State>> {
+        foresee(desired, observed, plan)
     }
 
     async fn apply(&self, step: &Step, call: &Call) -> Result<Applied, Error> {

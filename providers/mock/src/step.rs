@@ -153,7 +153,7 @@ impl fmt::Display for Step {
                     Targets::Nodes { node_port, nodes } => {
                         write!(f, "node port {node_port} of {}", listed(nodes.iter()))
                     }
-                    Targets::Pods { endpoints } => write!(f, "pods {}", listed(endpoints.iter())),
+                    Targets::Pods { endpoints, local_nodes: _ } => write!(f, "pods {}", listed(endpoints.iter())),
                 }
             }
             Self::DeleteListener { generation, listener } => {

@@ -16,7 +16,7 @@ use portolan_core::balancer::LoadBalancer;
 use portolan_core::capabilities::Capabilities;
 use portolan_core::conformance::{Law, World, check};
 use portolan_core::ids::{Instance, LoadBalancerId};
-use portolan_core::provider::{Applied, Call, Error, Outcome, Owned, Plan, Provider, Step as _};
+use portolan_core::provider::{Applied, Call, Error, Known, Outcome, Owned, Plan, Provider, Step as _};
 use portolan_core::refusal::Refusal;
 use portolan_mock::clock::ManualClock;
 use portolan_mock::{Mock, Parameters, State, Step, Store};
@@ -223,8 +223,8 @@ impl Provider for Flawed {
         self.mock.capabilities()
     }
 
-    async fn observe_many(&self, ids: &[LoadBalancerId]) -> Vec<Result<State, Error>> {
-        self.mock.observe_many(ids).await
+    async fn observe_many(&self, known: &[Known]) -> Vec<Result<State, Error>> {
+        self.mock.observe_many(known).await
     }
 
     fn plan(&self, desired: Option<&LoadBalancer>, observed: &State) -> Result<Plan<Step>, Refusal> {
@@ -253,7 +253,7 @@ impl Provider for Flawed {
             self.store.replace(NEIGHBOUR, json!({"instance": "other", "tidy": true}).to_string().as_bytes()).unwrap();
         }
         if let (Flaw::NotIdempotent, Step::PutListener { generation, listener }) = (self.flaw, step)
-            && let Ok(State::Ours(balancer)) = &self.mock.observe_many(std::slice::from_ref(&call.id)).await[0]
+            && let Ok(State::Ours(balancer)) = &self.mock.observe_many(&[Known::nothing_of(call.id.clone())]).await[0]
             && balancer.generations.iter().any(|one| one.number == *generation && one.listeners.contains(listener))
         {
             let undo = Step::DeleteListener { generation: *generation, listener: listener.key };

@@ -31,6 +31,8 @@ impl Folder {
         fs::write(&config, text).unwrap();
         let arguments = PlanArguments {
             files: vec![manifest.to_owned()],
+            edits: Vec::new(),
+            lease_namespace: "kube-system".to_owned(),
             cluster: connect::ClusterArguments { kubeconfig: None, context: None },
             config: Some(config),
             output: Format::Text,
@@ -112,16 +114,29 @@ async fn what_cannot_be_read_is_left_out_and_counted_and_no_service_counts_as_go
     let metadata = |name: &str| json!({"namespace": "shop", "name": name});
     let items = json!([{"metadata": metadata("good")}, {"metadata": metadata("bad"), "spec": 5}]);
     let client = server(json!({"apiVersion": "v1", "kind": "ServiceList", "metadata": {}, "items": items}));
-    let objects = Objects::from_cluster(&client).await.unwrap();
+    let objects = Objects::from_cluster(&client, false, false, "kube-system").await.unwrap();
     assert_eq!((objects.services.len(), objects.nodes.len(), objects.unreadable), (1, 0, 2));
     assert_eq!(objects.unreadable_services, [ServiceKey::new("shop", "bad")]);
 }
 
 #[tokio::test]
+async fn where_pods_cannot_be_listed_the_rest_is_planned() {
+    let services =
+        json!({"apiVersion": "v1", "kind": "ServiceList", "metadata": {}, "items": [{"metadata": {"name": "a"}}]});
+    let objects = Objects::from_cluster(&server(services), true, false, "kube-system").await.unwrap();
+    assert_eq!((objects.services.len(), objects.pods.len()), (1, 0));
+}
+
+#[tokio::test]
 async fn a_list_of_another_kind_is_an_error_and_no_empty_list() {
-    let error = Objects::from_cluster(&server(json!({"apiVersion": "v1", "kind": "PodList", "items": null})))
-        .await
-        .unwrap_err();
+    let error = Objects::from_cluster(
+        &server(json!({"apiVersion": "v1", "kind": "PodList", "items": null})),
+        false,
+        false,
+        "kube-system",
+    )
+    .await
+    .unwrap_err();
     assert!(format!("{error:#}").contains("\"PodList\", not a ServiceList"), "{error:#}");
 }
 
@@ -161,4 +176,53 @@ fn a_document_that_cannot_be_read_is_left_out_and_the_others_are_planned() {
     fs::write(&good, service("first", "[{port: 80}]")).unwrap();
     folder.plan(&good, "", "");
     assert_eq!(folder.code.get(), ExitCode::SUCCESS);
+}
+
+/// Two nodes with a speaker each, an address on either, and what would become of them.
+fn moves(name: &str, edit: &str) -> Result<Vec<String>, String> {
+    let folder = Folder::new(name);
+    let [config, all, with] = ["config.yaml", "all.yaml", "with.yaml"].map(|file| folder.path.join(file));
+    let class = "apiVersion: portolan.dev/v1alpha1\nkind: Configuration\nclasses:\n- {name: portolan.dev/metal, provider: metal}\n";
+    fs::write(&config, class).unwrap();
+    let mut text = fs::read_to_string("testdata/metal/plan/site.yaml").unwrap();
+    for (number, node, heir) in [(1, "node-a", "node-b"), (2, "node-b", "node-a")] {
+        let site = fs::read_to_string("testdata/metal/plan/each.yaml").unwrap();
+        let site = site.replace("NUMBER", &number.to_string()).replace("NODE", node).replace("HEIR", heir);
+        text.push_str(&site);
+    }
+    fs::write(&all, text).unwrap();
+    fs::write(&with, edit).unwrap();
+    let arguments = PlanArguments {
+        files: vec![all],
+        lease_namespace: "kube-system".to_owned(),
+        edits: if edit.is_empty() { Vec::new() } else { vec![with] },
+        cluster: connect::ClusterArguments { kubeconfig: None, context: None },
+        config: Some(config),
+        output: Format::Text,
+    };
+    let mut out = Vec::new();
+    run(&arguments, &mut out).map_err(|error| error.to_string())?;
+    let out = String::from_utf8(out).unwrap();
+    Ok(out.lines().filter(|line| line.starts_with("moves ")).map(str::to_owned).collect())
+}
+
+#[test]
+fn what_an_edit_would_move_is_told_with_the_reason() {
+    assert_eq!(moves("moves-none", ""), Ok(Vec::new()), "all is where it is to be");
+    let drained = "apiVersion: v1\nkind: Node\nmetadata: {name: node-b, annotations: {portolan.dev/drain: \"true\"}}\n";
+    assert_eq!(
+        moves("moves-drain", drained),
+        Ok(vec![
+            "moves 198.51.100.2: node-b -> node-a, because node-b is drained (annotation portolan.dev/drain)"
+                .to_owned()
+        ])
+    );
+    let elsewhere =
+        "apiVersion: portolan.dev/v1alpha1\nkind: L2Advertisement\nmetadata: {name: lan}\nspec: {interfaces: [lan9]}\n";
+    let nobody = moves("moves-nobody", elsewhere).unwrap();
+    assert_eq!(nobody.len(), 2, "{nobody:?}");
+    assert!(nobody.iter().all(|line| line.contains("-> nobody") && line.contains("interfaces")), "{nobody:?}");
+    let service =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web-1}\nspec: {type: LoadBalancer, ports: [{port: 80}]}\n";
+    assert!(moves("moves-service", service).unwrap_err().contains("--with takes"));
 }

@@ -1,9 +1,9 @@
 //! Where the table goes: a terminal's frame, lines for what is no terminal, or JSON.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Format, SandboxArguments};
 use crate::sandbox::table::{Room, Row, changed, changes, text, unexpected};
@@ -31,9 +31,54 @@ enum Kind {
 pub(super) struct Intro {
     server: String,
     kubeconfig: String,
-    /// The folder of the mock's world, for other commands that look at the same.
-    world: String,
+    effects: Effects,
     commands: [String; 3],
+}
+
+/// Where what the Services become can be looked at.
+pub(super) enum Effects {
+    /// In the folder of the mock's world, at which other commands can look.
+    Mock(PathBuf),
+    /// At an emulator of AWS.
+    Aws { endpoint: String, region: String },
+    /// In the cluster alone, as VirtualIPs.
+    Metal,
+}
+
+impl Effects {
+    fn text(&self) -> String {
+        match self {
+            Self::Mock(world) => {
+                let world = shell(&world.display().to_string());
+                format!("PORTOLAN_MOCK_STATE={world} shows other portolan commands the same mock.")
+            }
+            Self::Aws { endpoint, region } => {
+                format!(
+                    "Services become Network Load Balancers at {endpoint}, region {region}; they stay there when this ends."
+                )
+            }
+            Self::Metal => {
+                "Services get addresses of pools (kubectl get addresspools,virtualips); nobody announces them."
+                    .to_owned()
+            }
+        }
+    }
+
+    /// What a Service can be told that it is not yet.
+    fn scheme(&self) -> &'static str {
+        match self {
+            Self::Mock(_) | Self::Metal => "internal",
+            Self::Aws { .. } => "public",
+        }
+    }
+
+    fn json(&self) -> (&'static str, Value) {
+        match self {
+            Self::Mock(world) => ("mockState", json!(shell(&world.display().to_string()))),
+            Self::Aws { endpoint, region } => ("aws", json!({"endpoint": endpoint, "region": region})),
+            Self::Metal => ("metal", json!({})),
+        }
+    }
 }
 
 /// Where a terminal does not say how large it is.
@@ -49,29 +94,30 @@ impl Intro {
     pub(super) fn new(
         server: &str,
         kubeconfig: &Path,
-        world: &Path,
+        effects: Effects,
         example: Option<(&str, &str)>,
         no_controller: bool,
     ) -> Self {
-        let [kubeconfig, world] = [kubeconfig, world].map(|path| shell(&path.display().to_string()));
+        let kubeconfig = shell(&kubeconfig.display().to_string());
         let kubectl = format!("kubectl --kubeconfig {kubeconfig}");
         let (namespace, name) = example.unwrap_or(("default", "NAME"));
         let third = if no_controller {
             format!("portolan controller --kubeconfig {kubeconfig} --no-leader-election")
         } else {
-            format!("{kubectl} annotate service -n {namespace} {name} portolan.dev/scheme=internal")
+            format!("{kubectl} annotate service -n {namespace} {name} portolan.dev/scheme={}", effects.scheme())
         };
         let commands =
             [format!("{kubectl} get services -A"), format!("{kubectl} describe service -n {namespace} {name}"), third];
-        Self { server: server.to_owned(), kubeconfig, world, commands }
+        Self { server: server.to_owned(), kubeconfig, effects, commands }
     }
 
     fn text(&self) -> String {
-        let Self { server, kubeconfig, world, commands } = self;
+        let Self { server, kubeconfig, effects, commands } = self;
+        let effects = effects.text();
         let mut text = format!(
             "A Kubernetes API in memory at {server}, without credentials; it goes when this ends (Ctrl-C).\n\
              kubeconfig: {kubeconfig}\n\
-             PORTOLAN_MOCK_STATE={world} shows other portolan commands the same mock.\ntry:\n"
+             {effects}\ntry:\n"
         );
         for command in commands {
             text.push_str(&format!("  {command}\n"));
@@ -147,13 +193,10 @@ impl Display {
                 writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
             }
             Kind::Json => {
-                let Intro { server, kubeconfig, world, commands: _ } = &self.intro;
-                let settled = late.is_none();
-                writeln!(
-                    out,
-                    "{}",
-                    json!({"settled": settled, "server": server, "kubeconfig": kubeconfig, "mockState": world, "services": rows})
-                )?;
+                let Intro { server, kubeconfig, effects, commands: _ } = &self.intro;
+                let ((key, effects), settled) = (effects.json(), late.is_none());
+                let all = json!({"settled": settled, "server": server, "kubeconfig": kubeconfig, key: effects, "services": rows});
+                writeln!(out, "{all}")?;
             }
         }
         Ok(out.flush()?)

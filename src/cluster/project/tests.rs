@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use portolan_core::snapshot::{Condition, ConditionStatus};
 use serde_json::{Value, json};
 
@@ -45,7 +47,7 @@ fn a_full_service_is_read_field_by_field() {
         },
         "spec": {
             "type": "LoadBalancer", "loadBalancerClass": "portolan.dev/mock", "loadBalancerIP": "banana",
-            "ports": [{"name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053}, {"name": "dns-tcp", "port": 53}],
+            "ports": [{"name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053, "targetPort": "dns"}, {"name": "dns-tcp", "port": 53}],
             "ipFamilies": ["IPv6", "IPv4"], "ipFamilyPolicy": "PreferDualStack", "loadBalancerSourceRanges": [" 10.0.0.0/8"],
             "externalTrafficPolicy": "Local", "healthCheckNodePort": 32000, "sessionAffinity": "ClientIP",
         },
@@ -71,6 +73,7 @@ fn a_full_service_is_read_field_by_field() {
             created: Timestamp(60),
             deleting: true,
             finalizers: vec!["b".into(), "a".into()],
+            labels: BTreeMap::new(),
             annotations: [("portolan.dev/scheme".to_owned(), "internal".to_owned())].into(),
             service_type: ServiceType::LoadBalancer,
             class: Some("portolan.dev/mock".into()),
@@ -78,12 +81,14 @@ fn a_full_service_is_read_field_by_field() {
                 ServicePort {
                     name: "dns".into(),
                     key: PortKey { port: 53, protocol: Protocol::Udp },
-                    node_port: Some(30053)
+                    node_port: Some(30053),
+                    target_port: TargetPort::Name("dns".into()),
                 },
                 ServicePort {
                     name: "dns-tcp".into(),
                     key: PortKey { port: 53, protocol: Protocol::Tcp },
-                    node_port: None
+                    node_port: None,
+                    target_port: TargetPort::Number(53),
                 },
             ],
             families: vec![Family::V6, Family::V4],
@@ -147,6 +152,7 @@ fn what_a_server_should_never_have_stored_is_a_defect_and_the_rest_is_kept() {
         (port(json!({"port": -1})), "spec.ports[0].port is -1, not 1 to 65535", 0),
         (port(json!({"port": 80, "protocol": "QUIC"})), "spec.ports[0].protocol is \"QUIC\", not TCP, UDP or SCTP", 0),
         (port(json!({"port": 80, "nodePort": 99999})), "spec.ports[0].nodePort is 99999, not 1 to 65535", 1),
+        (port(json!({"port": 80, "targetPort": 99999})), "spec.ports[0].targetPort is 99999, not 1 to 65535", 1),
         (port(json!({"port": 80, "nodePort": -4})), "spec.ports[0].nodePort is -4, not 1 to 65535", 1),
         (
             json!({"ports": [{"name": "a", "port": 80}, {"name": "b", "port": 80, "protocol": "TCP"}]}),
@@ -183,6 +189,20 @@ fn what_a_server_should_never_have_stored_is_a_defect_and_the_rest_is_kept() {
         let service = read(&spec);
         assert_eq!(service.defects, [defect], "{spec}");
         assert_eq!(service.ports.len(), kept, "{spec}");
+    }
+}
+
+#[test]
+fn a_target_port_that_is_not_said_is_the_number_of_the_port() {
+    for (stated, target_port) in [
+        (Value::Null, TargetPort::Number(80)),
+        (json!(0), TargetPort::Number(80)),
+        (json!(""), TargetPort::Number(80)),
+        (json!(8080), TargetPort::Number(8080)),
+        (json!("http"), TargetPort::Name("http".into())),
+    ] {
+        let service = read(&json!({"ports": [{"port": 80, "targetPort": stated}]}));
+        assert_eq!((&service.ports[0].target_port, &service.defects[..]), (&target_port, &[][..]), "{stated}");
     }
 }
 
@@ -250,15 +270,19 @@ fn a_slice_is_read_with_the_defaults_of_its_conditions() {
             {"port": 9, "protocol": "QUIC"},
         ],
         "endpoints": [
-            {"addresses": ["10.1.0.1", "10.1.0.2"], "nodeName": "n1"},
-            {"addresses": ["10.1.0.3"], "conditions": {"ready": false, "serving": true, "terminating": true}},
-            {"addresses": ["10.1.0.4"], "conditions": {"ready": false}},
+            {"addresses": ["10.1.0.1", "10.1.0.2"], "nodeName": "n1", "targetRef": {"kind": "Pod", "name": "web-1", "uid": "p1"}},
+            {
+                "addresses": ["10.1.0.3"], "conditions": {"ready": false, "serving": true, "terminating": true},
+                "targetRef": {"kind": "VirtualMachine", "name": "vm", "uid": "v1"},
+            },
+            {"addresses": ["10.1.0.4"], "conditions": {"ready": false}, "targetRef": {"kind": "Pod", "uid": ""}},
             {"addresses": []}, {"addresses": ["banana"]}, {"addresses": ["fd00::1"]},
         ],
     }))
     .unwrap();
-    let endpoint = |address: &str, node: Option<&str>, ready, terminating| Endpoint {
+    let endpoint = |address: &str, pod: Option<&str>, node: Option<&str>, ready, terminating| Endpoint {
         address: address.parse().unwrap(),
+        pod: pod.map(Uid::new),
         node: node.map(NodeName::new),
         ready,
         serving: true,
@@ -275,9 +299,9 @@ fn a_slice_is_read_with_the_defaults_of_its_conditions() {
                 SlicePort { name: String::new(), protocol: Protocol::Udp, port: 53 },
             ],
             endpoints: vec![
-                endpoint("10.1.0.1", Some("n1"), true, false),
-                endpoint("10.1.0.3", None, false, true),
-                endpoint("10.1.0.4", None, false, false),
+                endpoint("10.1.0.1", Some("p1"), Some("n1"), true, false),
+                endpoint("10.1.0.3", None, None, false, true),
+                endpoint("10.1.0.4", None, None, false, false),
             ],
         }
     );
@@ -314,7 +338,7 @@ fn endpoints_that_no_packet_from_outside_may_reach_are_dropped() {
 #[test]
 fn a_node_is_what_decides_whether_it_takes_traffic() {
     let object = json!({
-        "metadata": {"name": "n1", "labels": {"node.kubernetes.io/exclude-from-external-load-balancers": "false"}},
+        "metadata": {"name": "n1", "labels": {"node.kubernetes.io/exclude-from-external-load-balancers": "false", "zone": "a"}},
         "spec": {"providerID": "aws:///a/i-1", "taints": [{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]},
         "status": {"addresses": [
             {"type": "Hostname", "address": "n1"}, {"type": "InternalIP", "address": "10.0.0.1"},
@@ -325,16 +349,31 @@ fn a_node_is_what_decides_whether_it_takes_traffic() {
     let full = Node {
         name: NodeName::new("n1"),
         internal: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
-        exclude_label: Some("false".into()),
+        labels: Arc::new(
+            [("node.kubernetes.io/exclude-from-external-load-balancers", "false"), ("zone", "a")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+        ),
         leaving: true,
         deleting: false,
         provider_id: Some("aws:///a/i-1".into()),
     };
     assert_eq!(read_node(&object), full);
+    for (taint, leaving) in [
+        ("karpenter.sh/disrupted", true),
+        ("karpenter.sh/disruption", true),
+        ("node.kubernetes.io/not-ready", false),
+        ("node.kubernetes.io/unschedulable", false),
+        ("DeletionCandidateOfClusterAutoscaler", false),
+    ] {
+        let mut tainted = object.clone();
+        tainted["spec"]["taints"][0]["key"] = json!(taint);
+        assert_eq!(read_node(&tainted).leaving, leaving, "{taint}");
+    }
     let bare = Node {
         name: NodeName::new("n2"),
         internal: vec![],
-        exclude_label: None,
+        labels: Arc::default(),
         leaving: false,
         deleting: true,
         provider_id: None,
@@ -342,4 +381,76 @@ fn a_node_is_what_decides_whether_it_takes_traffic() {
     let deleting =
         json!({"metadata": {"name": "n2", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"providerID": ""}});
     assert_eq!(read_node(&deleting), bare);
+}
+
+#[test]
+fn a_heartbeat_changes_nothing_of_a_node() {
+    let node = |beat: &str| {
+        read_node(&json!({
+            "metadata": {"name": "n1", "resourceVersion": beat, "labels": {"zone": "a"}, "annotations": {"beat": beat}},
+            "status": {
+                "conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": format!("2026-01-01T00:00:0{beat}Z")}],
+                "images": [{"names": [beat], "sizeBytes": 1}],
+            },
+        }))
+    };
+    assert_eq!(node("1"), node("2"));
+}
+
+fn read_pod(object: &Value) -> Option<Pod> {
+    pod(serde_json::from_value(object.clone()).unwrap()).map(|pod| (*pod.object).clone())
+}
+
+#[test]
+fn a_pod_with_gates_of_ours_is_read_with_what_its_conditions_say_of_them() {
+    let read = read_pod(&json!({
+        "metadata": {"namespace": "shop", "name": "web-1", "uid": "u1", "resourceVersion": "7"},
+        "spec": {
+            "containers": [{"name": "web", "image": "web"}],
+            "readinessGates": [
+                {"conditionType": "target-health.portolan.dev/web"}, {"conditionType": "target-health.portolan.dev/api"},
+                {"conditionType": "target-health.elbv2.k8s.aws/k8s-web"},
+            ],
+        },
+        "status": {"podIP": "10.0.0.1", "conditions": [
+            {"type": "ContainersReady", "status": "True", "lastTransitionTime": null},
+            {"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady"},
+            {"type": "target-health.portolan.dev/web", "status": "False", "reason": "NotHealthyYet", "message": "wait"},
+        ]},
+    }));
+    let told = Gate { status: ConditionStatus::False, reason: "NotHealthyYet".into(), message: "wait".into() };
+    let expected = Pod {
+        name: PodName { namespace: "shop".into(), name: "web-1".into() },
+        uid: Uid::new("u1"),
+        gates: [("api".to_owned(), None), ("web".to_owned(), Some(told))].into(),
+        containers_ready: true,
+        deleting: false,
+    };
+    assert_eq!(read, Some(expected));
+}
+
+#[test]
+fn a_pod_without_a_gate_of_ours_is_none() {
+    for gates in [json!([]), Value::Null, json!([{"conditionType": "example.com/web"}])] {
+        let metadata = json!({"namespace": "shop", "name": "web-1"});
+        assert_eq!(read_pod(&json!({"metadata": metadata, "spec": {"readinessGates": gates}})), None);
+    }
+}
+
+#[test]
+fn containers_that_are_not_said_to_be_ready_are_not_and_a_pod_with_a_deletion_time_leaves() {
+    let gates = json!([{"conditionType": "target-health.portolan.dev/web"}]);
+    for (conditions, ready) in [
+        (Value::Null, false),
+        (json!([{"type": "Ready", "status": "True"}]), false),
+        (json!([{"type": "ContainersReady", "status": "False"}]), false),
+        (json!([{"type": "ContainersReady", "status": "Unknown"}]), false),
+        (json!([{"type": "ContainersReady", "status": "True"}]), true),
+    ] {
+        let metadata = json!({"deletionTimestamp": ready.then_some("2026-02-01T00:00:00Z")});
+        let object =
+            json!({"metadata": metadata, "spec": {"readinessGates": gates}, "status": {"conditions": conditions}});
+        let read = read_pod(&object).unwrap();
+        assert_eq!((read.containers_ready, read.deleting), (ready, ready), "{conditions}");
+    }
 }

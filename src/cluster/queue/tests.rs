@@ -45,6 +45,56 @@ fn keys_start_in_order_of_arrival_and_at_most_so_many_at_a_time() {
 }
 
 #[test]
+fn a_key_that_is_hurried_starts_before_all_that_wait() {
+    let mut bench = Bench::new(1);
+    for key in [1, 2, 3, 4] {
+        bench.step(Input::Enqueued(key));
+    }
+    assert_eq!(bench.step(Input::Hurried(3)), NOTHING);
+    assert_eq!(bench.step(Input::Hurried(9)), NOTHING);
+    let started: Vec<_> =
+        [1, 9, 3, 2, 4].into_iter().flat_map(|key| bench.step(Input::Finished(key, Verdict::Done))).collect();
+    assert_eq!(started, [9, 3, 2, 4]);
+    // What sleeps wakes up in front as well.
+    bench.step(Input::Enqueued(5));
+    bench.step(Input::Enqueued(6));
+    bench.step(Input::Hurried(1));
+    assert_eq!(bench.step(Input::Finished(5, Verdict::Done)), [1]);
+}
+
+#[test]
+fn a_key_that_is_hurried_in_flight_starts_again_before_all_that_wait() {
+    for verdict in [Verdict::Done, Verdict::Again, Verdict::WaitAtMost(SECOND), Verdict::Forgotten] {
+        let mut bench = Bench::new(1);
+        for key in [1, 2, 3] {
+            bench.step(Input::Enqueued(key));
+        }
+        bench.step(Input::Hurried(1));
+        assert_eq!(bench.step(Input::Finished(1, verdict)), [1], "{verdict:?}");
+        bench.step(Input::Enqueued(1));
+        assert_eq!(bench.step(Input::Finished(1, verdict)), [2], "{verdict:?}: once");
+    }
+    // One that has failed is made to wait all the same, and is first by then.
+    let mut bench = Bench::new(1);
+    for key in [1, 2, 3] {
+        bench.step(Input::Enqueued(key));
+    }
+    bench.step(Input::Hurried(1));
+    assert_eq!(bench.step(Input::Finished(1, Verdict::Retry)), [2]);
+    assert_eq!(bench.after(SECOND), NOTHING);
+    assert_eq!(bench.step(Input::Finished(2, Verdict::Done)), [1]);
+}
+
+#[test]
+fn a_key_that_has_failed_does_not_come_back_at_the_rate_of_hurried_changes() {
+    let mut bench = Bench::new(1);
+    bench.step(Input::Enqueued(1));
+    bench.step(Input::Finished(1, Verdict::Retry));
+    let started: usize = (0..100).map(|_| bench.step(Input::Hurried(1)).len()).sum();
+    assert!(started <= 1, "{started}");
+}
+
+#[test]
 fn a_key_that_waits_is_there_once() {
     let mut bench = Bench::new(1);
     for key in [1, 2, 2, 2] {

@@ -154,7 +154,7 @@ async fn missing_definitions_are_named_with_what_to_apply() {
             .collect();
         json!({"kind": "APIResourceList", "groupVersion": "portolan.dev/v1alpha1", "resources": resources})
     };
-    let check = async |status, answer| check_crds(&server(status, answer).0).await;
+    let check = async |status, answer| check_crds(&server(status, answer).0, false).await;
     assert_eq!(check(200, resources(&["loadbalancerrecords"])).await, Ok(()));
     let missing = CrdsError::Missing(vec!["loadbalancerrecords.portolan.dev v1alpha1".into()]);
     assert_eq!(check(200, resources(&["virtualips"])).await.as_ref(), Err(&missing));

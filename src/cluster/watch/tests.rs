@@ -83,6 +83,7 @@ fn short(observed: Observed) -> String {
         Observed::Node(event) => of(event),
         Observed::Record(event) => of(event),
         Observed::Namespace(event) => of(event),
+        Observed::Pod(event) => of(event),
     }
 }
 
@@ -200,7 +201,8 @@ async fn a_condition_that_go_wrote_without_a_time_makes_no_service_unreadable() 
                 | Observed::Slice(_)
                 | Observed::Node(_)
                 | Observed::Record(_)
-                | Observed::Namespace(_) => None,
+                | Observed::Namespace(_)
+                | Observed::Pod(_) => None,
             }
         })
         .take(2)
@@ -215,5 +217,54 @@ async fn a_condition_that_go_wrote_without_a_time_makes_no_service_unreadable() 
 async fn an_answer_without_a_version_is_an_error_and_no_empty_list() {
     let (client, asked) = server(vec![Answer::Json(200, json!({"kind": "PodList", "items": null})), list(&[])]);
     assert_eq!(take(services(client, 1), 3).await, ["Init", "Init", "InitDone"]);
+    assert_eq!(*asked.lock().unwrap(), ["list", "list"]);
+}
+
+fn gated(version: &str, gate: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "spec": {"readinessGates": [{"conditionType": gate}]},
+        "metadata": {"namespace": "shop", "name": "web-1", "uid": "u1", "resourceVersion": version},
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_wait_for_nobody_of_ours_are_not_kept() {
+    let (client, _) = server(vec![
+        list(&[gated("7", "target-health.portolan.dev/web"), gated("8", "example.com/other")]),
+        Answer::Lines(vec![line("MODIFIED", &gated("10", "target-health.portolan.dev/web"))]),
+    ]);
+    let kept = "PodName { namespace: \"shop\", name: \"web-1\" }";
+    assert_eq!(
+        take(pods(client, 1), 4).await,
+        ["Init".to_owned(), format!("InitApply {kept}"), "InitDone".to_owned(), format!("Apply {kept}")]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_begins_without_pods_where_they_are_not_served_or_may_not_be_seen_and_with_them_once_they_may() {
+    for refusal in [error(404, "NotFound"), error(403, "Forbidden")] {
+        let again = error(403, "Forbidden");
+        let answers = vec![refusal, again, list(&[gated("7", "target-health.portolan.dev/web")])];
+        let (client, asked) = server(answers);
+        assert_eq!(
+            take(pods(client, 1), 6).await,
+            [
+                "Init",
+                "InitDone",
+                "Init",
+                "Init",
+                "InitApply PodName { namespace: \"shop\", name: \"web-1\" }",
+                "InitDone"
+            ],
+            "an empty list is said once, and never after a true one"
+        );
+        assert_eq!(*asked.lock().unwrap(), ["list", "list", "list"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_fails_to_list_pods_is_waited_for() {
+    let (client, asked) = server(vec![error(500, ""), list(&[])]);
+    assert_eq!(take(pods(client, 1), 3).await, ["Init", "Init", "InitDone"]);
     assert_eq!(*asked.lock().unwrap(), ["list", "list"]);
 }

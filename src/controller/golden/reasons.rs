@@ -10,8 +10,27 @@ use serde_json::Value;
 use crate::yaml;
 
 /// Reasons that no case can provoke: the file and the name of the test that does.
-const ELSEWHERE: [(Reason, &str, &str); 2] = [
+const ELSEWHERE: [(Reason, &str, &str); 9] = [
     (Reason::NotOurs, "providers/mock/src/provider/tests/files.rs", "what_is_not_ours_is_refused_and_left_alone"),
+    (Reason::NameTaken, "providers/aws/tests/aws/conformance/rules.rs", "a_name_that_somebody_else_has_is_refused"),
+    (
+        Reason::ReplaceNeedsDowntime,
+        "providers/aws/tests/aws/conformance/generations.rs",
+        "a_fixed_name_stands_against_a_replace_unless_downtime_is_allowed",
+    ),
+    (Reason::QuotaExceeded, "providers/aws/src/client/error/tests.rs", "who_has_to_act_is_told_by_the_reason"),
+    (Reason::AccessDenied, "providers/aws/src/client/error/tests.rs", "who_has_to_act_is_told_by_the_reason"),
+    (Reason::NoPool, "tests/suite/metal.rs", "nobody_is_moved_because_a_pool_shrinks_drains_or_goes"),
+    (
+        Reason::NotAnnounced,
+        "tests/suite/metal.rs",
+        "an_address_of_a_pool_is_recorded_under_its_name_published_and_given_back",
+    ),
+    (
+        Reason::AddressConflict,
+        "tests/suite/metal/placement.rs",
+        "what_a_speaker_cannot_announce_is_told_on_the_service",
+    ),
     (Reason::RecordFailed, "tests/suite/classes.rs", "a_strange_record_under_our_name_is_named_on_the_service"),
 ];
 

@@ -59,6 +59,8 @@ struct PlanText {
     writes: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     steps: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    then: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -121,7 +123,8 @@ fn plan(preview: &Preview) -> PlanText {
         refusals: preview.refusals.iter().map(|refused| format!("{}: {refused}", refused.reason)).collect(),
         warnings: preview.warnings.iter().map(|warning| format!("{}: {}", warning.reason, warning.message)).collect(),
         writes: preview.writes.clone(),
-        steps: preview.steps.iter().map(|step| step.summary.clone()).collect(),
+        steps: preview.steps.iter().filter(|step| step.when.is_none()).map(|step| step.summary.clone()).collect(),
+        then: preview.steps.iter().filter_map(|step| Some(format!("when {}: {}", step.when?, step.summary))).collect(),
         error: preview.error.clone(),
     }
 }
@@ -187,7 +190,9 @@ fn listener(listener: &Listener) -> String {
         Targets::Nodes { node_port, nodes } => {
             format!("node port {node_port} of {}", joined(nodes.iter().map(ToString::to_string).collect()))
         }
-        Targets::Pods { endpoints } => format!("pods {}", joined(endpoints.iter().map(ToString::to_string).collect())),
+        Targets::Pods { endpoints, local_nodes: _ } => {
+            format!("pods {}", joined(endpoints.iter().map(ToString::to_string).collect()))
+        }
     };
     let health = match &listener.health_check {
         HealthCheck::Http { port, path } => format!("health {port}{path}"),

@@ -511,6 +511,7 @@ fn listed(observed: Observed) -> Observed {
         Observed::Node(event) => Observed::Node(listed(event)),
         Observed::Record(event) => Observed::Record(listed(event)),
         Observed::Namespace(event) => Observed::Namespace(listed(event)),
+        Observed::Pod(event) => Observed::Pod(listed(event)),
     }
 }
 

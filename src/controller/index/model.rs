@@ -301,6 +301,7 @@ impl World {
             let idle = self.services.tell_is_over() && self.slices.tell_is_over() && self.nodes.tell_is_over();
             let idle = idle && self.namespaces.tell_is_over();
             if !told && idle && self.records.tell_is_over() && self.passes.is_empty() {
+                self.nodes_have_settled();
                 return;
             }
         }
@@ -355,6 +356,7 @@ impl World {
             || self.records_tell()
             || self.namespaces_tell()
         {}
+        self.nodes_have_settled();
         assert!(self.owed.is_empty(), "a list of the same has woken {:?}", self.owed);
     }
 }

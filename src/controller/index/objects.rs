@@ -29,6 +29,7 @@ pub(super) fn service(key: ServiceKey, uid: Uid, ours: bool) -> Service {
         created: Timestamp(0),
         deleting: false,
         finalizers: vec![],
+        labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         service_type: if ours { ServiceType::LoadBalancer } else { ServiceType::ClusterIp },
         class: ours.then(|| CLASS.to_owned()),
@@ -49,7 +50,7 @@ pub(super) fn service(key: ServiceKey, uid: Uid, ours: bool) -> Service {
 }
 
 pub(super) fn node(name: NodeName, leaving: bool) -> Node {
-    Node { name, internal: vec![], exclude_label: None, leaving, deleting: false, provider_id: None }
+    Node { name, internal: vec![], labels: std::sync::Arc::default(), leaving, deleting: false, provider_id: None }
 }
 
 pub(super) fn record(id: LoadBalancerId, instance: Instance, members: Vec<Member>) -> Record {

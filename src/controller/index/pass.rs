@@ -42,24 +42,35 @@ impl Pass {
                 self.known.record = None;
                 self.forget_strangers();
             }
+            Written::Pod(pod) => {
+                for known in self.known.gated.values_mut().flatten().filter(|known| known.uid == pod.object.uid) {
+                    *known = Arc::clone(&pod.object);
+                }
+            }
             Written::Record(_) | Written::RecordDeleted(..) => {}
         }
     }
 
     /// Services that only the record has made it know.
     fn forget_strangers(&mut self) {
-        let Snapshot { id, services, placed, consents, record, slices, other_records, .. } = &mut self.known;
+        let Snapshot { id, services, placed, consents, record, slices, gated, other_records, .. } = &mut self.known;
         placed.retain(|key, place| {
             let named = services.get(key).zip(record.as_ref());
             place == id || named.is_some_and(|(service, record)| record.names(&service.object.uid))
         });
         services.retain(|key, _| placed.contains_key(key));
         slices.retain(|key, _| placed.contains_key(key));
+        gated.retain(|key, _| placed.contains_key(key));
         consents.retain(|namespace, _| services.keys().any(|key| key.namespace == *namespace));
         if consents.len() < 2 {
             consents.clear();
         }
         other_records.retain(|record| services.values().any(|service| record.names(&service.object.uid)));
+    }
+
+    /// Its endpoints are others by now, or Pods that wait for it.
+    pub(super) fn missed_endpoints(&self, now: &Snapshot) -> bool {
+        self.known.slices != now.slices || self.known.gated != now.gated
     }
 
     /// No decision can tell what the pass knew from what there is now. Versions do not count.
@@ -71,6 +82,7 @@ impl Pass {
             placed,
             consents,
             slices,
+            gated,
             nodes,
             record,
             other_records,
@@ -81,6 +93,7 @@ impl Pass {
             && *placed == now.placed
             && *consents == now.consents
             && *slices == now.slices
+            && *gated == now.gated
             && *nodes == now.nodes
             && *unreadable == now.unreadable
             && same(record.iter(), now.record.iter())

@@ -99,7 +99,7 @@ impl Index {
 
     /// The share that a live Service of ours asks for.
     fn asks(&self, service: &Service) -> Option<Asked> {
-        let name = asked(service)?.ok()?.to_owned();
+        let name = asked(service)?.ok()?.into_owned();
         let naming = self.naming.get(&service.uid).into_iter().flatten();
         let records: Vec<&Record> = naming.filter_map(|id| self.records.get(id)).map(AsRef::as_ref).collect();
         Some((class_of(service, &records, &self.classes)?, name))

@@ -42,13 +42,13 @@ pub trait Object: Clone {
 
 /// An object before and after.
 #[derive(Clone, Debug)]
-pub(super) struct Change<T> {
-    pub(super) before: Option<T>,
-    pub(super) after: Option<T>,
+pub(crate) struct Change<T> {
+    pub(crate) before: Option<T>,
+    pub(crate) after: Option<T>,
 }
 
 #[derive(Debug)]
-pub(super) struct Store<T: Object> {
+pub(crate) struct Store<T: Object> {
     items: BTreeMap<T::Name, Item<T>>,
     /// What we deleted at which version, until the watch has shown it.
     tombstones: BTreeMap<T::Name, u64>,
@@ -85,16 +85,16 @@ impl<T: Object> Default for Store<T> {
 }
 
 impl<T: Object> Store<T> {
-    pub(super) fn get(&self, name: &T::Name) -> Option<&T> {
+    pub(crate) fn get(&self, name: &T::Name) -> Option<&T> {
         self.items.get(name).map(|item| &item.object)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.items.values().map(|item| &item.object)
     }
 
     /// How many lists were completed.
-    pub(super) fn lists(&self) -> u64 {
+    pub(crate) fn lists(&self) -> u64 {
         self.lists
     }
 
@@ -109,7 +109,7 @@ impl<T: Object> Store<T> {
     }
 
     /// Takes in what the watch says. Returns what differs now; a change of nothing but the version is not among it.
-    pub(super) fn observe(&mut self, event: Event<T>) -> Vec<Change<T>> {
+    pub(crate) fn observe(&mut self, event: Event<T>) -> Vec<Change<T>> {
         match event {
             Event::Init | Event::InitApply(_) | Event::InitDone if self.lists > 0 && planted(Bug::GapNotRelisted) => {
                 Vec::new()

@@ -1,7 +1,7 @@
 use portolan_core::balancer::{Family, Member};
 use portolan_core::class::Class;
 use portolan_core::ids::{ClassName, Instance, NodeName, ProviderName};
-use portolan_core::snapshot::SliceName;
+use portolan_core::snapshot::{ConditionStatus, Gate, PodName, SliceName};
 use serde_json::Value;
 
 use super::objects::{CLASS, member, node, record, service};
@@ -44,6 +44,12 @@ impl Bench {
 
     fn observe(&mut self, observed: Observed) -> Vec<String> {
         self.index.observe(observed, &mut self.dirty);
+        self.woken()
+    }
+
+    /// There has been a lull.
+    fn nodes_have_settled(&mut self) -> Vec<String> {
+        self.index.nodes_have_settled(&mut self.dirty);
         self.woken()
     }
 
@@ -196,14 +202,57 @@ fn slices_wake_only_load_balancers_that_we_may_serve_the_old_and_the_new() {
 }
 
 #[test]
-fn nodes_wake_the_load_balancers_that_we_may_serve() {
+fn nodes_wake_the_load_balancers_that_we_may_serve_once_they_have_settled() {
     let services =
         [at(1, ours("a")), at(2, plain("b")), at(3, theirs("c")), at(4, with_finalizer(plain("d"))), at(5, plain("e"))];
     let mut bench = Bench::synced(&services, &[record_of(6, &["e"])]);
     let apply = |leaving| Observed::Node(Event::Apply(Arc::new(node(NodeName::new("n"), leaving))));
-    assert_eq!(bench.observe(apply(false)), ["uid-a", "uid-d", "uid-e"]);
-    assert_eq!(bench.observe(apply(false)), NOBODY, "a heartbeat is no change");
-    assert_eq!(bench.observe(apply(true)), ["uid-a", "uid-d", "uid-e"]);
+    for leaving in [false, true] {
+        assert_eq!(bench.observe(apply(leaving)), NOBODY);
+        assert!(bench.index.take_news_of_nodes());
+        assert_eq!(bench.nodes_have_settled(), ["uid-a", "uid-d", "uid-e"]);
+        assert_eq!(bench.observe(apply(leaving)), NOBODY);
+        assert!(!bench.index.take_news_of_nodes(), "a heartbeat is no news");
+        assert_eq!(bench.nodes_have_settled(), NOBODY);
+    }
+}
+
+#[test]
+fn until_nodes_have_settled_everybody_goes_on_with_those_of_before() {
+    let mut bench = Bench::synced(&[at(1, ours("a"))], &[]);
+    let nodes = |bench: &mut Bench| bench.snapshot("uid-a").nodes.iter().map(|node| node.name.to_string()).collect();
+    let named = |name: &str| Arc::new(node(NodeName::new(name), false));
+    bench.observe(Observed::Node(Event::Apply(named("n1"))));
+    bench.begin("uid-a");
+    bench.observe(Observed::Node(Event::Apply(named("n2"))));
+    assert_eq!(bench.finished("uid-a", []), NOBODY, "it has missed nothing yet");
+    let before: Vec<String> = nodes(&mut bench);
+    assert!(before.is_empty(), "{before:?}");
+    assert_eq!(bench.nodes_have_settled(), ["uid-a"]);
+    let after: Vec<String> = nodes(&mut bench);
+    assert_eq!(after, ["n1", "n2"]);
+}
+
+#[test]
+fn nodes_that_come_and_go_before_they_have_settled_concern_nobody() {
+    let mut bench = Bench::synced(&[at(1, ours("a"))], &[]);
+    let named = Arc::new(node(NodeName::new("n"), false));
+    bench.observe(Observed::Node(Event::Apply(named.clone())));
+    bench.observe(Observed::Node(Event::Delete(named.name.clone(), ResourceVersion::new("9"))));
+    assert!(bench.index.take_news_of_nodes());
+    assert_eq!(bench.nodes_have_settled(), NOBODY);
+}
+
+#[test]
+fn nodes_that_are_listed_at_first_are_no_news() {
+    let mut bench = Bench::new();
+    bench.list(Observed::Node, &[Arc::new(node(NodeName::new("n"), false))]);
+    bench.list(Observed::Service, &[at(1, ours("a"))]);
+    bench.list(Observed::Slice, &[]);
+    bench.list(Observed::Record, &[]);
+    bench.list(Observed::Namespace, &[]);
+    assert!(bench.index.synced() && !bench.index.take_news_of_nodes());
+    assert_eq!(bench.snapshot("uid-a").nodes.len(), 1);
 }
 
 #[test]
@@ -340,9 +389,27 @@ fn what_happens_during_a_pass_wakes_its_load_balancer_in_the_end() {
         let mut bench = Bench::synced(&[at(1, ours("a"))], &[]);
         bench.begin("uid-a");
         assert_eq!(bench.observe(happening()), NOBODY);
+        assert_eq!(bench.nodes_have_settled(), NOBODY);
         assert_eq!(bench.finished("uid-a", [Written::Record(record_of(6, &["a"]))]), ["uid-a"], "{:?}", happening());
         bench.begin("uid-a");
         assert_eq!(bench.finished("uid-a", []), NOBODY);
+    }
+}
+
+#[test]
+fn the_end_of_a_pass_says_whether_it_has_missed_endpoints() {
+    let happenings: [(fn() -> Observed, bool); 3] = [
+        (|| Observed::Slice(Event::Apply(slice("s", "a"))), true),
+        (|| Observed::Node(Event::Apply(Arc::new(node(NodeName::new("n"), false)))), false),
+        (|| Observed::Slice(Event::Apply(slice("s", "b"))), false),
+    ];
+    for (happening, endpoints) in happenings {
+        let mut bench = Bench::synced(&[at(1, ours("a")), at(2, ours("b"))], &[]);
+        bench.begin("uid-a");
+        bench.observe(happening());
+        bench.nodes_have_settled();
+        let id = LoadBalancerId::new("uid-a");
+        assert_eq!(bench.index.finished(&id, Vec::new(), &mut bench.dirty), endpoints, "{:?}", happening());
     }
 }
 
@@ -438,6 +505,7 @@ fn a_snapshot_holds_all_that_concerns_a_load_balancer_and_nothing_else() {
     for name in ["n2", "n1"] {
         bench.observe(Observed::Node(Event::Apply(Arc::new(node(NodeName::new(name), false)))));
     }
+    bench.nodes_have_settled();
     let snapshot = bench.snapshot("uid-a");
     let (a, b) = (ServiceKey::new("shop", "a"), ServiceKey::new("shop", "b"));
     assert_eq!(snapshot.id.as_str(), "uid-a");
@@ -467,4 +535,72 @@ fn a_pass_knows_which_of_its_services_another_pass_may_be_serving() {
     bench.finished("uid-a", []);
     bench.finished(front.as_str(), []);
     assert_eq!(bench.index.begin(&alone).in_hand, []);
+}
+
+/// A Pod `shop/NAME` that waits for these Services, and has been told this of each.
+fn pod(version: u64, name: &str, services: &[&str], told: Option<ConditionStatus>) -> Versioned<Pod> {
+    let gate = told.map(|status| Gate { status, reason: "Because".into(), message: String::new() });
+    let pod = Pod {
+        name: PodName { namespace: "shop".into(), name: name.into() },
+        uid: Uid::new(format!("uid-{name}")),
+        gates: services.iter().map(|service| ((*service).to_owned(), gate.clone())).collect(),
+        containers_ready: true,
+        deleting: false,
+    };
+    Versioned { version: ResourceVersion::new(version.to_string()), object: pod.into() }
+}
+
+#[test]
+fn a_pod_wakes_the_load_balancers_that_it_waits_for_and_stands_in_their_snapshots() {
+    let mut bench = Bench::synced(&[at(1, ours("a")), at(2, ours("b")), at(3, theirs("c"))], &[]);
+    let apply = |version, services: &[&str]| Observed::Pod(Event::Apply(pod(version, "p", services, None)));
+    assert_eq!(bench.observe(apply(4, &["a", "c", "nobody"])), ["uid-a"]);
+    assert_eq!(bench.observe(apply(5, &["a", "c", "nobody"])), NOBODY, "nothing that we look at has changed");
+    let waiting = |bench: &mut Bench, id| bench.snapshot(id).gated.into_values().flatten().count();
+    assert_eq!((waiting(&mut bench, "uid-a"), waiting(&mut bench, "uid-b")), (1, 0));
+    assert_eq!(bench.observe(apply(6, &["b"])), ["uid-a", "uid-b"]);
+    assert_eq!((waiting(&mut bench, "uid-a"), waiting(&mut bench, "uid-b")), (0, 1));
+    let name = PodName { namespace: "shop".into(), name: "p".into() };
+    assert_eq!(bench.observe(Observed::Pod(Event::Delete(name, ResourceVersion::new("7")))), ["uid-b"]);
+    assert_eq!(waiting(&mut bench, "uid-b"), 0);
+}
+
+#[test]
+fn what_a_pass_has_told_a_pod_wakes_nobody_and_is_not_read_back_as_it_was() {
+    let mut bench = Bench::synced(&[at(1, ours("a"))], &[]);
+    bench.observe(Observed::Pod(Event::Apply(pod(2, "p", &["a"], None))));
+    bench.begin("uid-a");
+    let told = pod(4, "p", &["a"], Some(ConditionStatus::True));
+    assert_eq!(bench.finished("uid-a", [Written::Pod(told.clone())]), NOBODY);
+    assert_eq!(bench.observe(Observed::Pod(Event::Apply(pod(3, "p", &["a"], None)))), NOBODY, "that was before");
+    assert_eq!(bench.snapshot("uid-a").gated.into_values().flatten().collect::<Vec<_>>(), [Arc::clone(&told.object)]);
+    assert_eq!(bench.observe(Observed::Pod(Event::Apply(told))), NOBODY, "an echo");
+    bench.begin("uid-a");
+    bench.observe(Observed::Pod(Event::Apply(pod(5, "q", &["a"], None))));
+    assert_eq!(bench.finished("uid-a", []), ["uid-a"], "another pod came while it was at work");
+}
+
+#[test]
+fn nothing_written_to_a_pod_brings_it_back() {
+    let mut bench = Bench::synced(&[at(1, ours("a"))], &[]);
+    bench.observe(Observed::Pod(Event::Apply(pod(2, "p", &["a"], None))));
+    bench.begin("uid-a");
+    let name = PodName { namespace: "shop".into(), name: "p".into() };
+    bench.observe(Observed::Pod(Event::Delete(name, ResourceVersion::new("4"))));
+    bench.finished("uid-a", [Written::Pod(pod(3, "p", &["a"], Some(ConditionStatus::True)))]);
+    assert!(bench.snapshot("uid-a").gated.is_empty());
+}
+
+#[test]
+fn where_pods_are_watched_nothing_begins_before_they_are_listed() {
+    let mut bench = Bench::new();
+    bench.index = bench.index.watching_pods(true);
+    bench.list(Observed::Service, &[at(1, ours("a"))]);
+    bench.list(Observed::Slice, &[]);
+    bench.list(Observed::Node, &[]);
+    bench.list(Observed::Record, &[]);
+    assert_eq!(bench.list(Observed::Namespace, &[]), NOBODY);
+    assert!(!bench.index.synced());
+    assert_eq!(bench.list(Observed::Pod, &[]), ["uid-a"]);
+    assert!(bench.index.synced());
 }

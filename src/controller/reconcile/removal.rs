@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portolan_core::claim::{Claim, NotOurs, WasOurs, claim, has_own_conditions};
 use portolan_core::events::{self, Event, EventType};
+use portolan_core::ids::ServiceKey;
 use portolan_core::provider::{Error, ErrorKind, Provider, Verdict as Finding};
 use portolan_core::reason::{ConditionType, Reason};
 use portolan_core::record::{ClaimedBy, Record, Records};
@@ -46,6 +47,11 @@ impl Pass<'_> {
             if verdict != Verdict::Forgotten {
                 return Ok(verdict);
             }
+            // Of a Service whose finalizer somebody has stripped nothing but the record was left.
+            let gone = |key: &ServiceKey| !self.snapshot.services.contains_key(key);
+            for key in record.members.iter().map(|joined| joined.member.key()).filter(gone) {
+                self.release_pods(&key).await?;
+            }
         }
         // A record that was not removed may name them still.
         let left = decision.record.as_deref().filter(|_| stored.is_none());
@@ -80,6 +86,7 @@ impl Pass<'_> {
         if self.snapshot.in_hand.contains(&service.object.key) {
             return Err(Interrupted::Overtaken);
         }
+        self.release_pods(&service.object.key).await?;
         let claimed_by = before.and_then(|record| record.claimed_by(uid));
         // Whoever serves what has no class has set it too by now, or relies on ours.
         let is_theirs = why == WasOurs::HandedOver && service.object.class.is_none();
@@ -127,7 +134,7 @@ impl Pass<'_> {
         };
         let failure = match end {
             End::Settled => None,
-            End::Waiting(wait) => return Ok(Verdict::WaitAtMost(wait.at_most)),
+            End::Waiting(wait) | End::Clearing(wait) => return Ok(Verdict::WaitAtMost(wait.at_most)),
             End::Failed(error) => Some(error),
             End::Refused(refusal) => Some(Error::terminal(refusal.reason(), refusal.to_string())),
             End::RecordLost(error) => return Err(error.into()),
@@ -156,7 +163,7 @@ impl Pass<'_> {
     /// What was removed is there again; also if that cannot be told.
     async fn is_back(&self, record: &Record) -> bool {
         let Ok(provider) = self.reconciler.providers.of_record(record) else { return false };
-        with_provider!(provider, provider => match observe(&provider, &record.id).await {
+        with_provider!(provider, provider => match observe(&provider, &record.known()).await {
             Ok(state) => provider.plan(None, &state).map_or(true, |plan| !plan.is_empty()),
             Err(_) => true,
         })

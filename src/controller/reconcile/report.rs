@@ -16,6 +16,7 @@ use super::{Interrupted, Pass};
 use crate::cluster::finalizers::Standard;
 use crate::cluster::queue::Verdict;
 use crate::controller::decision::Decision;
+use crate::controller::index::Written;
 use crate::controller::walk::{End, Walked, observe};
 use crate::providers::with_provider;
 
@@ -31,6 +32,50 @@ struct Findings<'a> {
 }
 
 impl Pass<'_> {
+    /// Tells what is refused before anything is asked of the world: to decide that nothing of it was needed, and the rest may take minutes.
+    /// It costs a write only where something is refused, and only if the status has not said of this Service yet that something is: a walk may
+    /// end in another refusal, and then the two would take turns.
+    pub(super) async fn tell_refusals(
+        &mut self,
+        decision: &Decision,
+        class: &Class,
+        desired: &Desired,
+        seats: &mut [Seat<'_>],
+    ) {
+        for seat in seats {
+            if desired.refused_ports.contains_key(&seat.service.object.uid) {
+                let verdict = accepted(class, desired, &seat.service.object);
+                self.tell_refusal(&seat.service, verdict).await;
+                seat.service = self.latest(&seat.service);
+            }
+        }
+        for (service, _) in decision.served() {
+            if let Some(refusal) = desired.refused.get(&service.object.uid) {
+                self.tell_refusal(&self.latest(service), status::refused(refusal)).await;
+            }
+        }
+    }
+
+    /// Best effort: nobody's load balancer waits for it, and what cannot be written now is written, or fails, when the walk is over.
+    async fn tell_refusal(&mut self, service: &Versioned<Service>, verdict: Finding) {
+        let mut conditions = service.object.conditions.iter();
+        let said = conditions.find(|condition| condition.condition_type == ConditionType::Accepted.name());
+        if said.is_none_or(|said| said.reason == Reason::Accepted.code())
+            && let Err(error) = self.only(service, &[(ConditionType::Accepted, verdict)]).await
+        {
+            tracing::debug!(service = %service.object.key, ?error, "what is refused cannot be told before the walk");
+        }
+    }
+
+    /// The Service as this pass has written it last.
+    fn latest(&self, service: &Versioned<Service>) -> Versioned<Service> {
+        let written = self.written.iter().rev().find_map(|written| match written {
+            Written::Service(written) if written.object.uid == service.object.uid => Some(written.clone()),
+            Written::Service(_) | Written::Record(_) | Written::RecordDeleted(..) | Written::Pod(_) => None,
+        });
+        written.unwrap_or_else(|| service.clone())
+    }
+
     /// Writes the statuses that a walk has led to: of those who are served.
     pub(super) async fn report<P: Provider>(
         &mut self,
@@ -43,7 +88,7 @@ impl Pass<'_> {
         let Some(state) = walked.state else {
             let error = match walked.end {
                 End::Failed(error) => error,
-                End::Settled | End::Waiting(_) | End::Refused(_) => return Ok(Verdict::Retry),
+                End::Settled | End::Waiting(_) | End::Clearing(_) | End::Refused(_) => return Ok(Verdict::Retry),
                 End::RecordLost(error) => return Err(error.into()),
                 End::Stopped(stopped) => return Err(stopped.into()),
             };
@@ -87,7 +132,9 @@ impl Pass<'_> {
         let uid = &service.object.uid;
         let refused_ports = desired.refused_ports.get(uid).map(Vec::as_slice).unwrap_or_default();
         let of_desire = desired.warnings.get(uid).into_iter().flatten().cloned();
-        let warnings: Vec<Warning> = claimed.warnings.iter().map(ClaimWarning::warning).chain(of_desire).collect();
+        let of_outcome = found.outcome.warnings.iter().filter(|(of, _)| of == uid).map(|(_, warning)| warning.clone());
+        let of_claim = claimed.warnings.iter().map(ClaimWarning::warning);
+        let warnings: Vec<Warning> = of_claim.chain(of_desire).chain(of_outcome).collect();
         let accepted = match &found.refusal {
             Some(refusal) => status::refused(refusal),
             None => accepted(class, desired, &service.object),
@@ -129,7 +176,7 @@ impl Pass<'_> {
     pub(super) async fn standing(&self, record: &Record, service: &Service) -> Result<Outcome, Error> {
         let provider = self.reconciler.providers.of_record(record)?;
         with_provider!(provider, provider => {
-            let mut outcome = provider.outcome(None, &observe(&provider, &record.id).await?);
+            let mut outcome = provider.outcome(None, &observe(&provider, &record.known()).await?);
             status::in_order_of(service, &mut outcome.published);
             Ok(outcome)
         })
@@ -155,6 +202,7 @@ impl Pass<'_> {
         for (service, claimed) in decision.served() {
             let Some(refusal) = desired.refused.get(&service.object.uid) else { continue };
             // What upstream's finalizer was set for is gone; as long as the Service is refused nothing else would take it off.
+            let service = self.latest(service);
             let service =
                 &if Standard::of(&service.object, claimed.by, None, &self.reconciler.classes) == Standard::Take {
                     self.mark(service.clone(), claimed.by).await?
@@ -229,6 +277,9 @@ fn found(end: &End, mut outcome: Outcome) -> Result<Findings<'_>, Interrupted> {
             outcome.programmed = Finding::no(Reason::Provisioning, wait.on.clone());
             Verdict::WaitAtMost(wait.at_most)
         }
+        // Whoever is served as desired is not told how long it takes until that is gone which
+        // serves nobody any more.
+        End::Clearing(wait) => Verdict::WaitAtMost(wait.at_most),
         End::Failed(error) => {
             failure = Some(error);
             blame(&mut outcome, error);

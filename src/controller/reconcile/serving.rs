@@ -8,6 +8,7 @@ use portolan_core::balancer::{Family, LoadBalancer, Published};
 use portolan_core::claim::{Claimed, NotOurs};
 use portolan_core::class::Class;
 use portolan_core::desire::{self, Candidate, Desired, Hold, Settings, addresses, desire};
+use portolan_core::gates::{self, Finding};
 use portolan_core::ids::{LoadBalancerId, Uid};
 use portolan_core::provider::{Error, Outcome, Provider};
 use portolan_core::record::{Joined, Record, Records, RecordsError};
@@ -78,7 +79,7 @@ impl Pass<'_> {
             break desired;
         };
         seats.retain(|seat| is_served(&desired, &seat.service.object.uid));
-        let verdict = self.walk_there(provider, decision, class, &desired, &seats).await;
+        let verdict = self.walk_there(provider, decision, class, &desired, &mut seats).await;
         let verdict = verdict.map(|verdict| if unclear { sooner(verdict, Verdict::Retry) } else { verdict });
         match unmarked {
             Some(error) => verdict.and(Err(error)),
@@ -93,7 +94,7 @@ impl Pass<'_> {
         decision: &Decision,
         class: &Class,
         desired: &Desired,
-        seats: &[Seat<'_>],
+        seats: &mut [Seat<'_>],
     ) -> Result<Verdict, Interrupted> {
         let wanted = &desired.load_balancer;
         if seats.is_empty()
@@ -122,23 +123,27 @@ impl Pass<'_> {
             };
             let mut record = Record::clone(&record);
             let seen = if wanted.following.is_empty() {
-                observe(provider, &record.id).await
+                observe(provider, &record.known()).await
             } else {
                 let walked = self.walk_under(provider, wanted, &mut record).await;
                 match (walked.end, walked.state) {
                     (End::Failed(error), _) => Err(error),
                     (End::RecordLost(error), _) => return Err(error.into()),
                     (End::Stopped(stopped), _) => return Err(stopped.into()),
-                    (End::Settled | End::Waiting(_) | End::Refused(_), Some(state)) => Ok(state),
-                    (End::Settled | End::Waiting(_) | End::Refused(_), None) => observe(provider, &record.id).await,
+                    (End::Settled | End::Waiting(_) | End::Clearing(_) | End::Refused(_), Some(state)) => Ok(state),
+                    (End::Settled | End::Waiting(_) | End::Clearing(_) | End::Refused(_), None) => {
+                        observe(provider, &record.known()).await
+                    }
                 }
             };
             return match seen {
                 Ok(state) => {
                     let outcome = provider.outcome(Some(wanted), &state);
                     let refused = self.refused(decision, desired, Some(&outcome)).await?;
+                    let found = self.gate_findings(provider, wanted, &outcome);
+                    let gates = self.tell_pods(&found).await;
                     let wait = outcome.wait.map_or(Verdict::Done, |wait| Verdict::WaitAtMost(wait.at_most));
-                    Ok(sooner(left, sooner(refused, wait)))
+                    Ok(sooner(sooner(left, gates), sooner(refused, wait)))
                 }
                 Err(error) => {
                     let refused = self.refused(decision, desired, None).await?;
@@ -150,28 +155,41 @@ impl Pass<'_> {
         if planted(Bug::MadeAnew) && fresh(false) {
             walk(provider, None, &mut record, &self.reconciler.records, false, self.gate).await;
         }
+        self.tell_refusals(decision, class, desired, seats).await;
         let walked = self.walk_under(provider, wanted, &mut record).await;
         self.written.push(Written::Record(Arc::new(record)));
         let before = self.written.len();
-        let refused = match &walked.state {
+        let (refused, found) = match &walked.state {
             Some(state) => {
                 let outcome = provider.outcome(Some(wanted), state);
-                self.refused(decision, desired, Some(&outcome)).await
+                let refused = self.refused(decision, desired, Some(&outcome)).await;
+                (refused, self.gate_findings(provider, wanted, &outcome))
             }
-            None => self.refused(decision, desired, None).await,
+            None => (self.refused(decision, desired, None).await, Vec::new()),
         };
         let reported = self.report(provider, seats, class, desired, walked).await;
         // Nobody has touched a Service whose status was written: nobody has had a reason to remove its record.
         let was_written = |seat: &Seat<'_>| {
             self.written.iter().skip(before).any(|written| match written {
                 Written::Service(service) => service.object.key == seat.service.object.key,
-                Written::Record(_) | Written::RecordDeleted(..) => false,
+                Written::Record(_) | Written::RecordDeleted(..) | Written::Pod(_) => false,
             })
         };
         if seats.iter().any(was_written) {
             self.unproven = None;
         }
-        Ok(sooner(left, sooner(refused?, reported?)))
+        let (refused, reported) = (refused?, reported?);
+        let gates = self.tell_pods(&found).await;
+        Ok(sooner(sooner(left, gates), sooner(refused, reported)))
+    }
+
+    /// What pods that wait for this load balancer do not know yet.
+    fn gate_findings<P: Provider>(&self, provider: &P, wanted: &LoadBalancer, outcome: &Outcome) -> Vec<Finding> {
+        if provider.capabilities().readiness_gates {
+            gates::findings(wanted, outcome, &self.snapshot.gated)
+        } else {
+            gates::unanswered(wanted, &self.snapshot.gated)
+        }
     }
 
     /// Walks to `wanted` under this record, of which it must be certain in the end that nobody has removed it meanwhile.
@@ -256,8 +274,8 @@ impl Pass<'_> {
         if arrived.is_empty() {
             return Ok(departures);
         }
-        let state =
-            observe(provider, &self.snapshot.id).await.map_err(|error| Interrupted::Failed(error.to_string(), None))?;
+        let known = decision.known(&self.snapshot.id);
+        let state = observe(provider, &known).await.map_err(|error| Interrupted::Failed(error.to_string(), None))?;
         let all = self.desire(provider, decision, class, &candidates(self.snapshot, decision, &BTreeSet::new()));
         let Outcome { published, .. } = provider.outcome(Some(&all.load_balancer), &state);
         let all_arrived = arrived.iter().map(|service| service.uid.clone()).collect();
@@ -400,7 +418,7 @@ impl Pass<'_> {
                 }
                 return Ok((stored, Verdict::Done));
             }
-            End::Waiting(wait) => return Ok((record, Verdict::WaitAtMost(wait.at_most))),
+            End::Waiting(wait) | End::Clearing(wait) => return Ok((record, Verdict::WaitAtMost(wait.at_most))),
             End::Failed(error) => error,
             End::Refused(refusal) => Error::terminal(refusal.reason(), refusal.to_string()),
             End::RecordLost(error) => return Err(error.into()),
@@ -442,7 +460,7 @@ pub(super) fn since(record: &Record) -> String {
 fn founded(id: &LoadBalancerId, seats: &[Seat<'_>]) -> Option<Share> {
     let service = &seats.first()?.service.object;
     let name = share::asked(service)?.ok()?;
-    share::of_id(id, name)
+    share::of_id(id, &name)
 }
 
 /// What these candidates come to.
@@ -490,6 +508,7 @@ pub(crate) fn candidates<'a>(
             member: desire::member(&service.object),
             service: Some(&service.object),
             slices: snapshot.slices_of(&service.object),
+            gated: snapshot.gated_by(&service.object),
             joined,
             held,
         })
@@ -498,6 +517,7 @@ pub(crate) fn candidates<'a>(
         member: member.clone(),
         service: None,
         slices: &[],
+        gated: &[],
         joined: true,
         held: Some(Hold::Kept),
     });

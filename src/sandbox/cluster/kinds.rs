@@ -19,13 +19,17 @@ pub(super) enum Scope {
 }
 
 /// In the order in which they are created: what others refer to comes first.
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 15] = [
     kind("Namespace", "v1", "namespaces", Scope::Cluster),
     kind("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions", Scope::Cluster),
     kind("Node", "v1", "nodes", Scope::Cluster),
     kind("ConfigMap", "v1", "configmaps", Scope::Namespaced),
     kind("Secret", "v1", "secrets", Scope::Namespaced),
     kind("LoadBalancerRecord", "portolan.dev/v1alpha1", "loadbalancerrecords", Scope::Cluster),
+    kind("AddressPool", "portolan.dev/v1alpha1", "addresspools", Scope::Cluster),
+    kind("L2Advertisement", "portolan.dev/v1alpha1", "l2advertisements", Scope::Cluster),
+    kind("SpeakerReport", "portolan.dev/v1alpha1", "speakerreports", Scope::Cluster),
+    kind("VirtualIP", "portolan.dev/v1alpha1", "virtualips", Scope::Cluster),
     kind("Pod", "v1", "pods", Scope::Namespaced),
     kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices", Scope::Namespaced),
     kind("Service", "v1", "services", Scope::Namespaced),

@@ -1,16 +1,18 @@
-//! The cluster that comes with the binary, so that an installed one needs no files. A test holds the list to the folder.
+//! The clusters that come with the binary, so that an installed one needs no files. A test holds the lists to the folders.
 
 macro_rules! files {
-    ($($name:literal)+) => {
-        /// Names, as seen from the repository, and texts.
-        pub(super) const FILES: &[(&str, &str)] = &[$((
-            concat!("testdata/sandbox/", $name),
-            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/sandbox/", $name)),
+    ($(#[$about:meta])* $list:ident: $folder:literal: $($name:literal)+) => {
+        $(#[$about])*
+        pub(super) const $list: &[(&str, &str)] = &[$((
+            concat!($folder, $name),
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $folder, $name)),
         ),)+];
     };
 }
 
 files! {
+    /// Names, as seen from the repository, and texts.
+    FILES: "testdata/sandbox/":
     "addresses.yaml"
     "endpoints.yaml"
     "namespaces.yaml"
@@ -21,4 +23,20 @@ files! {
     "ports.yaml"
     "sharing.yaml"
     "traffic.yaml"
+}
+
+files! {
+    /// The same for a cluster at AWS, of which the nodes are instances that are there already.
+    AWS: "testdata/aws/sandbox/":
+    "edge.yaml"
+    "namespaces.yaml"
+    "others.yaml"
+    "shop.yaml"
+}
+
+files! {
+    /// The same for addresses of pools.
+    METAL: "testdata/metal/sandbox/":
+    "pools.yaml"
+    "services.yaml"
 }

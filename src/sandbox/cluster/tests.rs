@@ -15,18 +15,34 @@ fn names(cluster: &Cluster) -> Vec<String> {
 }
 
 #[test]
-fn the_binary_carries_every_file_of_the_folder() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/sandbox");
-    let on_disk: BTreeSet<String> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    let carried = standard::FILES.iter().map(|(name, _)| name.rsplit('/').next().unwrap().to_owned());
-    assert_eq!(carried.collect::<BTreeSet<_>>(), on_disk);
-    let mut read = Cluster::read(&[folder.into()]).unwrap();
-    let standard = Cluster::standard().unwrap();
-    for (read, carried) in read.manifests.iter_mut().zip(&standard.manifests) {
-        read.place.clone_from(&carried.place);
+fn the_binary_carries_every_file_of_the_folders() {
+    let carried = [
+        ("testdata/sandbox", standard::FILES, Cluster::standard()),
+        ("testdata/aws/sandbox", standard::AWS, Cluster::standard_at_aws()),
+        ("testdata/metal/sandbox", standard::METAL, Cluster::standard_of_metal()),
+    ];
+    for (folder, files, cluster) in carried {
+        let folder = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+        let on_disk: BTreeSet<String> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let carried = files.iter().map(|(name, _)| name.rsplit('/').next().unwrap().to_owned());
+        assert_eq!(carried.collect::<BTreeSet<_>>(), on_disk);
+        let mut read = Cluster::read(&[folder.into()]).unwrap();
+        let cluster = cluster.unwrap();
+        for (read, carried) in read.manifests.iter_mut().zip(&cluster.manifests) {
+            read.place.clone_from(&carried.place);
+        }
+        assert_eq!(read, cluster);
     }
-    assert_eq!(read, standard);
+}
+
+#[test]
+fn nodes_are_added_to_a_cluster_that_brings_none() {
+    let node = |name: &str| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
+    let without = read("{apiVersion: v1, kind: Service, metadata: {name: a}}").unwrap();
+    let with = without.or_with_nodes("AWS", vec![node("x")]).unwrap();
+    assert_eq!(names(&with), ["Node /x", "Service default/a"]);
+    assert_eq!(with.clone().or_with_nodes("AWS", vec![node("y")]).unwrap(), with);
 }
 
 #[test]

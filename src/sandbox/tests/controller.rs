@@ -24,7 +24,7 @@ use crate::config::Configuration;
 use crate::controller::dispatcher::Dispatcher;
 use crate::controller::gate::Gate;
 use crate::controller::reconcile::Reconciler;
-use crate::providers::{AnyProvider, Providers};
+use crate::providers::{self, AnyProvider, Providers};
 
 /// The mock's clock, moved by the runtime's.
 struct Virtual(Clock);
@@ -63,9 +63,10 @@ fn controller(storage: &Storage, clock: Clock) -> JoinSet<()> {
     let stop = CancellationToken::new();
     let gate = Gate::new(None, stop.clone(), clock);
     let (events, observed) = mpsc::channel(1024);
+    let pods = providers::wants_pods(&reconciler.providers, &reconciler.classes);
     let dispatcher = Dispatcher::new(reconciler, gate, 4, configuration.resync);
     let mut tasks = JoinSet::new();
-    tasks.spawn(async move { watch::run(client, 7, events, stop).await.unwrap() });
+    tasks.spawn(async move { watch::run(client, 7, pods, events, stop).await.unwrap() });
     tasks.spawn(async move { dispatcher.run(observed).await.unwrap() });
     tasks
 }

@@ -22,6 +22,7 @@ pub(crate) struct Setup {
     kubeconfig: Value,
     configuration: Value,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -38,7 +39,8 @@ impl Setup {
         let kubeconfig = world.server.kubeconfig(&user);
         let folder = world.folder.clone();
         let arguments = vec!["--no-leader-election".into()];
-        Self { user, server: world.server, folder, kubeconfig, configuration, arguments }
+        let environment = Vec::new();
+        Self { user, server: world.server, folder, kubeconfig, configuration, arguments, environment }
     }
 
     /// With this merged over its configuration (RFC 7386).
@@ -52,6 +54,19 @@ impl Setup {
         let class = self.configuration["classes"][0].take();
         self.configuration["classes"][0] = super::merged(class, changes);
         self
+    }
+
+    /// With these variables in its environment, and nobody else's.
+    #[allow(dead_code, reason = "for the suite, not for the benches")]
+    pub(crate) fn environment(mut self, variables: Vec<(String, String)>) -> Self {
+        self.environment = variables;
+        self
+    }
+
+    /// Its configuration, as it will find it.
+    #[allow(dead_code, reason = "for the suite, not for the benches")]
+    pub(crate) fn configuration(&self) -> &Value {
+        &self.configuration
     }
 
     /// Behind the gate instead of at the server.
@@ -110,6 +125,7 @@ impl Setup {
         command.arg("--kubeconfig").arg(write("kubeconfig", &self.kubeconfig));
         command.arg("--config").arg(write("yaml", &self.configuration));
         command.args(&self.arguments).env("NO_COLOR", "1").env_remove("RUST_LOG");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdout(output.try_clone().unwrap()).stderr(output);
         Controller { process: Process::spawn(&mut command).expect("portolan starts"), user: self.user.clone(), log }
     }

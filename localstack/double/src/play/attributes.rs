@@ -11,10 +11,10 @@ use crate::xml::Element;
 
 pub(crate) fn balancer(stage: &mut Stage<'_>, query: &Query) -> Result<Element, Refusal> {
     let arn = query.need("LoadBalancerArn")?;
-    let balancer = stage.estate.balancer(arn).ok_or_else(|| not_found("LoadBalancer", arn))?;
     if !crate::log::is_mutating(query.action()) {
-        return Ok(shown(stage, query, &balancer.attributes));
+        return Ok(shown(stage, query, &stage.shown_balancer(arn)?.attributes));
     }
+    let balancer = stage.estate.balancer(arn).ok_or_else(|| not_found("LoadBalancer", arn))?;
     let next = attributes::balancer(query, &balancer.attributes, balancer.internal)?;
     if next.get("load_balancing.cross_zone.enabled").is_some_and(|on| on == "true") {
         let groups = stage.estate.groups_of_balancer(arn);
@@ -33,10 +33,10 @@ pub(crate) fn balancer(stage: &mut Stage<'_>, query: &Query) -> Result<Element, 
 
 pub(crate) fn group(stage: &mut Stage<'_>, query: &Query) -> Result<Element, Refusal> {
     let arn = query.need("TargetGroupArn")?;
-    let group = stage.estate.group(arn).ok_or_else(|| not_found("TargetGroup", arn))?;
     if !crate::log::is_mutating(query.action()) {
-        return Ok(shown(stage, query, &group.attributes));
+        return Ok(shown(stage, query, &stage.shown_group(arn)?.attributes));
     }
+    let group = stage.estate.group(arn).ok_or_else(|| not_found("TargetGroup", arn))?;
     let next = attributes::group(query, group)?;
     let answer = shown(stage, query, &next);
     if let Some(group) = stage.estate.group_mut(arn) {
@@ -47,10 +47,10 @@ pub(crate) fn group(stage: &mut Stage<'_>, query: &Query) -> Result<Element, Ref
 
 pub(crate) fn listener(stage: &mut Stage<'_>, query: &Query) -> Result<Element, Refusal> {
     let arn = query.need("ListenerArn")?;
-    let listener = stage.estate.listener(arn).ok_or_else(|| not_found("Listener", arn))?;
     if !crate::log::is_mutating(query.action()) {
-        return Ok(shown(stage, query, &listener.attributes));
+        return Ok(shown(stage, query, &stage.shown_listener(arn)?.attributes));
     }
+    let listener = stage.estate.listener(arn).ok_or_else(|| not_found("Listener", arn))?;
     let next = attributes::listener(query, &listener.attributes, listener.protocol)?;
     let answer = shown(stage, query, &next);
     if let Some(listener) = stage.estate.listener_mut(arn) {

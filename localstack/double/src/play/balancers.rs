@@ -20,6 +20,7 @@ pub(crate) async fn create(stage: &mut Stage<'_>, query: &Query) -> Result<Eleme
         return one(stage, query, &existing).await;
     }
     quotas::balancers(stage.estate, &stage.shared.quotas)?;
+    quotas::interfaces(stage.estate, &asked, &stage.shared.quotas)?;
     subnets::addresses_are_free(&asked.mappings, stage.estate.balancers.iter().flat_map(|one| &one.mappings))?;
     let answer = stage.forward(query).await?;
     let made = answer::listed(&answer, query.action(), "LoadBalancers").first();
@@ -228,6 +229,7 @@ pub(crate) async fn set_subnets(stage: &mut Stage<'_>, query: &Query) -> Result<
     subnets::addresses_are_free(&mappings, others.flat_map(|one| &one.mappings))?;
     let next = Balancer { mappings, dual_stack, source_nat_prefix, ..balancer };
     families(stage, &next)?;
+    quotas::interfaces(stage.estate, &next, &stage.shared.quotas)?;
     let zones = answer::members("AvailabilityZones", next.mappings.iter().map(zone));
     let kind = Element::text("IpAddressType", if dual_stack { "dualstack" } else { "ipv4" });
     replace(stage, next);
@@ -270,7 +272,11 @@ pub(crate) async fn set_ip_address_type(stage: &mut Stage<'_>, query: &Query) ->
             format!("The subnet {} has no associated IPv6 CIDR block", without.id),
         ));
     }
-    let next = Balancer { dual_stack, source_nat_prefix: balancer.source_nat_prefix && dual_stack, ..balancer };
+    let mut next = Balancer { dual_stack, source_nat_prefix: balancer.source_nat_prefix && dual_stack, ..balancer };
+    // API reference, SetSubnets: both need dualstack.
+    for mapping in next.mappings.iter_mut().filter(|_| !dual_stack) {
+        (mapping.ipv6, mapping.source_nat_prefix) = (None, None);
+    }
     families(stage, &next)?;
     stage.forward(query).await?;
     replace(stage, next);

@@ -1,10 +1,11 @@
 //! EC2: passed on, with what emulators leave out: pages, describes that lag behind creates, and the rules of security groups.
 
 use crate::caller::Service;
+use crate::network::items;
 use crate::play::{Stage, security_groups};
 use crate::query::Query;
 use crate::refusal::Refusal;
-use crate::rules::pages;
+use crate::rules::{pages, prefix_lists};
 use crate::xml::Element;
 
 /// One action.
@@ -21,7 +22,14 @@ pub(crate) async fn play(stage: &mut Stage<'_>, query: &Query) -> Result<Element
     let mut answer = stage.upstream.ask(&Service::Ec2, stage.region, &asked).await?;
     match query.action() {
         "CreateSecurityGroup" => security_groups::born(stage, &answer),
-        "DescribeSecurityGroups" => security_groups::hide(stage, &mut answer),
+        "AuthorizeSecurityGroupIngress" => security_groups::keep_descriptions(stage, query),
+        "DescribeSecurityGroups" => {
+            security_groups::hide(stage, &mut answer);
+            security_groups::show_descriptions(stage, &mut answer);
+        }
+        "DescribeManagedPrefixLists" => {
+            prefix_lists::exist(query.list("PrefixListId"), &prefix_lists::counts(items(&answer, "prefixListSet")))?;
+        }
         _ => {}
     }
     if paged {
@@ -36,7 +44,11 @@ fn page(stage: &Stage<'_>, query: &Query, answer: &mut Element) -> Result<(), Re
     let Some(list) = answer.children.iter_mut().find(is_list) else { return Ok(()) };
     let most = match query.get("MaxResults") {
         None => 1000,
-        Some(text) => crate::rules::number("MaxResults", text, 1..=1000)? as usize,
+        Some(text) => {
+            // "API_DescribeManagedPrefixLists": 1 to 100.
+            let largest = if query.action() == "DescribeManagedPrefixLists" { 100 } else { 1000 };
+            crate::rules::number("MaxResults", text, 1..=largest)? as usize
+        }
     };
     let most = stage.cut.map_or(most, |cut| most.min(cut.max(1)));
     let wrong = || Refusal::new("InvalidNextToken", "the token is not one of this list");

@@ -71,9 +71,7 @@ pub(crate) async fn describe(stage: &Stage<'_>, query: &Query) -> Result<Element
     if let Some(missing) = missing {
         return Err(not_found("TargetGroup", missing));
     }
-    if let Some(missing) = balancer.filter(|arn| stage.estate.balancer(arn).is_none()) {
-        return Err(not_found("LoadBalancer", missing));
-    }
+    balancer.map(|arn| stage.shown_balancer(arn)).transpose()?;
     let of_balancer = balancer.map(|balancer| stage.estate.groups_of_balancer(balancer));
     let wanted: Vec<&Group> = visible()
         .filter(|group| match &of_balancer {

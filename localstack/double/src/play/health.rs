@@ -132,7 +132,7 @@ fn draining(stage: &Stage<'_>, group: &Group) -> Duration {
 }
 
 pub(crate) fn describe(stage: &Stage<'_>, query: &Query) -> Result<Element, Refusal> {
-    let group = existing(stage, query)?;
+    let group = stage.shown_group(query.need("TargetGroupArn")?)?.clone();
     let asked = targets::read(query)?;
     let shown: Vec<Element> = if asked.is_empty() {
         group.targets.iter().map(|target| shown(&group, target, state(stage, &group, target))).collect()

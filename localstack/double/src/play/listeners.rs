@@ -8,6 +8,7 @@ use crate::estate::{Group, Listener};
 use crate::play::{Stage, not_found};
 use crate::query::Query;
 use crate::refusal::Refusal;
+use crate::rules::protocols::Protocol;
 use crate::rules::{again, attributes, listeners as rules, pages, quotas, tags};
 use crate::xml::Element;
 
@@ -78,9 +79,7 @@ pub(crate) async fn describe(stage: &Stage<'_>, query: &Query) -> Result<Element
     if balancer.is_none() && arns.is_empty() {
         return Err(Refusal::validation("You must specify either listener ARNs or a load balancer ARN"));
     }
-    if let Some(missing) = balancer.filter(|arn| stage.estate.balancer(arn).is_none()) {
-        return Err(not_found("LoadBalancer", missing));
-    }
+    balancer.map(|arn| stage.shown_balancer(arn)).transpose()?;
     let visible = || stage.estate.listeners.iter().filter(|listener| stage.is_visible(listener.born));
     if let Some(missing) = arns.iter().find(|arn| !visible().any(|listener| listener.arn == **arn)) {
         return Err(not_found("Listener", missing));
@@ -159,7 +158,9 @@ pub(crate) async fn modify(stage: &mut Stage<'_>, query: &Query) -> Result<Eleme
     if next.protocol != now.protocol {
         next.attributes = attributes::of_new_listener(next.protocol);
     }
-    stage.forward(query).await?;
+    // moto makes listeners of every protocol and changes none to TLS or UDP; the double answers from what it knows itself.
+    let asked = if next.protocol == Protocol::Tcp { query.clone() } else { query.without(&["Protocol"]) };
+    stage.forward(&asked).await?;
     let answer = stage.listing(query, "Listeners", [shown(&next)]);
     replace(stage, next);
     stage.settle();
@@ -203,7 +204,7 @@ pub(crate) async fn remove_certificates(stage: &mut Stage<'_>, query: &Query) ->
 }
 
 pub(crate) fn describe_certificates(stage: &Stage<'_>, query: &Query) -> Result<Element, Refusal> {
-    let listener = existing(stage, query)?;
+    let listener = stage.shown_listener(query.need("ListenerArn")?)?;
     let default = listener.certificate.iter().map(|arn| certificate(arn, true));
     let more = listener.more_certificates.iter().map(|arn| certificate(arn, false));
     stage.paged(query, "Certificates", default.chain(more).collect())
@@ -215,11 +216,12 @@ fn certificate(arn: &str, default: bool) -> Element {
         .with(Element::text("IsDefault", default.to_string()))
 }
 
+/// API reference, AddListenerCertificates and RemoveListenerCertificates: "You can specify one certificate per call."
 fn named(query: &Query) -> Result<Vec<String>, Refusal> {
     let all = query.structures("Certificates");
     let all: Vec<String> =
         all.iter().map(|one| one.need("CertificateArn").map(str::to_owned)).collect::<Result<_, _>>()?;
-    if all.is_empty() { Err(Refusal::validation("Certificates must be specified")) } else { Ok(all) }
+    if all.len() == 1 { Ok(all) } else { Err(Refusal::validation("Certificates must be one certificate")) }
 }
 
 fn existing(stage: &Stage<'_>, query: &Query) -> Result<Listener, Refusal> {

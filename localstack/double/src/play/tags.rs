@@ -48,7 +48,7 @@ pub(crate) fn describe(stage: &Stage<'_>, query: &Query) -> Result<Element, Refu
     // API reference, DescribeTags: "You can specify up to 20 resources in a single call."
     pages::named(query, &["ResourceArns"])?;
     let described = query.list("ResourceArns").into_iter().map(|arn| {
-        let tags = of(stage.estate, arn)?.iter();
+        let tags = shown(stage, arn)?.iter();
         let tags = tags.map(|(key, value)| {
             Element::new("member").with(Element::text("Key", key)).with(Element::text("Value", value))
         });
@@ -56,6 +56,16 @@ pub(crate) fn describe(stage: &Stage<'_>, query: &Query) -> Result<Element, Refu
     });
     let described: Vec<Element> = described.collect::<Result<_, Refusal>>()?;
     Ok(stage.listing(query, "TagDescriptions", described))
+}
+
+/// The tags as a reader finds them: of what is not described yet there are none either.
+fn shown<'a>(stage: &'a Stage<'_>, arn: &str) -> Result<&'a BTreeMap<String, String>, Refusal> {
+    match arn::kind(arn) {
+        Kind::Balancer => stage.shown_balancer(arn).map(|one| &one.tags),
+        Kind::Group => stage.shown_group(arn).map(|one| &one.tags),
+        Kind::Listener => stage.shown_listener(arn).map(|one| &one.tags),
+        Kind::Other => of(stage.estate, arn),
+    }
 }
 
 fn of<'a>(estate: &'a Estate, arn: &str) -> Result<&'a BTreeMap<String, String>, Refusal> {

@@ -83,12 +83,11 @@ fn group_rows(protocol: Protocol, target_type: TargetType) -> Vec<Row> {
 }
 
 fn listener_rows(protocol: Protocol) -> Vec<Row> {
-    // NLB guide, "Update the TCP idle timeout": TCP listeners only; for TLS it is fixed at 350 s.
+    // NLB guide, "Update the TCP idle timeout": "If the listener uses a protocol other than TCP, this tab is not present"; for TLS it is fixed
+    // at 350 s.
     match protocol {
-        Protocol::Tcp | Protocol::TcpUdp | Protocol::TcpQuic => {
-            vec![("tcp.idle_timeout.seconds", Values::Number(60, 6000), "350")]
-        }
-        Protocol::Tls | Protocol::Udp | Protocol::Quic => Vec::new(),
+        Protocol::Tcp => vec![("tcp.idle_timeout.seconds", Values::Number(60, 6000), "350")],
+        Protocol::TcpUdp | Protocol::TcpQuic | Protocol::Tls | Protocol::Udp | Protocol::Quic => Vec::new(),
     }
 }
 

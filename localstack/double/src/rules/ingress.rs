@@ -1,8 +1,8 @@
 //! Rules of security groups: EC2 API reference, AuthorizeSecurityGroupIngress; EC2 error codes `InvalidPermission.Duplicate`,
-//! `RulesPerSecurityGroupLimitExceeded`; VPC guide, "Amazon VPC quotas": 60 inbound rules, counted for IPv4 and for IPv6, and a prefix list
-//! counts as its largest number of entries (the double counts it as one).
+//! `RulesPerSecurityGroupLimitExceeded`; VPC guide, "Amazon VPC quotas": 60 inbound rules, counted for IPv4 and for IPv6; as how many a prefix
+//! list counts is in `prefix_lists`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::query::Query;
 use crate::refusal::Refusal;
@@ -92,8 +92,23 @@ fn protocol(text: &str) -> String {
     .to_owned()
 }
 
-/// May these rules be added to those? All or none: one duplicate refuses the request.
-pub(crate) fn add(asked: &[Rule], existing: &BTreeSet<Rule>, quota: usize) -> Result<(), Refusal> {
+impl Rule {
+    /// The prefix list that it names.
+    pub(crate) fn prefix_list(&self) -> Option<&str> {
+        match &self.source {
+            Source::PrefixList(list) => Some(list),
+            Source::V4(_) | Source::V6(_) | Source::Group(_) => None,
+        }
+    }
+}
+
+/// May these rules be added to those? All or none: one duplicate refuses the request. `lists`: as how many rules prefix lists count.
+pub(crate) fn add(
+    asked: &[Rule],
+    existing: &BTreeSet<Rule>,
+    lists: &BTreeMap<String, usize>,
+    quota: usize,
+) -> Result<(), Refusal> {
     let mut all = existing.clone();
     for rule in asked {
         if !all.insert(rule.clone()) {
@@ -105,8 +120,9 @@ pub(crate) fn add(asked: &[Rule], existing: &BTreeSet<Rule>, quota: usize) -> Re
         }
     }
     // Rules with a group or a prefix list as source count for both families.
-    let of_v6 = all.iter().filter(|rule| !matches!(rule.source, Source::V4(_))).count();
-    let of_v4 = all.iter().filter(|rule| !matches!(rule.source, Source::V6(_))).count();
+    let count = |rule: &Rule| rule.prefix_list().map_or(1, |list| lists.get(list).copied().unwrap_or(1));
+    let of_v6: usize = all.iter().filter(|rule| !matches!(rule.source, Source::V4(_))).map(count).sum();
+    let of_v4: usize = all.iter().filter(|rule| !matches!(rule.source, Source::V6(_))).map(count).sum();
     if of_v4.max(of_v6) > quota {
         return Err(Refusal::new(
             "RulesPerSecurityGroupLimitExceeded",
@@ -136,7 +152,8 @@ mod tests {
     #[test]
     fn a_rule_that_is_there_refuses_the_whole_request() {
         let there: BTreeSet<Rule> = ask(&[("tcp", "10.0.0.0/8")]).into_iter().collect();
-        let code = |rules: &[(&str, &str)]| add(&ask(rules), &there, 60).map_err(|refusal| refusal.code);
+        let code =
+            |rules: &[(&str, &str)]| add(&ask(rules), &there, &BTreeMap::new(), 60).map_err(|refusal| refusal.code);
         assert_eq!(code(&[("tcp", "10.1.0.0/16"), ("udp", "10.0.0.0/8")]), Ok(()));
         assert_eq!(code(&[("udp", "10.1.0.0/16"), ("6", "10.0.0.0/8")]), Err("InvalidPermission.Duplicate".to_owned()));
         assert_eq!(
@@ -147,11 +164,25 @@ mod tests {
 
     #[test]
     fn each_family_has_its_own_quota() {
-        let none = BTreeSet::new();
+        let (none, lists) = (BTreeSet::new(), BTreeMap::new());
         let v4 = [("tcp", "10.0.0.0/8"), ("tcp", "10.0.0.0/9")];
         let mixed = [("tcp", "10.0.0.0/8"), ("tcp", "10.0.0.0/9"), ("tcp", "::/0"), ("tcp", "fd00::/8")];
-        assert_eq!((add(&ask(&v4), &none, 2), add(&ask(&mixed), &none, 2)), (Ok(()), Ok(())));
-        assert_eq!(add(&ask(&v4), &none, 1).unwrap_err().code, "RulesPerSecurityGroupLimitExceeded");
+        assert_eq!((add(&ask(&v4), &none, &lists, 2), add(&ask(&mixed), &none, &lists, 2)), (Ok(()), Ok(())));
+        assert_eq!(add(&ask(&v4), &none, &lists, 1).unwrap_err().code, "RulesPerSecurityGroupLimitExceeded");
+    }
+
+    #[test]
+    fn a_rule_that_names_a_prefix_list_counts_for_what_that_may_hold() {
+        let names = [
+            ("IpPermissions.1.IpProtocol", "tcp"),
+            ("IpPermissions.1.FromPort", "80"),
+            ("IpPermissions.1.ToPort", "80"),
+            ("IpPermissions.1.PrefixListIds.1.PrefixListId", "pl-1"),
+        ];
+        let (rules, lists) = (asked(&Query::of(names)), BTreeMap::from([("pl-1".to_owned(), 20)]));
+        let there: BTreeSet<Rule> = ask(&[("tcp", "10.0.0.0/8")]).into_iter().collect();
+        assert_eq!(add(&rules, &there, &lists, 21), Ok(()));
+        assert_eq!(add(&rules, &there, &lists, 20).unwrap_err().code, "RulesPerSecurityGroupLimitExceeded");
     }
 
     #[test]

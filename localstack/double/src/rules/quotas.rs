@@ -1,6 +1,6 @@
 //! How many of everything: NLB guide, "Quotas for your Network Load Balancers"; VPC guide, "Amazon VPC quotas".
 
-use crate::estate::{Estate, Group};
+use crate::estate::{Balancer, Estate, Group};
 use crate::refusal::Refusal;
 
 /// The quotas of an account in a region. Tests that want to reach one cheaply make it smaller.
@@ -8,6 +8,8 @@ use crate::refusal::Refusal;
 pub struct Quotas {
     /// Network load balancers: 50.
     pub balancers: usize,
+    /// Network interfaces of balancers in a VPC, one for each zone of a balancer: 1,200.
+    pub interfaces_per_vpc: usize,
     /// Target groups: 3,000, shared with application load balancers.
     pub groups: usize,
     /// Listeners of a balancer: 50; AWS does not raise it.
@@ -28,6 +30,7 @@ impl Default for Quotas {
     fn default() -> Self {
         Self {
             balancers: 50,
+            interfaces_per_vpc: 1200,
             groups: 3000,
             listeners: 50,
             certificates: 25,
@@ -42,6 +45,14 @@ impl Default for Quotas {
 /// Is there room for one more balancer?
 pub(crate) fn balancers(estate: &Estate, quotas: &Quotas) -> Result<(), Refusal> {
     room(estate.balancers.len() < quotas.balancers, "TooManyLoadBalancers", quotas.balancers)
+}
+
+/// Is there room for the network interfaces of this balancer, one for each of its zones? The API reference names no error for it; the double says
+/// what it says of balancers.
+pub(crate) fn interfaces(estate: &Estate, wanted: &Balancer, quotas: &Quotas) -> Result<(), Refusal> {
+    let others = estate.balancers.iter().filter(|other| other.vpc == wanted.vpc && other.name != wanted.name);
+    let all: usize = others.chain([wanted]).map(|one| one.mappings.len()).sum();
+    room(all <= quotas.interfaces_per_vpc, "TooManyLoadBalancers", quotas.interfaces_per_vpc)
 }
 
 /// Is there room for one more group?

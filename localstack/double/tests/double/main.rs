@@ -1,4 +1,5 @@
-//! The double in front of two emulators, each case on both. Needs what localstack/tools builds; without it every case says SKIPPED.
+//! The double in front of two emulators, each case on both. Needs what localstack/tools builds; without it every such case says SKIPPED. `compose.rs` needs
+//! nothing.
 //!
 //! The requests are made by hand here, so that the double is not held against our own client.
 
@@ -12,6 +13,7 @@
 
 mod cases;
 mod client;
+mod compose;
 mod emulator;
 
 /// Each case twice: in front of moto and in front of LocalStack.
@@ -48,6 +50,7 @@ on_both! {
     names::a_describe_of_which_one_is_missing_is_not_found_as_a_whole,
     limits::balancers_groups_listeners_and_certificates_have_quotas,
     limits::targets_have_quotas_per_group_balancer_and_zone,
+    limits::the_interfaces_of_all_balancers_of_a_vpc_have_a_quota,
     limits::twenty_may_be_named_in_one_call,
     limits::pages_together_are_all,
     belong::a_group_belongs_to_one_balancer,
@@ -85,5 +88,10 @@ on_both! {
     faults::a_delay_holds_one_call_and_no_other,
     faults::buckets_throttle_by_class_and_refill_with_the_clock,
     groups::rules_are_unique_and_limited,
+    groups::a_prefix_list_counts_for_what_it_may_hold_and_has_to_exist,
+    permissions::what_no_policy_allows_is_refused_in_the_words_of_each_api,
+    permissions::a_balancer_needs_what_aws_looks_at_in_its_caller_s_name,
+    permissions::tags_at_birth_need_a_permission_of_their_own,
+    permissions::what_was_allowed_and_never_needed_is_told,
     groups::a_group_that_another_names_or_a_balancer_uses_is_not_deleted,
 }

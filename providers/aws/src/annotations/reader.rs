@@ -8,7 +8,7 @@ use portolan_core::refusal::Refused;
 use serde::Serialize;
 
 use crate::annotations::keys::{self, Key, Standing, Syntax};
-use crate::annotations::syntax;
+use crate::annotations::syntax::{self, Pairs};
 
 /// Something that a person should know; nothing is refused for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,6 +61,12 @@ impl<'a> Reader<'a> {
 
     fn judge(&mut self, key: Key, name: &str, text: &str) {
         match key.entry().standing {
+            Standing::Read if lists_nothing(key, text) => {
+                self.ineffective_named(
+                    name,
+                    format!("{} lists nothing, so it is as if it were not there", shown(text)),
+                );
+            }
             Standing::Read => {}
             Standing::Deprecated(instead) => {
                 self.warn(WarningKind::Deprecated, format!("annotation {name} is deprecated; use {instead}"));
@@ -103,6 +109,18 @@ impl<'a> Reader<'a> {
             self.refuse(key, format!("{} is none of {}", shown(text), words.join(", ")));
         }
         word
+    }
+
+    /// The word of a key where the AWS Load Balancer Controller takes whatever else stands there for `otherwise`.
+    pub fn word_or(&mut self, key: Key, otherwise: &'static str) -> Option<&'static str> {
+        let text = self.text(key).filter(|text| !text.is_empty())?;
+        let words = key.entry().syntax.words();
+        let word = words.iter().find(|word| **word == text).copied();
+        if word.is_none() {
+            let words = words.join(", ");
+            self.ineffective(key, format!("{} is none of {words}, and read as {otherwise}", shown(text)));
+        }
+        word.or(Some(otherwise))
     }
 
     /// The boolean of a key.
@@ -168,10 +186,15 @@ impl<'a> Reader<'a> {
         (self.refused.len() == before).then_some(items)
     }
 
-    /// The pairs of a key; empty if it is not there or wrong.
+    /// The pairs of a key, as far as they can be read; empty if it is not there.
     pub fn map(&mut self, key: Key) -> BTreeMap<String, String> {
-        let Some(text) = self.text(key) else { return BTreeMap::new() };
-        self.understood(key, text, syntax::map(text)).unwrap_or_default()
+        self.text(key).map(|text| self.pairs(&key.name(), text)).unwrap_or_default()
+    }
+
+    fn pairs(&mut self, name: &str, text: &str) -> BTreeMap<String, String> {
+        let Pairs { sound, wrong } = syntax::pairs(text);
+        wrong.iter().for_each(|why| self.refuse_named(name, &format!("{} {why}", shown(text))));
+        sound
     }
 
     /// The annotations of a key that has a port in its name: what stands for the port, the whole name, the pairs.
@@ -179,10 +202,7 @@ impl<'a> Reader<'a> {
         let mut found = Vec::new();
         for (name, text) in self.annotations {
             match Key::of(name) {
-                Some((of, port)) if of == key => match syntax::map(text) {
-                    Ok(pairs) => found.push((port, name.as_str(), pairs)),
-                    Err(why) => self.refuse_named(name, &format!("{} {why}", shown(text))),
-                },
+                Some((of, port)) if of == key => found.push((port, name.as_str(), self.pairs(name, text))),
                 Some(_) | None => {}
             }
         }
@@ -232,6 +252,11 @@ impl<'a> Reader<'a> {
             self.warnings.push(warning);
         }
     }
+}
+
+/// A list that has separators and no item. An empty text is how templates leave a key out.
+fn lists_nothing(key: Key, text: &str) -> bool {
+    matches!(key.entry().syntax, Syntax::List(_)) && !text.is_empty() && syntax::list(text).is_empty()
 }
 
 /// A key that is refused asks for something: not if it says no, or lists nothing.

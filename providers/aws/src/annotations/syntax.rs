@@ -14,25 +14,40 @@ pub fn list(text: &str) -> Vec<&str> {
 /// `k=v,k=v`, keys and values trimmed; empty items do not count. The first `=` ends the key, so a value may hold more. A backslash takes
 /// the next character as it is, so a value may hold a comma. A key that stands twice with different values is an error, because nobody could
 /// say which is meant.
-pub fn map(text: &str) -> Result<BTreeMap<String, String>, String> {
-    let mut pairs = BTreeMap::new();
-    for item in split(text)? {
+pub fn map(text: &str) -> Result<BTreeMap<String, String>, Vec<String>> {
+    let Pairs { sound, wrong } = pairs(text);
+    if wrong.is_empty() { Ok(sound) } else { Err(wrong) }
+}
+
+/// What has been read of a map.
+#[derive(Debug, Default)]
+pub struct Pairs {
+    /// The pairs that can be read, so that they can be judged whatever is wrong beside them.
+    pub sound: BTreeMap<String, String>,
+    /// All that is wrong.
+    pub wrong: Vec<String>,
+}
+
+/// The same, as far as it can be read.
+pub fn pairs(text: &str) -> Pairs {
+    let mut pairs = Pairs::default();
+    for item in split(text, &mut pairs.wrong) {
         let Item { key, value } = item;
         let key = key.trim().to_owned();
         match value {
             None if key.is_empty() => {}
-            None => return Err(format!("has no '=' in {key:?}")),
-            Some(_) if key.is_empty() => return Err("has a value without a key".to_owned()),
+            None => pairs.wrong.push(format!("has no '=' in {key:?}")),
+            Some(_) if key.is_empty() => pairs.wrong.push("has a value without a key".to_owned()),
             Some(value) => {
                 let value = value.trim().to_owned();
-                match pairs.get(&key) {
-                    Some(before) if *before != value => return Err(format!("says {key:?} twice, and differently")),
-                    Some(_) | None => pairs.insert(key, value),
-                };
+                let before = pairs.sound.entry(key.clone()).or_insert_with(|| value.clone());
+                if *before != value {
+                    pairs.wrong.push(format!("says {key:?} twice, and differently"));
+                }
             }
         }
     }
-    Ok(pairs)
+    pairs
 }
 
 /// One item of a map; without value there was no `=`.
@@ -42,7 +57,7 @@ struct Item {
     value: Option<String>,
 }
 
-fn split(text: &str) -> Result<Vec<Item>, String> {
+fn split(text: &str, wrong: &mut Vec<String>) -> Vec<Item> {
     let mut items = vec![];
     let mut item = Item::default();
     let mut characters = text.chars();
@@ -56,13 +71,19 @@ fn split(text: &str) -> Result<Vec<Item>, String> {
                 *value = Some(String::new());
                 continue;
             }
-            ('\\', _) => characters.next().ok_or("ends in a backslash that escapes nothing")?,
+            ('\\', _) => {
+                let Some(escaped) = characters.next() else {
+                    wrong.push("ends in a backslash that escapes nothing".to_owned());
+                    break;
+                };
+                escaped
+            }
             (other, _) => other,
         };
         item.value.as_mut().unwrap_or(&mut item.key).push(taken);
     }
     items.push(item);
-    Ok(items)
+    items
 }
 
 /// As Go's `strconv.ParseBool`.
@@ -122,8 +143,18 @@ mod tests {
             (r"a=b\", "backslash"),
             ("a=b,a=c", "twice"),
         ] {
-            assert!(map(text).unwrap_err().contains(says), "{text:?}: {:?}", map(text));
+            let wrong = map(text).unwrap_err();
+            assert!(wrong.len() == 1 && wrong[0].contains(says), "{text:?}: {wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_map_tells_all_that_is_wrong_with_it_and_gives_what_can_be_read() {
+        let Pairs { sound, wrong } = super::pairs(r"a, b=1 ,=c,b=2,d=4,e=5\");
+        assert_eq!(sound, pairs(&[("b", "1"), ("d", "4"), ("e", "5")]));
+        let says = ["backslash", "no '=' in \"a\"", "without a key", "\"b\" twice"];
+        assert_eq!(wrong.len(), says.len(), "{wrong:?}");
+        assert!(wrong.iter().zip(says).all(|(wrong, says)| wrong.contains(says)), "{wrong:?}");
     }
 
     #[test]

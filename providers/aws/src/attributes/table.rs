@@ -19,6 +19,8 @@ pub const ACCESS_LOGS_BUCKET: &str = "access_logs.s3.bucket";
 pub const ACCESS_LOGS_PREFIX: &str = "access_logs.s3.prefix";
 /// Whether a node of the balancer sends to targets in other zones.
 pub const CROSS_ZONE: &str = "load_balancing.cross_zone.enabled";
+/// Whether it cannot be deleted.
+pub const DELETION_PROTECTION: &str = "deletion_protection.enabled";
 /// Whether targets see the clients' addresses.
 pub const PRESERVE_CLIENT_IP: &str = "preserve_client_ip.enabled";
 /// PROXY protocol v2.
@@ -41,7 +43,7 @@ pub const LOAD_BALANCER: &[Attribute] = &[
     attribute(ACCESS_LOGS, Bool, Always("false"), "Access logs, of TLS listeners only."),
     attribute(ACCESS_LOGS_PREFIX, Text, Always(""), "The path in that bucket."),
     attribute(
-        "deletion_protection.enabled",
+        DELETION_PROTECTION,
         Bool,
         Always("false"),
         "Nobody can delete the balancer; who deletes the Service waits.",

@@ -105,8 +105,8 @@ actions! {
         DeleteListener,
     }
     Ec2 {
-        DescribeAvailabilityZones,
         DescribeInstances,
+        DescribeManagedPrefixLists,
         DescribeNetworkInterfaces,
         DescribeRouteTables,
         DescribeSecurityGroups,

@@ -135,6 +135,11 @@ impl Caller {
             Problem::Skewed | Problem::Unknown => match raw {
                 Raw::Answered(answer) if answer.date.is_some_and(|date| self.time.learn(date)) => Remedy::AtOnce,
                 Raw::Answered(_) if self.time.correction() != correction => Remedy::AtOnce,
+                // The clock is right, so that it is the credentials that have expired: EC2 has one code for both.
+                Raw::Answered(_) if problem == Problem::Skewed => {
+                    self.keys.forget(key);
+                    Remedy::AtOnce
+                }
                 Raw::Answered(_)
                 | Raw::NoCredentials(_)
                 | Raw::Unanswered(_)

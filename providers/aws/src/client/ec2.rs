@@ -14,6 +14,7 @@ mod form;
 pub mod groups;
 pub mod network;
 pub mod nodes;
+pub mod prefix_lists;
 mod xml;
 
 pub(crate) use endpoint::Endpoint;
@@ -21,7 +22,7 @@ pub(crate) use endpoint::Endpoint;
 impl Aws {
     /// One call, one answer.
     async fn ec2<T: DeserializeOwned>(&self, action: Action, form: &Form) -> Result<T, Error> {
-        self.caller.call(action, self.lane, || self.ec2.ask(action, form)).await
+        Box::pin(self.caller.call(action, self.lane, || Box::pin(self.ec2.ask(action, form)))).await
     }
 
     /// All pages of an answer, of which `items` takes what is asked for and the token of the next page.

@@ -39,10 +39,11 @@ impl Aws {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let attempt = || {
-            let sent = attempt();
+            // The SDK's futures are large, and many are in one step: a thread's stack is not.
+            let sent = Box::pin(attempt());
             async move { sent.await.map_err(|error| raw(&error)) }
         };
-        self.caller.call(action, self.lane, attempt).await
+        Box::pin(self.caller.call(action, self.lane, attempt)).await
     }
 }
 

@@ -98,15 +98,17 @@ impl Problem {
             // Somebody has to act, but not on the Service, so nothing would wake us.
             Self::Exists | Self::Denied | Self::Awaited => ErrorKind::Wait(Duration::from_secs(60)),
             Self::Quota => ErrorKind::Wait(Duration::from_secs(300)),
-            Self::InUse | Self::Busy => ErrorKind::Wait(Duration::from_secs(10)),
+            Self::Busy => ErrorKind::Wait(Duration::from_secs(10)),
+            // Until AWS has let go of what a deleted balancer had. To ask more often costs calls and frees nothing sooner.
+            Self::InUse => ErrorKind::Wait(Duration::from_secs(20)),
         }
     }
 
     fn reason(self) -> Reason {
         match self {
-            Self::NotFound | Self::Awaited | Self::BadTarget | Self::Refused | Self::Denied | Self::Quota => {
-                Reason::ProviderRefused
-            }
+            Self::NotFound | Self::Awaited | Self::BadTarget | Self::Refused => Reason::ProviderRefused,
+            Self::Denied => Reason::AccessDenied,
+            Self::Quota => Reason::QuotaExceeded,
             Self::Gone
             | Self::Unknown
             | Self::Expired
@@ -117,7 +119,7 @@ impl Problem {
             | Self::Unanswered
             | Self::Unreachable
             | Self::Unreadable => Reason::ProviderFailed,
-            Self::Exists => Reason::NotOurs,
+            Self::Exists => Reason::NameTaken,
             Self::InUse | Self::Busy => Reason::Provisioning,
         }
     }

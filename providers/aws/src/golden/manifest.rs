@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use portolan_core::balancer::{Family, Protocol};
 use portolan_core::examples;
-use portolan_core::snapshot::{FamilyPolicy, Service, TrafficPolicy};
+use portolan_core::snapshot::{FamilyPolicy, Service, ServicePort, TargetPort, TrafficPolicy};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -50,6 +50,7 @@ struct Port {
     port: u16,
     protocol: Option<Protocol>,
     node_port: Option<u16>,
+    target_port: Option<Value>,
 }
 
 pub(super) fn service(document: &Value) -> Result<Service, String> {
@@ -61,12 +62,19 @@ pub(super) fn service(document: &Value) -> Result<Service, String> {
         Some("RequireDualStack") => FamilyPolicy::RequireDualStack,
         Some(other) => return Err(format!("unknown ipFamilyPolicy {other}")),
     };
-    let port =
-        |port: Port| examples::port(&port.name, port.port, port.protocol.unwrap_or(Protocol::Tcp), port.node_port);
+    let port = |port: Port| {
+        let plain = examples::port(&port.name, port.port, port.protocol.unwrap_or(Protocol::Tcp), port.node_port);
+        let target_port = match port.target_port {
+            None => plain.target_port,
+            Some(Value::String(name)) => TargetPort::Name(name),
+            Some(number) => TargetPort::Number(serde_json::from_value(number).map_err(|error| error.to_string())?),
+        };
+        Ok(ServicePort { target_port, ..plain })
+    };
     Ok(Service {
         annotations: metadata.annotations,
         class: spec.load_balancer_class,
-        ports: spec.ports.into_iter().map(port).collect(),
+        ports: spec.ports.into_iter().map(port).collect::<Result<_, String>>()?,
         families: spec.ip_families.unwrap_or_else(|| vec![Family::V4]),
         family_policy: policy,
         external_traffic_policy: spec.external_traffic_policy.unwrap_or(TrafficPolicy::Cluster),

@@ -7,24 +7,23 @@ use portolan_core::refusal::Refused;
 
 use super::{Group, Input, Listener, Model, owned, targets};
 use crate::attributes::{AttributeKey, LISTENER, TARGET_GROUP};
-use crate::names::Kind;
+use crate::names::{Kind, parse_node_labels};
 use crate::protocol::Protocol;
-use crate::settings::health::{HealthCheck, HealthPort};
 use crate::settings::listeners::Front;
 use crate::settings::{self, groups};
 use crate::state::{self, Balancer};
 use crate::words::IpAddressType;
 
 pub(super) fn add(model: &mut Model, input: &Input<'_>, current: Option<&Balancer>) {
+    // First: what a member has of whom nothing may be changed, nobody takes.
+    for listener in current.into_iter().flat_map(|current| &current.listeners) {
+        if listener.ours && listener.serves.iter().any(|(uid, _)| input.desired.held.contains(uid)) {
+            model.listeners.extend(as_it_is(model, input, listener));
+        }
+    }
     let members = input.desired.members.iter().filter(|member| !input.desired.held.contains(&member.uid));
     for member in members {
         asked(model, input, &member.uid);
-    }
-    for listener in current.into_iter().flat_map(|current| &current.listeners) {
-        let is_held = listener.ours && listener.serves.iter().any(|(uid, _)| input.desired.held.contains(uid));
-        if is_held && model.listener(listener.port).is_none() {
-            model.listeners.extend(as_it_is(model, input, listener));
-        }
     }
     model.listeners.sort_by_key(|listener| listener.port);
 }
@@ -63,6 +62,7 @@ fn one(
 ) -> Result<Listener, String> {
     let port = asked.port;
     if model.listener(port).is_some() {
+        // The core has settled this already (`desire::whole`), but for what a member has that nobody can read.
         return Err(format!("an NLB has one listener a port number, and {port} is another member's"));
     }
     let serves: Vec<(Uid, PortKey)> = here.iter().map(|listener| (listener.service.clone(), listener.key)).collect();
@@ -83,28 +83,19 @@ fn one(
     let targets = targets::of(input, &asked.group, family, here)?;
     let port_of_group = match asked.group.targets {
         groups::Targets::Instance { node_port } => node_port,
-        groups::Targets::Ip => targets.first().map_or(port, |target| target.port),
+        groups::Targets::Ip => targets.keys().next().map_or(port, |target| target.port),
     };
     let group = Group {
         kind,
         port: port_of_group,
-        health: resolved(&asked.group.health, input, here),
+        health: asked.group.health.clone(),
         attributes: asked.group.attributes.clone(),
+        node_labels: asked.group.node_labels.clone(),
         targets,
+        left_out: 0,
+        room: 0,
     };
     Ok(Listener { port, serves, front, attributes: asked.attributes.clone(), group, held: false })
-}
-
-/// The port of a Service port's pods, as its own listener has it.
-fn resolved(health: &HealthCheck, input: &Input<'_>, here: &[&balancer::Listener]) -> HealthCheck {
-    let HealthPort::TargetPortOf(name) = &health.port else { return health.clone() };
-    let service = here.first().map(|listener| &listener.service);
-    let named = input.desired.listeners.iter().find(|other| Some(&other.service) == service && &other.name == name);
-    let pods = named.and_then(|named| match &named.targets {
-        balancer::Targets::Pods { endpoints } => endpoints.iter().map(std::net::SocketAddr::port).min(),
-        balancer::Targets::Nodes { .. } => None,
-    });
-    HealthCheck { port: pods.map_or(HealthPort::TrafficPort, HealthPort::Number), ..health.clone() }
 }
 
 /// What exists, sending to whom the port would send now, if its member follows its endpoints. None if it cannot be read.
@@ -121,7 +112,10 @@ fn as_it_is(model: &Model, input: &Input<'_>, listener: &state::Listener) -> Opt
             port: group.port,
             health: group.health.clone(),
             attributes,
+            node_labels: parse_node_labels(&group.tags),
             targets: targets::followed(input, group, &listener.serves, model.idle),
+            left_out: 0,
+            room: 0,
         },
         held: true,
     })

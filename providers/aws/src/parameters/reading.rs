@@ -1,6 +1,7 @@
 //! Reading a value of the configuration, collecting the problems on the way.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use portolan_core::class::ParameterProblem;
 use serde_json::{Map, Value};
@@ -50,6 +51,17 @@ impl Reading {
             Some(value) => *into = value,
             None => self.problem(at, "must be true or false"),
         }
+    }
+
+    /// A whole number within these bounds, or a problem.
+    pub(super) fn number(&mut self, value: &Value, at: &Place, bounds: RangeInclusive<usize>) -> Option<usize> {
+        self.read.insert(at.clone());
+        let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
+        let number = number.filter(|number| bounds.contains(number));
+        if number.is_none() {
+            self.problem(at, format!("must be a whole number from {} to {}", bounds.start(), bounds.end()));
+        }
+        number
     }
 
     /// A text that `parse` takes, or a problem.

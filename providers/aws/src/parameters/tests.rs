@@ -22,8 +22,8 @@ fn the_name_of_the_cluster_alone_is_enough_and_cannot_be_left_out() {
 #[test]
 fn every_parameter_is_read() {
     let read = Parameters::parse(&json!({
-        "clusterName": "prod", "region": "eu-central-1", "vpcId": "vpc-0a", "backendSecurityGroup": "sg-0b",
-        "defaults": {
+        "clusterName": "prod", "region": "eu-central-1", "vpcId": "vpc-0a", "backendSecurityGroup": "sg-0b", "publishWhen": "healthy",
+        "rulesPerSecurityGroup": 200, "defaults": {
             "scheme": "internet-facing", "targetType": "ip", "ipAddressType": "dualstack", "subnets": ["subnet-1", "b"],
             "securityGroups": ["sg-1"], "sslPolicy": "ELBSecurityPolicy-TLS13-1-2-2021-06", "tags": {"team": "web"},
             "loadBalancerAttributes": {"load_balancing.cross_zone.enabled": true},
@@ -44,6 +44,8 @@ fn every_parameter_is_read() {
         region: Some(Region::parse("eu-central-1").unwrap()),
         vpc_id: VpcId::parse("vpc-0a"),
         backend_security_group: BackendSecurityGroup::Own(SecurityGroupId::parse("sg-0b").unwrap()),
+        publish_when: PublishWhen::Healthy,
+        rules_per_security_group: Some(200),
         defaults: Defaults {
             scheme: Scheme::Public,
             target_type: TargetType::Ip,
@@ -92,6 +94,7 @@ fn every_parameter_is_read() {
 fn all_problems_are_found_at_once_each_at_its_place() {
     let found = problems(&json!({
         "clusterName": "a b", "region": 5, "vpcId": "vpc_1", "backendSecurityGroup": "x", "speed": 1,
+        "rulesPerSecurityGroup": 1001,
         "defaults": {
             "scheme": "Internal", "targetType": "pod", "ipAddressType": "ipv6", "subnets": "subnet-1", "securityGroups": "all",
             "sslPolicy": "best", "tags": {"aws:x": "y", "n": 1}, "colour": "red",
@@ -107,6 +110,7 @@ fn all_problems_are_found_at_once_each_at_its_place() {
         "/vpcId",
         "/backendSecurityGroup",
         "/speed",
+        "/rulesPerSecurityGroup",
         "/defaults/scheme",
         "/defaults/targetType",
         "/defaults/ipAddressType",

@@ -4,12 +4,13 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use portolan_core::balancer::Published;
+use portolan_core::reason::Reason;
 use portolan_core::refusal::{Refusal, Refused};
 
-use super::{REPLACE_NEEDS_DOWNTIME, group_of};
+use super::group_of;
 use crate::model::{Firewall, Model};
 use crate::state::{Balancer, State, Status, SubnetMapping};
-use crate::words::scheme_word;
+use crate::words::{IpAddressType, scheme_word};
 
 /// The generation that is to serve.
 pub(crate) enum Choice<'a> {
@@ -60,10 +61,10 @@ pub(crate) fn choose<'a>(model: &Model, observed: &'a State, published: &[Publis
         let why = against(model, observed, other).join(", ");
         blocks(model, &name, other).into_iter().map(move |what| {
             let message = format!(
-                "ReplaceNeedsDowntime: {why}; this needs another load balancer, and {what} cannot be given to it before the one that is \
+                "{why}; this needs another load balancer, and {what} cannot be given to it before the one that is \
                  there is deleted. Set portolan.dev/allow-downtime to \"true\", or leave that to AWS",
             );
-            Refused::whole(REPLACE_NEEDS_DOWNTIME, message)
+            Refused::whole(Reason::ReplaceNeedsDowntime, message)
         })
     });
     Err(Refusal { reasons: reasons.collect() })
@@ -112,9 +113,11 @@ fn whole(model: &Model, balancer: &Balancer) -> Vec<String> {
         against.push("it is to be in other subnets altogether".to_owned());
     }
     for (wanted, own) in shared {
+        // One that has IPv6 has an address of AWS's choice where nobody has fixed one, although AWS may not have told it yet.
+        let has_ipv6 = balancer.ip_address_type == IpAddressType::Dualstack;
         let moves = wanted.allocation != own.allocation
             || (wanted.private_ipv4.is_some() && wanted.private_ipv4 != own.private_ipv4)
-            || (wanted.ipv6.is_some() && own.ipv6.is_some() && wanted.ipv6 != own.ipv6);
+            || (wanted.ipv6.is_some() && has_ipv6 && wanted.ipv6 != own.ipv6);
         if moves {
             against.push(format!("in {} it is to have another address", own.subnet));
         }

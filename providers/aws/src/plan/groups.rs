@@ -1,9 +1,9 @@
 //! Target groups. A listener has one of its own, which stays as long as its kind does; another kind needs another group.
 
-use super::{Generation, attributes, targets};
+use super::{Generation, attributes, tags, targets};
 use crate::attributes::Owner;
 use crate::model::{Listener, Model};
-use crate::names::{GENERATION, SERVES, serves_tag};
+use crate::names::{GENERATION, SERVES, node_labels_tags, serves_tag};
 use crate::settings::groups;
 use crate::state::{Arn, Balancer, Group, State};
 use crate::step::{AttributesOf, Object, Step, Tagged};
@@ -63,6 +63,7 @@ pub(super) fn put(model: &Model, observed: &State, generation: &Generation<'_>, 
         let mut tags = model.tags.clone();
         tags.insert(GENERATION.to_owned(), generation.number.to_string());
         tags.insert(SERVES.to_owned(), serves_tag(&wanted.serves));
+        tags.extend(node_labels_tags(&wanted.group.node_labels));
         match existing {
             None => steps.push(Step::CreateGroup {
                 name: object.name.clone(),
@@ -77,12 +78,21 @@ pub(super) fn put(model: &Model, observed: &State, generation: &Generation<'_>, 
                 if group.health != wanted.group.health {
                     steps.push(Step::SetHealthCheck { group: object.clone(), health: wanted.group.health.clone() });
                 }
-                tags.retain(|key, value| group.tags.get(key) != Some(value));
-                if !tags.is_empty() {
-                    steps.push(Step::SetTags { of: Tagged::Group(object.clone()), tags });
-                }
+                tags::put(model, observed, &group.tags, tags, || Tagged::Group(object.clone()), steps);
             }
         }
+    }
+}
+
+/// Their attributes; and the targets of one that takes another's place behind a listener. This comes after everything is made that is yet to
+/// be made: before anything is done to what was made, AWS is asked whether it is ours, and that is asked once for all of it.
+pub(super) fn furnish(model: &Model, observed: &State, generation: &Generation<'_>, steps: &mut Vec<Step>) {
+    for wanted in served(model, generation) {
+        let existing = existing(model, observed, generation, wanted);
+        if wanted.held && existing.is_some() {
+            continue;
+        }
+        let object = object(model, observed, generation, wanted);
         let kind = wanted.group.kind;
         let (protocol, target_type) = (kind.protocol, kind.target_type);
         attributes::put(
@@ -93,9 +103,8 @@ pub(super) fn put(model: &Model, observed: &State, generation: &Generation<'_>, 
             || AttributesOf::Group(object.clone()),
             steps,
         );
-        // One that takes another's place behind a listener has its targets first.
         if swaps(generation, wanted, existing) {
-            targets::register(&object, &wanted.group.targets, existing, steps);
+            targets::register(&object, &wanted.group, existing, steps);
         }
     }
 }

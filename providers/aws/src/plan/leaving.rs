@@ -5,24 +5,31 @@ use portolan_core::reason::Reason;
 use portolan_core::refusal::{Refusal, Refused};
 
 use super::{Generation, groups, security};
+use crate::attributes::table::DELETION_PROTECTION;
 use crate::attributes::{AttributeKey, Attributes, LOAD_BALANCER};
 use crate::state::{Balancer, Group, Health, Leaving, State};
 use crate::step::{AttributesOf, Object, Step};
-
-/// The attribute that keeps a balancer from being deleted.
-const PROTECTION: &str = "deletion_protection.enabled";
 
 /// Removes all there is, from what is observed alone: balancers with their listeners, then the groups that are free by then.
 pub(super) fn everything(observed: &State, steps: &mut Vec<Step>) -> Result<(), Refusal> {
     let protected = observed.balancers.iter().filter(|balancer| is_protected(balancer));
     let reasons = protected.map(|balancer| {
-        let why = format!("load balancer {} is protected from deletion; switch {PROTECTION} off at AWS", balancer.name);
+        let why = format!(
+            "load balancer {} is protected from deletion; switch {DELETION_PROTECTION} off at AWS",
+            balancer.name
+        );
         Refused::whole(Reason::ProviderRefused, why)
     });
     Refusal::unless_empty(reasons.collect())?;
     steps.extend(observed.balancers.iter().map(|balancer| delete(balancer, false)));
     steps.extend(observed.groups.iter().map(|group| Step::DeleteGroup { group: groups::of(group) }));
+    // A group that rules name cannot be deleted, and the one that all share not before the interfaces have gone: nothing waits for that.
+    let withdraws_last = !observed.named_at_targets;
+    steps.extend((!withdraws_last).then_some(Step::Withdraw));
     steps.extend(observed.security_groups.iter().map(security::delete));
+    if withdraws_last && (!steps.is_empty() || observed.admitted.is_some() || observed.awaited) {
+        steps.push(Step::Withdraw);
+    }
     Ok(())
 }
 
@@ -85,7 +92,7 @@ fn remove(balancer: &Balancer, observed: &State, steps: &mut Vec<Step>) {
 /// What is replaced was asked to be, so that the protection which was asked for too does not hold it.
 fn unprotect(balancer: &Balancer, steps: &mut Vec<Step>) {
     if is_protected(balancer)
-        && let Ok(key) = AttributeKey::parse(LOAD_BALANCER, PROTECTION)
+        && let Ok(key) = AttributeKey::parse(LOAD_BALANCER, DELETION_PROTECTION)
     {
         let values = Attributes::from([(key, "false".to_owned())]);
         let owned = balancer.attributes.owned.clone();
@@ -98,7 +105,7 @@ fn delete(balancer: &Balancer, gap: bool) -> Step {
 }
 
 fn is_protected(balancer: &Balancer) -> bool {
-    balancer.attributes.values.get(PROTECTION).map(String::as_str) == Some("true")
+    balancer.attributes.values.get(DELETION_PROTECTION).map(String::as_str) == Some("true")
 }
 
 fn object(balancer: &Balancer) -> Object {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Generation, attributes, groups};
+use super::{Generation, attributes, groups, tags};
 use crate::attributes::Owner;
 use crate::ids::CertificateArn;
 use crate::model::{Listener, Model};
@@ -11,6 +11,7 @@ use crate::settings::listeners::{Front, writes};
 use crate::settings::tls::Tls;
 use crate::state::{self, State};
 use crate::step::{AttributesOf, ListenerOf, Step, Tagged};
+use crate::words::AlpnPolicy;
 
 pub(super) fn put(model: &Model, observed: &State, generation: &Generation<'_>, steps: &mut Vec<Step>) {
     for wanted in groups::served(model, generation) {
@@ -53,10 +54,7 @@ fn one(
                 let front = wanted.front.clone();
                 steps.push(Step::ModifyListener { listener: of.clone(), front, group });
             }
-            tags.retain(|key, value| listener.tags.get(key) != Some(value));
-            if !tags.is_empty() {
-                steps.push(Step::SetTags { of: Tagged::Listener(of.clone()), tags });
-            }
+            tags::put(model, observed, &listener.tags, tags, || Tagged::Listener(of.clone()), steps);
         }
     }
     certificates(&of, &wanted.front, existing.and_then(|listener| listener.front.as_ref()), steps);
@@ -70,10 +68,13 @@ fn one(
     );
 }
 
-/// What one call of AWS says of it: all but the certificates beside the default one.
+/// What one call of AWS says of it: all but the certificates beside the default one. To AWS, no ALPN is a policy too.
 fn alone(front: &Front) -> Front {
     match front {
-        Front::Tls(tls) => Front::Tls(Tls { certificates: Vec::new(), ..tls.clone() }),
+        Front::Tls(tls) => {
+            let alpn = tls.alpn.filter(|policy| *policy != AlpnPolicy::None);
+            Front::Tls(Tls { certificates: Vec::new(), alpn, ..tls.clone() })
+        }
         Front::Tcp | Front::Udp | Front::TcpUdp => front.clone(),
     }
 }
@@ -105,11 +106,15 @@ fn certificates(of: &ListenerOf, wanted: &Front, existing: Option<&Front>, steps
     );
 }
 
-/// Those of ours that nobody asks for any more.
+/// Those of ours that nobody asks for any more, and that no step has removed yet.
 pub(super) fn remove(model: &Model, generation: &Generation<'_>, steps: &mut Vec<Step>) {
     let Some(existing) = generation.existing else { return };
     let goes = |listener: &&state::Listener| listener.ours && model.listener(listener.port).is_none();
-    steps.extend(existing.listeners.iter().filter(goes).map(|listener| Step::DeleteListener {
-        listener: ListenerOf { balancer: generation.object(), port: listener.port, arn: Some(listener.arn.clone()) },
-    }));
+    for listener in existing.listeners.iter().filter(goes) {
+        let of = ListenerOf { balancer: generation.object(), port: listener.port, arn: Some(listener.arn.clone()) };
+        let step = Step::DeleteListener { listener: of };
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
+    }
 }

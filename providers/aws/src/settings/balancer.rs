@@ -93,7 +93,7 @@ fn name(input: &Input<'_>, reader: &mut Reader<'_>) -> Option<BalancerName> {
     }
 }
 
-/// What the Service asks for; else what exists, because a new default replaces nothing; else the class's.
+/// See [`Parameters::scheme`](crate::Parameters::scheme). What a Service asks for must be within the limits.
 fn chosen_scheme(input: &Input<'_>, reader: &mut Reader<'_>) -> Scheme {
     if reader.has(Key::SchemeKey) && reader.has(Key::Internal) {
         reader.ineffective(Key::Internal, format!("{} says it", Key::SchemeKey.name()));
@@ -105,7 +105,7 @@ fn chosen_scheme(input: &Input<'_>, reader: &mut Reader<'_>) -> Scheme {
         let message = format!("{place}: the scheme is {}, and the class allows {told}", scheme_word(scheme));
         reader.refuse_as(Reason::InvalidAnnotation, message);
     }
-    input.scheme.or(input.existing).unwrap_or(input.parameters.defaults.scheme)
+    input.parameters.scheme(input.scheme, input.existing)
 }
 
 /// The annotation, else the class's, else what the Service's families need.

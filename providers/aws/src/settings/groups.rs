@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portolan_core::balancer::Family;
 use portolan_core::reason::Reason;
 use portolan_core::refusal::Refused;
-use portolan_core::snapshot::ServicePort;
+use portolan_core::snapshot::{Service, ServicePort};
 use serde::{Deserialize, Serialize};
 
 use crate::annotations::Key;
@@ -15,6 +15,7 @@ use crate::attributes::table::{
     PRESERVE_CLIENT_IP, PROXY_PROTOCOL, STICKINESS, UNHEALTHY_DRAINING, UNHEALTHY_TERMINATION,
 };
 use crate::attributes::{self, AttributeKey, Attributes, Owner};
+use crate::parameters::Parameters;
 use crate::protocol::Protocol;
 use crate::settings::health::{self, HealthCheck};
 use crate::settings::listeners::Front;
@@ -90,10 +91,21 @@ pub(crate) fn writes(
     writes
 }
 
+/// The targets of this port are its pods. Where the class forbids it, the port is refused.
+pub(crate) fn wants_pods(parameters: &Parameters, service: &Service, port: &ServicePort) -> bool {
+    let chosen = choice(parameters, &mut Reader::new(&service.annotations));
+    targets(port, chosen, parameters).is_ok_and(|targets| targets.target_type() == TargetType::Ip)
+}
+
 /// What the Service asks for, else the class. `nlb-ip`, the older word, wins over the newer key.
-pub(super) fn choice(input: &Input<'_>, reader: &mut Reader<'_>) -> TargetType {
-    let limits = &input.parameters.limits.target_types;
-    let word = if reader.has(Key::TargetTypeKey) { reader.word(Key::TargetTypeKey) } else { None };
+pub(super) fn choice(parameters: &Parameters, reader: &mut Reader<'_>) -> TargetType {
+    let limits = &parameters.limits.target_types;
+    // Without a class, the type annotation makes it ours, and there the other controller takes nothing but these words.
+    let word = match reader.has(Key::Type) {
+        true if reader.has(Key::TargetTypeKey) => reader.word(Key::TargetTypeKey),
+        true => None,
+        false => reader.word_or(Key::TargetTypeKey, TargetType::Instance.as_str()),
+    };
     let word = word.and_then(TargetType::parse);
     let older = reader.text(Key::Type) == Some("nlb-ip");
     if older && word == Some(TargetType::Instance) {
@@ -110,15 +122,15 @@ pub(super) fn choice(input: &Input<'_>, reader: &mut Reader<'_>) -> TargetType {
         }
         (true | false, _) => {}
     }
-    if older { TargetType::Ip } else { word.unwrap_or(input.parameters.defaults.target_type) }
+    if older { TargetType::Ip } else { word.unwrap_or(parameters.defaults.target_type) }
 }
 
 /// Each port is judged by its own node port (KEP-1864); one without goes straight to its pods.
-pub(super) fn targets(port: &ServicePort, chosen: TargetType, input: &Input<'_>) -> Result<Targets, Refused> {
+pub(super) fn targets(port: &ServicePort, chosen: TargetType, parameters: &Parameters) -> Result<Targets, Refused> {
     match (chosen, port.node_port) {
         (TargetType::Ip, _) => Ok(Targets::Ip),
         (TargetType::Instance, Some(node_port)) => Ok(Targets::Instance { node_port }),
-        (TargetType::Instance, None) if input.parameters.limits.target_types.allows(&TargetType::Ip) => Ok(Targets::Ip),
+        (TargetType::Instance, None) if parameters.limits.target_types.allows(&TargetType::Ip) => Ok(Targets::Ip),
         (TargetType::Instance, None) => Err(Refused::port(
             port.key,
             Reason::NodePortRequired,
@@ -186,15 +198,28 @@ impl<'a> Reading<'a> {
         TargetGroup { protocol, targets, family: self.family, node_labels, health, attributes }
     }
 
-    /// The class's attributes, over them those of all groups, over them those of the port, over them the keys for PROXY protocol: first
+    /// The class's attributes, over them what the Service's session affinity comes to, over them those of all groups, over them those of the port, over them the keys for PROXY protocol: first
     /// the ports' own, then `*`.
     fn attributes(&mut self, port: u16, front: &Front, protocol: Protocol, reader: &mut Reader<'_>) -> Attributes {
         let parameters = self.input.parameters;
-        let mut merge = Merge::new(
-            attributes::TARGET_GROUP,
-            &parameters.defaults.target_group_attributes,
-            &parameters.limits.target_group_attributes,
-        );
+        let mut class = parameters.defaults.target_group_attributes.clone();
+        let limit = &parameters.limits.target_group_attributes;
+        // By the client's address, as kube-proxy does it, whose own affinity goes on behind node ports.
+        if let (Some(_), Ok(key)) =
+            (self.input.service.session_affinity, AttributeKey::parse(attributes::TARGET_GROUP, STICKINESS))
+        {
+            let is_so = class.get(&key).is_some_and(|value| value == "true");
+            if is_tls(front, protocol) {
+                reader.ineffective_field(AFFINITY, format!("on port {port}, which is TLS: {NO_AFFINITY}"));
+            } else if is_so || limit.allows(&key) {
+                class.insert(key, "true".to_owned());
+            } else {
+                let told = limit.told(|key| *key);
+                let why = format!("{AFFINITY}: it sets {STICKINESS}, which is the class's to set; it allows {told}");
+                reader.refuse_as(Reason::SessionAffinityNotSupported, why);
+            }
+        }
+        let mut merge = Merge::new(attributes::TARGET_GROUP, &class, limit);
         merge.put(&Key::GroupAttributes.name(), self.of_all.clone(), reader);
         if let Some((name, pairs)) = self.of_ports.remove(&port) {
             merge.put(name, pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect(), reader);
@@ -229,6 +254,15 @@ impl<'a> Reading<'a> {
     }
 }
 
+const AFFINITY: &str = "spec.sessionAffinity: ClientIP";
+const NO_AFFINITY: &str = "clients cannot be kept at one target";
+
+/// AWS keeps no client at one target there
+/// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html>).
+fn is_tls(front: &Front, protocol: Protocol) -> bool {
+    matches!(front, Front::Tls(_)) || protocol == Protocol::Tls
+}
+
 /// What AWS does not take for a group of this protocol
 /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html>).
 fn fitting(merge: &mut Merge<'_>, port: u16, front: &Front, protocol: Protocol, reader: &mut Reader<'_>) {
@@ -241,9 +275,8 @@ fn fitting(merge: &mut Merge<'_>, port: u16, front: &Front, protocol: Protocol, 
         let why = format!("port {port} is {protocol}, where it cannot be on; set it for other ports by {own}'s like");
         merge.impossible(UNHEALTHY_TERMINATION, &why, reader);
     }
-    let is_tls = matches!(front, Front::Tls(_)) || protocol == Protocol::Tls;
-    if is_tls && merge.is(STICKINESS, "true") {
-        let why = format!("port {port} is TLS, where clients cannot be kept at one target");
+    if is_tls(front, protocol) && merge.is(STICKINESS, "true") {
+        let why = format!("port {port} is TLS, where {NO_AFFINITY}");
         merge.impossible(STICKINESS, &why, reader);
     }
     let ends = merge.get(UNHEALTHY_TERMINATION).map_or(!protocol.has_udp(), |value| value == "true");

@@ -1,6 +1,6 @@
 //! Health checks. There is one set of keys for all groups of a Service; what it leaves open is the AWS Load Balancer Controller's.
 
-use portolan_core::snapshot::TrafficPolicy;
+use portolan_core::snapshot::{ServicePort, TargetPort, TrafficPolicy};
 use serde::{Deserialize, Serialize};
 
 use crate::annotations::Key;
@@ -57,8 +57,6 @@ pub enum HealthPort {
     TrafficPort,
     /// On this one.
     Number(u16),
-    /// On the target port of the Service port of this name, which the EndpointSlices tell.
-    TargetPortOf(String),
 }
 
 /// What the annotations say.
@@ -80,8 +78,8 @@ pub(super) struct Asked {
 enum Port {
     Traffic,
     Number(u16),
-    /// A port of the Service; its node port, if it has one.
-    Of(String, Option<u16>),
+    /// A port of the Service.
+    Of(ServicePort),
 }
 
 /// What holds where nobody says.
@@ -149,22 +147,40 @@ impl Asked {
             (None, _) => base.port,
             (Some(Port::Traffic), _) => HealthPort::TrafficPort,
             (Some(Port::Number(port)), _) => HealthPort::Number(*port),
-            (Some(Port::Of(name, _)), Targets::Ip) => HealthPort::TargetPortOf(name.clone()),
-            (Some(Port::Of(_, Some(node_port))), Targets::Instance { .. }) => HealthPort::Number(*node_port),
-            (Some(Port::Of(name, None)), Targets::Instance { .. }) => {
-                let why = format!("port {name:?} has no node port, and the targets of port {number} are nodes");
-                reader.refuse(Key::HealthPort, why);
-                base.port
-            }
+            (Some(Port::Of(port)), _) => match number_of(port, targets) {
+                Ok(found) => HealthPort::Number(found),
+                Err(why) => {
+                    let name = shown(&port.name);
+                    reader.refuse(
+                        Key::HealthPort,
+                        format!("port {name} {why}, and the targets of port {number} {}", who(targets)),
+                    );
+                    base.port
+                }
+            },
         };
+        let interval = self.interval.unwrap_or(INTERVAL);
         HealthCheck {
             probe,
             port,
-            interval: self.interval.unwrap_or(INTERVAL),
-            timeout: self.timeout.unwrap_or(base.timeout),
+            interval,
+            timeout: self.timeout(base.timeout, interval, reader),
             healthy: self.healthy.unwrap_or(base.threshold),
             unhealthy: self.unhealthy.unwrap_or(base.threshold),
         }
+    }
+
+    /// AWS takes no timeout that is longer than the interval (its answer says so; its pages do not). Where nobody says one, an interval that
+    /// is shorter shortens it.
+    fn timeout(&self, usual: u16, interval: u16, reader: &mut Reader<'_>) -> u16 {
+        let Some(timeout) = self.timeout else { return usual.min(interval) };
+        if timeout > interval {
+            reader.refuse(
+                Key::HealthTimeout,
+                format!("{timeout} seconds are more than the {interval} between two probes"),
+            );
+        }
+        timeout.min(interval)
     }
 
     /// What no check has taken.
@@ -174,6 +190,25 @@ impl Asked {
                 reader.ineffective(key, "targets are probed by TCP");
             }
         }
+    }
+}
+
+/// Where a port of the Service is found on these targets. A health check is told one number for all of them.
+fn number_of(port: &ServicePort, targets: Targets) -> Result<u16, String> {
+    match (targets, port.node_port, &port.target_port) {
+        (Targets::Instance { .. }, Some(node_port), _) => Ok(node_port),
+        (Targets::Instance { .. }, None, _) => Err("has no node port".to_owned()),
+        (Targets::Ip, _, TargetPort::Number(number)) => Ok(*number),
+        (Targets::Ip, _, TargetPort::Name(name)) => {
+            Err(format!("has the target port {}, a name that each pod gives a number of its own", shown(name)))
+        }
+    }
+}
+
+fn who(targets: Targets) -> &'static str {
+    match targets {
+        Targets::Instance { .. } => "are nodes",
+        Targets::Ip => "are pods; write the number",
     }
 }
 
@@ -191,7 +226,7 @@ fn port(input: &Input<'_>, reader: &mut Reader<'_>) -> Option<Port> {
         reader.refuse(Key::HealthPort, why);
         return None;
     };
-    Some(Port::Of(port.name.clone(), port.node_port))
+    Some(Port::Of(port.clone()))
 }
 
 fn checked(key: Key, check: impl Fn(&str) -> Result<(), String>, reader: &mut Reader<'_>) -> Option<String> {

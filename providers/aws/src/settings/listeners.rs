@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portolan_core::balancer::{PortKey, Protocol as Transport};
 use portolan_core::reason::Reason;
 use portolan_core::refusal::Refused;
-use portolan_core::snapshot::ServicePort;
+use portolan_core::snapshot::{ServicePort, TargetPort};
 use serde::{Deserialize, Serialize};
 
 use crate::annotations::Key;
@@ -100,13 +100,13 @@ pub(super) fn read<'a>(
     reader: &mut Reader<'a>,
 ) -> (Vec<Listener>, Vec<Refused>) {
     let asked = tls::read(input, reader);
-    let chosen = groups::choice(input, reader);
+    let chosen = groups::choice(input.parameters, reader);
     let merging = reader.bool(Key::TcpUdp);
     let mut refused = Vec::new();
     let mut served: Vec<Served<'_>> = Vec::new();
     for port in &input.service.ports {
         let beside = served.iter_mut().find(|other| other.ports.iter().any(|other| other.key.port == port.key.port));
-        match front(port, &asked).and_then(|front| Ok((front, groups::targets(port, chosen, input)?))) {
+        match front(port, &asked).and_then(|front| Ok((front, groups::targets(port, chosen, input.parameters)?))) {
             Err(why) => refused.push(why),
             Ok((front, targets)) => match beside {
                 Some(first) => {
@@ -187,7 +187,21 @@ fn join<'a>(
         return no("TLS and UDP cannot share one".to_owned());
     }
     match (first.targets, targets) {
-        (Targets::Ip, Targets::Ip) => {}
+        // What numbers names stand for the EndpointSlices tell (`model/targets.rs`).
+        (Targets::Ip, Targets::Ip) => {
+            let target_port = |port: Option<&ServicePort>| match port.map(|port| &port.target_port) {
+                Some(TargetPort::Number(number)) => Some(*number),
+                Some(TargetPort::Name(_)) | None => None,
+            };
+            match (target_port(first.ports.first().copied()), target_port(Some(port))) {
+                (Some(one), Some(other)) if one != other => {
+                    return no(format!(
+                        "both can share one if their target ports are equal, and those are {one} and {other}"
+                    ));
+                }
+                (Some(_) | None, Some(_) | None) => {}
+            }
+        }
         (Targets::Instance { node_port: one }, Targets::Instance { node_port: other }) if one == other => {}
         (Targets::Instance { node_port: one }, Targets::Instance { node_port: other }) => {
             return no(format!("both can share one if their node ports are equal, and those are {one} and {other}"));
@@ -274,6 +288,7 @@ fn settle(
             }
         }
         Front::Udp | Front::TcpUdp => {
+            // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/update-idle-timeout.html
             merge.impossible(TCP_IDLE_TIMEOUT, "only a TCP listener has it", reader);
         }
     }

@@ -22,7 +22,12 @@ use crate::words::{IpAddressType, Switch};
 pub struct Security {
     /// By which security groups.
     pub groups: SecurityGroups,
-    /// Whether their rules count for PrivateLink; none: as AWS has it, which is `on`.
+    /// Whether their rules count for PrivateLink; none: nobody says, and a balancer for which nobody has ever said has them count.
+    ///
+    /// AWS states "The default is on" and no more
+    /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html>): not whether a SetSecurityGroups
+    /// that leaves it out turns `off` into `on`, or leaves it. So neither may be relied on: who wants `on` back after `off` has to write
+    /// `on`, and who changes the groups alone has to write what is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private_link: Option<Switch>,
 }

@@ -47,11 +47,16 @@ pub fn key(text: &str) -> Result<(), String> {
         Err("must have 1 to 128 characters".to_owned())
     } else if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:")) {
         Err("begins with aws:, which AWS keeps to itself".to_owned())
-    } else if OF_CONTROLLERS.iter().any(|start| text.starts_with(start)) {
+    } else if is_of_controllers(text) {
         Err("is of the tags by which a controller knows its own".to_owned())
     } else {
         characters(text)
     }
+}
+
+/// The key is one by which a controller knows its own: nobody's to give, nor to remove.
+pub fn is_of_controllers(key: &str) -> bool {
+    OF_CONTROLLERS.iter().any(|start| key.starts_with(start))
 }
 
 /// Why a text cannot be a value, to follow it in a message.

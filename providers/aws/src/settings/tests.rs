@@ -6,6 +6,7 @@ use portolan_core::balancer::Protocol as Transport;
 use portolan_core::examples;
 use portolan_core::reason::Reason;
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::annotations::Key;
@@ -42,6 +43,28 @@ fn what_stands_beyond_fifty_listeners_is_refused_and_the_rest_is_served() {
     assert_eq!(settings.listeners.len(), 50);
     let refused: Vec<u16> = settings.refused_ports.iter().map(|refused| refused.port.unwrap().port).collect();
     assert_eq!(refused, [51, 52]);
+}
+
+#[test]
+fn session_affinity_keeps_clients_at_their_targets_unless_the_service_says_otherwise_or_is_tls() {
+    let stickiness = |annotations: &[(&str, &str)]| {
+        let mut service = annotated(annotations);
+        service.session_affinity = Some(10_800);
+        let settings = read(&service).unwrap();
+        settings.listeners[0]
+            .group
+            .attributes
+            .iter()
+            .find(|(key, _)| key.as_str() == "stickiness.enabled")
+            .map(|(_, value)| value.clone())
+    };
+    assert_eq!(stickiness(&[]).as_deref(), Some("true"));
+    assert_eq!(
+        stickiness(&[("aws-load-balancer-target-group-attributes", "stickiness.enabled=false")]).as_deref(),
+        Some("false")
+    );
+    let certificate = "arn:aws:acm:eu-west-1:123456789012:certificate/1";
+    assert_eq!(stickiness(&[("aws-load-balancer-ssl-cert", certificate)]), None);
 }
 
 #[test]
@@ -233,4 +256,29 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn session_affinity_is_within_the_class_s_limits_and_says_where_it_has_no_effect() {
+    let certificate = "arn:aws:acm:eu-west-1:123456789012:certificate/1";
+    let mut service = annotated(&[("aws-load-balancer-ssl-cert", certificate)]);
+    service.session_affinity = Some(10_800);
+    let warnings = read(&service).unwrap().warnings;
+    assert!(
+        warnings.iter().any(|one| one.message.starts_with("spec.sessionAffinity: ClientIP has no effect: on port 80")),
+        "{warnings:?}"
+    );
+    let mut service = annotated(&[]);
+    service.session_affinity = Some(10_800);
+    let within = |limits: serde_json::Value, class: serde_json::Value| {
+        let all = json!({
+            "clusterName": "prod", "limits": {"targetGroupAttributes": limits}, "defaults": {"targetGroupAttributes": class},
+        });
+        let parameters = Parameters::parse(&all).unwrap();
+        let refusal = read_in(&service, &parameters).err();
+        refusal.map(|refusal| refusal.reason())
+    };
+    assert_eq!(within(json!([]), json!({})), Some(Reason::SessionAffinityNotSupported));
+    assert_eq!(within(json!(["stickiness.enabled"]), json!({})), None);
+    assert_eq!(within(json!([]), json!({"stickiness.enabled": "true"})), None, "the class sets it itself");
 }

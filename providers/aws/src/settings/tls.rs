@@ -139,8 +139,7 @@ fn policy(input: &Input<'_>, reader: &mut Reader<'_>) -> SslPolicy {
 }
 
 fn backend(reader: &mut Reader<'_>) -> Protocol {
-    let word = if reader.has(Key::BackendProtocol) { reader.word(Key::BackendProtocol) } else { None };
-    match word {
+    match reader.word_or(Key::BackendProtocol, "tcp") {
         Some("ssl") => {
             if !reader.has(Key::Certificates) {
                 let certificates = Key::Certificates.name();

@@ -1,8 +1,9 @@
 //! A step as a line of the dry run, with the call that it costs.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{Action, Api, AttributesOf, ListenerOf, Object, SecurityGroupOf, Step, Tagged};
+use super::{Action, Api, AttributesOf, Foretold, ListenerOf, Object, SecurityGroupOf, Step, Tagged};
 use crate::estate::Known;
 use crate::names::Kind;
 use crate::words::scheme_word;
@@ -10,10 +11,19 @@ use crate::words::scheme_word;
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Admit { need } => {
+                let ports = need.openings.iter().flat_map(|opening| &opening.ports).collect::<BTreeSet<_>>();
+                write!(f, "let in {} at the security groups of the targets", listed(ports))?;
+            }
+            Self::Withdraw => f.write_str("let in at the targets no more what only this load balancer needed")?,
+            Self::Weigh { lists } => write!(f, "see as how many rules {} count at a security group", listed(lists))?,
             Self::CreateSecurityGroup { name, vpc, .. } => write!(f, "create security group {name} in VPC {vpc}")?,
             Self::OpenRules { group, rules } => write!(f, "let in {} at security group {group}", listed(rules))?,
-            Self::CloseRules { group, rules } => {
+            Self::CloseRules { group, rules, gap: false } => {
                 write!(f, "let in no more {} at security group {group}", listed(rules))?;
+            }
+            Self::CloseRules { group, rules, gap: true } => {
+                write!(f, "let in no more {} at security group {group}, which {A_GAP}", listed(rules))?;
             }
             Self::DeleteSecurityGroup { id, name } => write!(f, "delete security group {name} ({id})")?,
             Self::CreateGroup { name, kind, .. } => write!(f, "create target group {name}: {kind}")?,
@@ -31,10 +41,14 @@ impl fmt::Display for Step {
                 }
             }
             Self::SetIpAddressType { balancer, ip_address_type } => write!(f, "make {balancer} {ip_address_type}")?,
-            Self::SetSubnets { balancer, subnets } => {
-                write!(f, "put {balancer} in {}", listed(subnets.iter().map(|mapping| &mapping.subnet)))?;
+            Self::SetSubnets { balancer, ip_address_type, subnets, source_nat } => {
+                let subnets = listed(subnets.iter().map(|mapping| &mapping.subnet));
+                write!(f, "put {balancer} in {subnets}, {ip_address_type}")?;
+                if let Some(switch) = source_nat {
+                    write!(f, ", source NAT of IPv6 {switch}")?;
+                }
             }
-            Self::SetSecurityGroups { balancer, security_groups, private_link } => {
+            Self::SetSecurityGroups { balancer, security_groups, private_link, private_link_ours: _ } => {
                 write!(f, "give {balancer} the security groups {}", listed(security_groups))?;
                 if let Some(switch) = private_link {
                     write!(f, ", for PrivateLink {switch}")?;
@@ -58,17 +72,49 @@ impl fmt::Display for Step {
             Self::SetTags { of, tags } => {
                 write!(f, "tag {of} with {}", listed(tags.iter().map(|(key, value)| format!("{key}={value}"))))?;
             }
+            Self::RemoveTags { of, keys } => write!(f, "remove the tags {} from {of}", listed(keys))?,
             Self::Retire { balancer } => write!(f, "retire {balancer}, which is replaced")?,
             Self::DeleteBalancer { balancer, gap: false } => write!(f, "delete load balancer {balancer}")?,
             Self::DeleteBalancer { balancer, gap: true } => {
                 write!(f, "delete load balancer {balancer}; nobody is served until its successor is active")?;
             }
             Self::DeleteGroup { group } => write!(f, "delete target group {group}")?,
+            Self::Foretold(foretold) => foretold.fmt(f)?,
         }
-        let [Action { api, name }] = self.calls();
-        write!(f, " [{api}:{name}]")
+        match self.calls() {
+            Some(Action { api, name }) => write!(f, " [{api}:{name}]"),
+            None => Ok(()),
+        }
     }
 }
+
+impl fmt::Display for Foretold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MakeShared { name, vpc } => {
+                write!(f, "create security group {name} in VPC {vpc}, which all load balancers of the cluster carry")
+            }
+            Self::LetIn { group, rules, after_a_gap: false } => {
+                write!(f, "let in {} at security group {group} of targets", listed(rules))
+            }
+            Self::LetIn { group, rules, after_a_gap: true } => {
+                write!(f, "let in {} at security group {group} of targets, which {A_GAP}", listed(rules))
+            }
+            Self::Shut { group, rules } => {
+                write!(f, "let in no more {} at security group {group} of targets", listed(rules))
+            }
+            Self::DeleteShared { id, name } => {
+                write!(f, "delete security group {name} ({id}), which no load balancer carries any more")
+            }
+            Self::Stuck { problem } => f.write_str(problem),
+            Self::Unknown { what, why } => write!(f, "{what} [{why}]"),
+        }
+    }
+}
+
+/// What a person has to know where rules go before others come.
+pub(crate) const A_GAP: &str =
+    "has no room for old and new rules at once: until the new ones are there, whom they let in is kept out";
 
 impl fmt::Display for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,6 +151,7 @@ impl fmt::Display for Tagged {
         match self {
             Self::Balancer(object) | Self::Group(object) => object.fmt(f),
             Self::Listener(listener) => listener.fmt(f),
+            Self::SecurityGroup { id, name } => write!(f, "security group {name} ({id})"),
         }
     }
 }

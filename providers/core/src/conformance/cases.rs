@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::random::Random;
 use crate::balancer::{
-    Family, HealthCheck, Listener, LoadBalancer, Member, NodeTarget, PortKey, Protocol, Scheme, SourceRanges, Targets,
+    Family, HealthCheck, Listener, LoadBalancer, Member, NodeTarget, PodEndpoint, PortKey, Protocol, Scheme,
+    SourceRanges, Targets,
 };
 use crate::capabilities::Capabilities;
 use crate::ids::{ClassName, LoadBalancerId, NodeName, Uid};
@@ -75,6 +77,17 @@ impl Palette {
             variants.push(("one number, two protocols", with(&|lb| lb.listeners = both.to_vec())));
             variants
                 .push(("another protocol", with(&|lb| lb.listeners = vec![self.listener(80, Protocol::Udp, &[1, 2])])));
+        }
+        if self.capabilities.pod_targets {
+            let pods = |uid: Option<&str>| vec![self.straight(80, &[1, 2], uid)];
+            if self.capabilities.node_targets {
+                let both = vec![self.listener(80, Protocol::Tcp, &[1, 2]), self.straight(443, &[1, 2], None)];
+                variants.push(("nodes on one port, pods on another", with(&|lb| lb.listeners.clone_from(&both))));
+                let swapped = vec![self.straight(80, &[1, 2], None), self.listener(443, Protocol::Tcp, &[1, 2])];
+                variants.push(("the other way round", with(&|lb| lb.listeners.clone_from(&swapped))));
+            }
+            variants.push(("pods that are known", with(&|lb| lb.listeners = pods(Some("first")))));
+            variants.push(("others at the same addresses", with(&|lb| lb.listeners = pods(Some("second")))));
         }
         if self.capabilities.source_ranges {
             variants.push(("source ranges", with(&|lb| lb.source_ranges = SourceRanges::Only(networks(&[1, 2])))));
@@ -228,6 +241,7 @@ impl Palette {
             scheme: None,
             listeners: vec![self.listener(80, Protocol::Tcp, &[1, 2])],
             source_ranges: SourceRanges::All,
+            allow_downtime: false,
             nodes: self.nodes(&[1, 2, 3]),
             settings: BTreeMap::new(),
             published: Vec::new(),
@@ -266,8 +280,14 @@ impl Palette {
                 nodes: targets.iter().copied().map(node_name).collect(),
             };
         }
-        let pod = |number: &u8| SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 244, *number, 7)), key.port);
-        Targets::Pods { endpoints: targets.iter().map(pod).collect() }
+        pods(key, targets, None)
+    }
+
+    /// A listener that sends straight to pods, whatever else the provider can do.
+    fn straight(&self, port: u16, targets: &[u8], uid: Option<&str>) -> Listener {
+        let listener = self.listener(port, Protocol::Tcp, targets);
+        let targets = pods(listener.key, targets, uid);
+        Listener { targets, health_check: HealthCheck::EndpointSlices, ..listener }
     }
 
     fn nodes(&self, numbers: &[u8]) -> Vec<NodeTarget> {
@@ -281,6 +301,7 @@ impl Palette {
                 name: node_name(number),
                 addresses: self.capabilities.families.iter().map(|family| address(number, family)).collect(),
                 provider_id: Some(format!("conformance://node/{number}")),
+                labels: labels(number),
             })
             .collect()
     }
@@ -301,7 +322,7 @@ pub(super) fn shuffled(desired: &LoadBalancer, random: &mut Random) -> LoadBalan
     for listener in &mut other.listeners {
         match &mut listener.targets {
             Targets::Nodes { node_port: _, nodes } => random.shuffle(nodes),
-            Targets::Pods { endpoints } => random.shuffle(endpoints),
+            Targets::Pods { endpoints, local_nodes: _ } => random.shuffle(endpoints),
         }
     }
     other
@@ -315,8 +336,23 @@ fn member(number: u8) -> Member {
     }
 }
 
+/// Pods, each with a UID that begins like this, or with none.
+fn pods(key: PortKey, numbers: &[u8], uid: Option<&str>) -> Targets {
+    let pod = |number: &u8| PodEndpoint {
+        address: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 244, *number, 7)), key.port),
+        pod: uid.map(|uid| Uid::new(format!("{uid}-{number}"))),
+        terminating: false,
+    };
+    Targets::Pods { endpoints: numbers.iter().map(pod).collect(), local_nodes: None }
+}
+
 fn node_name(number: u8) -> NodeName {
     NodeName::new(format!("node-{number}"))
+}
+
+/// What a provider finds nowhere but in what is desired.
+fn labels(number: u8) -> Arc<BTreeMap<String, String>> {
+    Arc::new([("conformance/node".to_owned(), number.to_string())].into())
 }
 
 fn networks(numbers: &[u8]) -> Vec<IpNet> {

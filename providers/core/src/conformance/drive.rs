@@ -10,7 +10,7 @@ use super::random::Random;
 use super::{Failure, Law, World};
 use crate::balancer::{LoadBalancer, Published};
 use crate::ids::LoadBalancerId;
-use crate::provider::{Call, Outcome, Provider};
+use crate::provider::{Call, ErrorKind, Known, Outcome, Provider, Step};
 
 /// After so many rounds a provider that has not settled never will.
 const ROUNDS: usize = 40;
@@ -53,17 +53,21 @@ pub(super) struct Run<W: World> {
     external: BTreeMap<String, String>,
     foreign: String,
     random: Random,
+    /// How often each input is shuffled.
+    shuffles: usize,
     /// Steps since the beginning of the current `towards`.
     pub(super) steps: usize,
     /// The step that trouble was to strike made all its writes before it struck.
     pub(super) survived: bool,
+    /// The last step that could not be carried out yet.
+    put_off: Option<String>,
 }
 
 /// Where a run ended, as far as two runs can be compared.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct End {
     state: Value,
-    outcome: Outcome,
+    outcome: String,
     leftovers: Vec<String>,
 }
 
@@ -81,8 +85,10 @@ impl<W: World> Run<W> {
             external: BTreeMap::new(),
             foreign,
             random,
+            shuffles: SHUFFLES,
             steps: 0,
             survived: true,
+            put_off: None,
         }
     }
 
@@ -111,6 +117,7 @@ impl<W: World> Run<W> {
             }
             just_done.clear();
             open = plan.iter().map(ToString::to_string).collect();
+            self.external.extend(plan.iter().flat_map(Step::intent));
             for step in plan {
                 if trouble == Trouble::Stopped(self.steps) {
                     return Ok(Came::Halfway);
@@ -131,6 +138,9 @@ impl<W: World> Run<W> {
             if !open.is_empty() {
                 continue;
             }
+            if let Some(remembered) = self.provider.remembered(&state) {
+                self.external = remembered;
+            }
             let outcome = self.outcome(&state)?;
             if outcome.published != self.published {
                 self.published = outcome.published;
@@ -141,15 +151,28 @@ impl<W: World> Run<W> {
                 return Ok(Came::Through);
             }
         }
+        open.extend(self.put_off.take().map(|why| format!("last put off: {why}")));
         Err(self
             .failure(self.settling(), format!("not settled after {ROUNDS} rounds; still open: {}", open.join("; "))))
+    }
+
+    /// The same, undisturbed, on a way that another run of the case has gone before: what comes of it in another order has been seen there.
+    pub(super) fn again_towards(&mut self, goal: Option<&LoadBalancer>) -> Result<Came, Failure> {
+        self.shuffles = 0;
+        let came = self.towards(goal, Trouble::None);
+        self.shuffles = SHUFFLES;
+        came
     }
 
     /// Where it ended.
     pub(super) fn end(&mut self) -> Result<End, Failure> {
         let state = self.observe()?;
         let outcome = self.outcome(&state)?;
-        Ok(End { state: self.world.comparable(&state), outcome, leftovers: self.world.leftovers() })
+        Ok(End {
+            state: self.world.comparable(&state),
+            outcome: self.world.told(&outcome),
+            leftovers: self.world.leftovers(),
+        })
     }
 
     /// Nothing is left, by the provider's word and in truth.
@@ -170,7 +193,7 @@ impl<W: World> Run<W> {
     /// What to expect of a foreign object in its place: a refusal or an error, and no touch.
     pub(super) fn try_towards(&mut self, goal: Option<&LoadBalancer>) -> Result<bool, Failure> {
         self.desired = goal.cloned();
-        let observed = block_on(self.provider.observe_many(std::slice::from_ref(&self.id))).into_iter().next();
+        let observed = block_on(self.provider.observe_many(&[self.known()])).into_iter().next();
         let Some(Ok(state)) = observed else { return Ok(false) };
         let Ok(plan) = self.provider.plan(self.desired.as_ref(), &state) else { return Ok(false) };
         let mut done = true;
@@ -204,8 +227,18 @@ impl<W: World> Run<W> {
         }
         let times = if trouble == Trouble::Twice { 2 } else { 1 };
         for _ in 0..times {
-            let applied = block_on(self.provider.apply(step, &call))
-                .map_err(|error| self.failure(self.settling(), format!("step {step} failed: {error}")))?;
+            let applied = match block_on(self.provider.apply(step, &call)) {
+                Ok(applied) => applied,
+                Err(error) if error.kind == ErrorKind::Terminal => {
+                    return Err(self.failure(self.settling(), format!("step {step} failed: {error}")));
+                }
+                // As in the runtime: the pass is over, and after a pause another one looks at what there is.
+                Err(error) => {
+                    self.put_off = Some(error.to_string());
+                    self.world.settle();
+                    return Ok(true);
+                }
+            };
             if trouble == Trouble::KilledAfter(self.steps.saturating_add(1)) {
                 self.restart();
                 return Ok(true);
@@ -218,12 +251,16 @@ impl<W: World> Run<W> {
         Ok(false)
     }
 
+    fn known(&self) -> Known {
+        Known { id: self.id.clone(), external: self.external.clone() }
+    }
+
     fn restart(&mut self) {
         self.provider = self.world.open();
     }
 
     fn observe(&self) -> Result<<W::Provider as Provider>::State, Failure> {
-        let mut states = block_on(self.provider.observe_many(std::slice::from_ref(&self.id)));
+        let mut states = block_on(self.provider.observe_many(&[self.known()]));
         match (states.pop(), states.is_empty()) {
             (Some(Ok(state)), true) => Ok(state),
             (Some(Err(error)), true) => Err(self.failure(self.settling(), format!("it cannot be observed: {error}"))),
@@ -240,7 +277,7 @@ impl<W: World> Run<W> {
         let plan = self.provider.plan(desired.as_ref(), state).map_err(|refusal| {
             self.failure(self.settling(), format!("refused although within the capabilities: {refusal}"))
         })?;
-        for _ in 0..SHUFFLES {
+        for _ in 0..self.shuffles {
             let other = desired.as_ref().map(|desired| shuffled(desired, &mut self.random));
             let again = self.provider.plan(other.as_ref(), state);
             if again.as_ref() != Ok(&plan) {
@@ -254,7 +291,7 @@ impl<W: World> Run<W> {
     fn outcome(&mut self, state: &<W::Provider as Provider>::State) -> Result<Outcome, Failure> {
         let desired = self.desired();
         let outcome = self.provider.outcome(desired.as_ref(), state);
-        for _ in 0..SHUFFLES {
+        for _ in 0..self.shuffles {
             let other = desired.as_ref().map(|desired| shuffled(desired, &mut self.random));
             let again = self.provider.outcome(other.as_ref(), state);
             if again != outcome {

@@ -37,6 +37,17 @@ impl<W: World, F: FnMut() -> W> Suite<F> {
         self.killed_while_deleting(edit)
     }
 
+    /// One of each kind of what is done to an edit.
+    pub(super) fn sampled(&mut self, edit: &Edit) -> Result<(), Failure> {
+        let (end, steps) = self.undisturbed(edit)?;
+        let [after, inside, back, gone] = [(); 4].map(|()| self.random.below(steps));
+        self.disturbed(edit, Trouble::Twice, &end)?;
+        self.disturbed(edit, Trouble::KilledAfter(after.saturating_add(1)), &end)?;
+        self.disturbed(edit, Trouble::KilledInside(inside, 0), &end)?;
+        self.turned_back(edit, back)?;
+        self.deleted(edit, gone)
+    }
+
     /// A history of desired states, once undisturbed and once with trouble at every one of them, ends in the same place; and can be deleted.
     pub(super) fn history(&mut self, name: &str, history: &[LoadBalancer], random: &mut Random) -> Result<(), Failure> {
         let mut undisturbed = self.run(name, "undisturbed");
@@ -83,7 +94,7 @@ impl<W: World, F: FnMut() -> W> Suite<F> {
         }
 
         let mut run = self.run(name, &format!("{} is held", first.name));
-        run.towards(Some(shared), Trouble::None)?;
+        run.again_towards(Some(shared))?;
         let of_first = |listener: &Listener| listener.service == uid;
         let others: Vec<Listener> = wish.listeners.iter().filter(|listener| !of_first(listener)).cloned().collect();
         let held = LoadBalancer { held: vec![uid.clone()], listeners: others.clone(), ..wish.clone() };
@@ -93,7 +104,7 @@ impl<W: World, F: FnMut() -> W> Suite<F> {
         wanted.listeners.retain(|listener| of_first(listener));
         wanted.listeners.extend(others);
         let mut direct = self.run(name, "the same without a hold");
-        direct.towards(Some(shared), Trouble::None)?;
+        direct.again_towards(Some(shared))?;
         direct.towards(Some(&wanted), Trouble::None)?;
         let there = direct.end()?;
         if here != there {
@@ -118,7 +129,10 @@ impl<W: World, F: FnMut() -> W> Suite<F> {
     }
 
     fn undisturbed(&mut self, edit: &Edit) -> Result<(End, usize), Failure> {
-        let mut run = self.started(edit, "undisturbed")?;
+        let mut run = self.run(&edit.name, "undisturbed");
+        if let Some(from) = &edit.from {
+            run.towards(Some(from), Trouble::None)?;
+        }
         run.towards(Some(&edit.to), Trouble::None)?;
         let steps = run.steps;
         Ok((run.end()?, steps))
@@ -154,13 +168,13 @@ impl<W: World, F: FnMut() -> W> Suite<F> {
 
     fn killed_while_deleting(&mut self, edit: &Edit) -> Result<(), Failure> {
         let mut run = self.started(edit, "deleted")?;
-        run.towards(Some(&edit.to), Trouble::None)?;
+        run.again_towards(Some(&edit.to))?;
         run.towards(None, Trouble::None)?;
         for step in 0..run.steps {
             let inside = (0..WRITES).map(|writes| Trouble::KilledInside(step, writes));
             for trouble in [Trouble::KilledAfter(step.saturating_add(1)), Trouble::Twice].into_iter().chain(inside) {
                 let mut run = self.started(edit, &format!("deleted, {trouble:?}"))?;
-                run.towards(Some(&edit.to), Trouble::None)?;
+                run.again_towards(Some(&edit.to))?;
                 run.towards(None, trouble)?;
                 run.check_empty()?;
                 if matches!(trouble, Trouble::KilledInside(..)) && run.survived {
@@ -171,11 +185,11 @@ impl<W: World, F: FnMut() -> W> Suite<F> {
         Ok(())
     }
 
-    /// A run that has settled on what the edit starts from.
+    /// A run that has settled on what the edit starts from, as the undisturbed one has.
     fn started(&mut self, edit: &Edit, what: &str) -> Result<Run<W>, Failure> {
         let mut run = self.run(&edit.name, what);
         if let Some(from) = &edit.from {
-            run.towards(Some(from), Trouble::None)?;
+            run.again_towards(Some(from))?;
         }
         Ok(run)
     }

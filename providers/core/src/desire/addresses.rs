@@ -1,5 +1,6 @@
 //! Addresses: families, addresses asked for by name, addresses already published.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::balancer::{Family, IpMode, Published, Scheme};
@@ -12,6 +13,9 @@ use crate::snapshot::{FamilyPolicy, Service};
 /// Asks for addresses by name: a comma-separated list, at most one a family. It wins over the deprecated
 /// `spec.loadBalancerIP`.
 pub const ADDRESSES_ANNOTATION: &str = "portolan.dev/load-balancer-ips";
+
+/// MetalLB's words for the same, the newer one first (<https://metallb.io/usage/>, "Requesting specific IPs"): after ours and before the field.
+const METALLB: [&str; 2] = ["metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs"];
 
 /// The families to serve, in the order of `ipFamilies` (KEP-563). The server has resolved the policy into them already; it
 /// decides here only what happens when the provider lacks one. Where nobody names a scheme, an address asked for by name may say it;
@@ -56,11 +60,12 @@ pub fn requested(
     refused: &mut Vec<Refused>,
     warnings: &mut Vec<Warning>,
 ) -> Vec<IpAddr> {
-    let Some(Wish { place, text, by_field }) = wished(service) else { return Vec::new() };
+    let Some(Wish { place, text, by_others }) = wished(service) else { return Vec::new() };
     if !capabilities.requested_addresses {
         let message = format!("{place}: this provider chooses addresses itself; remove it");
-        // `loadBalancerIP` is "ignored if the provider does not support it" (Service API); our own annotation is not.
-        if by_field {
+        // `loadBalancerIP` is "ignored if the provider does not support it" (Service API), and MetalLB's words were said to MetalLB; our own
+        // annotation is not ignored.
+        if by_others {
             warnings.push(Warning { reason: Reason::RequestedAddressNotSupported, message });
         } else {
             refused.push(Refused::whole(Reason::RequestedAddressNotSupported, message));
@@ -105,20 +110,26 @@ struct Wish<'a> {
     /// Where it stands, as messages name it.
     place: String,
     text: &'a str,
-    by_field: bool,
+    /// In words that are not ours alone, and that a provider may not know.
+    by_others: bool,
 }
 
-/// Our annotation, also an empty one, wins over the field.
+/// Our annotation, also an empty one, wins over MetalLB's, and that over the field.
 fn wished(service: &Service) -> Option<Wish<'_>> {
-    let annotation = service.annotations.get(ADDRESSES_ANNOTATION).map(|text| Wish {
-        place: format!("annotation {ADDRESSES_ANNOTATION}"),
-        text: text.trim(),
-        by_field: false,
+    let annotation = std::iter::once(ADDRESSES_ANNOTATION).chain(METALLB).find_map(|key| {
+        let text = service.annotations.get(key)?.trim();
+        Some(Wish { place: format!("annotation {key}"), text, by_others: key != ADDRESSES_ANNOTATION })
     });
     annotation.or_else(|| {
         let text = service.load_balancer_ip.as_deref().map(str::trim).filter(|text| !text.is_empty())?;
-        Some(Wish { place: "spec.loadBalancerIP".to_owned(), text, by_field: true })
+        Some(Wish { place: "spec.loadBalancerIP".to_owned(), text, by_others: true })
     })
+}
+
+/// The addresses that a Service names and that make sense, whatever becomes of them.
+pub fn named(service: &Service) -> BTreeSet<IpAddr> {
+    let texts = wished(service).map(|wish| wish.text).unwrap_or_default().split(',');
+    texts.filter_map(|text| text.trim().parse().ok()).collect()
 }
 
 /// What the Service's status offers to clients now.

@@ -1,63 +1,99 @@
 //! Endpoints: who may receive traffic (KEP-752, KEP-1669).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::balancer::Family;
-use crate::ids::NodeName;
-use crate::snapshot::{Endpoint, Service, ServicePort, Slice, SlicePort, TrafficPolicy};
+use crate::balancer::{Family, PodEndpoint};
+use crate::ids::{NodeName, Uid};
+use crate::snapshot::{Endpoint, Pod, Service, ServicePort, Slice, SlicePort, TrafficPolicy};
 
 /// The endpoints of a Service, all slices joined, of the families that are served: kube-proxy passes no packet to the other one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Usable<'a> {
     slices: &'a [Arc<Slice>],
+    /// Pods that are not ready because they wait to become targets.
+    waiting: BTreeSet<&'a Uid>,
     families: &'a [Family],
-    /// The scope in which the fallback to terminating endpoints is decided, for each family: a node under policy Local, else the
-    /// cluster.
-    per_node: bool,
+    policy: TrafficPolicy,
+}
+
+/// Where the fallback to terminating endpoints is decided, for each family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// Everywhere at once.
+    Cluster,
+    /// On each node by itself: none passes traffic on to another.
+    Node,
 }
 
 impl<'a> Usable<'a> {
-    /// Looks at these slices of this Service.
-    pub fn new(service: &Service, slices: &'a [Arc<Slice>], families: &'a [Family]) -> Self {
-        Self { slices, families, per_node: service.external_traffic_policy == TrafficPolicy::Local }
+    /// Looks at these slices of this Service, and at the Pods that wait for its load balancer.
+    pub fn new(service: &Service, slices: &'a [Arc<Slice>], gated: &'a [Arc<Pod>], families: &'a [Family]) -> Self {
+        let waiting = gated.iter().filter(|pod| pod.may_be_target()).map(|pod| &pod.uid).collect();
+        Self { slices, waiting, families, policy: service.external_traffic_policy }
     }
 
     /// Somebody can serve this port.
     pub fn any(&self, port: &ServicePort) -> bool {
-        !self.of_port(port).is_empty()
+        !self.of_port(port, Scope::Cluster).is_empty()
     }
 
     /// The nodes that have a usable endpoint of their own for this port. An endpoint without a node is local to none.
     pub fn nodes(&self, port: &ServicePort) -> BTreeSet<&'a NodeName> {
-        self.of_port(port).into_iter().filter_map(|(endpoint, _)| endpoint.node.as_ref()).collect()
+        let scope = match self.policy {
+            TrafficPolicy::Cluster => Scope::Cluster,
+            TrafficPolicy::Local => Scope::Node,
+        };
+        self.of_port(port, scope).into_iter().filter_map(|(endpoint, _)| endpoint.node.as_ref()).collect()
     }
 
-    /// Address and port of every usable endpoint: sorted, each once. The port numbers are the slices', because a named target port
-    /// differs between pods.
-    pub fn sockets(&self, port: &ServicePort) -> Vec<SocketAddr> {
-        let sockets: BTreeSet<SocketAddr> = self
-            .of_port(port)
-            .into_iter()
-            .map(|(endpoint, slice_port)| SocketAddr::new(endpoint.address, slice_port.port))
-            .collect();
-        sockets.into_iter().collect()
+    /// The nodes of the endpoints that [`pods`](Self::pods) are, but for those who wait. While there is a ready one anywhere, a node that has only such
+    /// as terminate is not among them: traffic that can go elsewhere goes before they end.
+    pub fn nodes_of_pods(&self, port: &ServicePort) -> BTreeSet<&'a NodeName> {
+        self.of_port(port, Scope::Cluster).into_iter().filter_map(|(endpoint, _)| endpoint.node.as_ref()).collect()
     }
 
-    /// In each scope the ready endpoints, or if there is none those that are serving while they terminate. Never one that does
-    /// not serve.
-    fn of_port(&self, port: &ServicePort) -> Vec<(&'a Endpoint, &'a SlicePort)> {
-        let all: Vec<(&Endpoint, &SlicePort)> = self
-            .slices
+    /// Every usable endpoint with its pod: sorted, each address and pod once. The port numbers are the slices', because a named target port
+    /// differs between pods. No node stands between, so the Service's policy means nothing here. Of a pod that one slice calls terminating and another does not, the latter is believed.
+    ///
+    /// A pod that waits to be found healthy there is registered before it is ready: nothing else would ever make it so. It answers nobody
+    /// yet, so it keeps nobody from falling back to those who terminate.
+    pub fn pods(&self, port: &ServicePort) -> Vec<PodEndpoint> {
+        let mut pods: BTreeMap<(SocketAddr, Option<&Uid>), bool> = BTreeMap::new();
+        for (endpoint, slice_port) in self.of_port(port, Scope::Cluster).into_iter().chain(self.waiting(port)) {
+            let address = SocketAddr::new(endpoint.address, slice_port.port);
+            let terminating = pods.entry((address, endpoint.pod.as_ref())).or_insert(endpoint.terminating);
+            *terminating &= endpoint.terminating;
+        }
+        let pods = pods.into_iter();
+        pods.map(|((address, pod), terminating)| PodEndpoint { address, pod: pod.cloned(), terminating }).collect()
+    }
+
+    fn all(&self, port: &ServicePort) -> impl Iterator<Item = (&'a Endpoint, &'a SlicePort)> {
+        self.slices
             .iter()
             .filter(|slice| self.families.contains(&slice.family))
             .flat_map(|slice| slice.ports.iter().map(move |slice_port| (slice, slice_port)))
             .filter(|(_, slice_port)| slice_port.name == port.name && slice_port.protocol == port.key.protocol)
             .flat_map(|(slice, slice_port)| slice.endpoints.iter().map(move |endpoint| (endpoint, slice_port)))
-            .collect();
+    }
+
+    /// Those who are not ready and wait to become targets.
+    fn waiting(&self, port: &ServicePort) -> impl Iterator<Item = (&'a Endpoint, &'a SlicePort)> {
+        let waits = |endpoint: &Endpoint| endpoint.pod.as_ref().is_some_and(|pod| self.waiting.contains(pod));
+        self.all(port).filter(move |(endpoint, _)| !endpoint.ready && !endpoint.terminating && waits(endpoint))
+    }
+
+    /// In each scope the ready endpoints, or if there is none those that are serving while they terminate. Never one that does
+    /// not serve.
+    fn of_port(&self, port: &ServicePort, scope: Scope) -> Vec<(&'a Endpoint, &'a SlicePort)> {
+        let all: Vec<(&Endpoint, &SlicePort)> = self.all(port).collect();
         let scope = |endpoint: &'a Endpoint| {
-            let node = if self.per_node { endpoint.node.as_ref() } else { None };
+            let node = match scope {
+                Scope::Cluster => None,
+                Scope::Node => endpoint.node.as_ref(),
+            };
             (Family::of(endpoint.address), node)
         };
         let with_ready: BTreeSet<(Family, Option<&NodeName>)> =
@@ -69,3 +105,6 @@ impl<'a> Usable<'a> {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

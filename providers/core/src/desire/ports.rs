@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::balancer::{HealthCheck, Listener, NodeTarget, Protocol, Targets};
 use crate::capabilities::Capabilities;
 use crate::desire::endpoints::Usable;
+use crate::dialect::Dialect;
 use crate::ids::NodeName;
 use crate::reason::Reason;
 use crate::refusal::Refused;
@@ -28,16 +29,27 @@ pub enum Through {
     /// This node port.
     NodePort(u16),
     /// The pods' own ports, from the EndpointSlices.
-    Pods,
+    Pods {
+        /// By way of nodes.
+        by_way_of_nodes: bool,
+    },
 }
 
 /// The rule for node ports (KEP-1864): each port is judged by its own `nodePort`, never by `allocateLoadBalancerNodePorts`.
 /// The flag only steers the server's allocator; ports set by hand are honoured without it, ports allocated earlier stay after
-/// it is turned off, and one Service may have both kinds.
-fn through(port: &ServicePort, capabilities: &Capabilities) -> Result<Through, Refused> {
+/// it is turned off, and one Service may have both kinds. Where there is a choice, the provider's own words make it.
+fn through(
+    service: &Service,
+    port: &ServicePort,
+    capabilities: &Capabilities,
+    dialect: &dyn Dialect,
+) -> Result<Through, Refused> {
+    let straight = || capabilities.pod_targets && dialect.wants_pods(service, port);
     match port.node_port {
-        Some(node_port) if capabilities.node_targets => Ok(Through::NodePort(node_port)),
-        Some(_) | None if capabilities.pod_targets => Ok(Through::Pods),
+        Some(node_port) if capabilities.node_targets && !straight() => Ok(Through::NodePort(node_port)),
+        Some(_) | None if capabilities.pod_targets => {
+            Ok(Through::Pods { by_way_of_nodes: capabilities.by_way_of_nodes })
+        }
         Some(_) | None => Err(Refused::port(
             port.key,
             Reason::NodePortRequired,
@@ -52,13 +64,15 @@ fn through(port: &ServicePort, capabilities: &Capabilities) -> Result<Through, R
 pub fn judge<'a>(
     service: &'a Service,
     capabilities: &Capabilities,
+    dialect: &dyn Dialect,
     first: Option<Protocol>,
 ) -> (Vec<Served<'a>>, Vec<Refused>) {
     let mut served = Vec::new();
     let mut refused = Vec::new();
     let mut protocol_served = first;
     for port in &service.ports {
-        match protocol(port, capabilities, protocol_served).and_then(|()| through(port, capabilities)) {
+        let sound = protocol(port, capabilities, protocol_served);
+        match sound.and_then(|()| through(service, port, capabilities, dialect)) {
             Ok(through) => {
                 protocol_served.get_or_insert(port.key.protocol);
                 served.push(Served { port, through });
@@ -91,19 +105,26 @@ fn protocol(port: &ServicePort, capabilities: &Capabilities, first: Option<Proto
 
 /// The listener of a served port.
 pub fn listener(service: &Service, served: &Served<'_>, nodes: &[NodeTarget], usable: &Usable<'_>) -> Listener {
-    let (targets, health_check) = match served.through {
+    let (targets, has_endpoints, health_check) = match served.through {
         Through::NodePort(node_port) => (
             Targets::Nodes { node_port, nodes: node_targets(service, served.port, nodes, usable) },
+            usable.any(served.port),
             node_health(service),
         ),
-        Through::Pods => (Targets::Pods { endpoints: usable.sockets(served.port) }, HealthCheck::EndpointSlices),
+        Through::Pods { by_way_of_nodes } => {
+            let endpoints = usable.pods(served.port);
+            let has_endpoints = !endpoints.is_empty();
+            let matters = by_way_of_nodes && service.external_traffic_policy == TrafficPolicy::Local;
+            let local_nodes = matters.then(|| usable.nodes_of_pods(served.port).into_iter().cloned().collect());
+            (Targets::Pods { endpoints, local_nodes }, has_endpoints, HealthCheck::EndpointSlices)
+        }
     };
     Listener {
         key: served.port.key,
         name: served.port.name.clone(),
         service: service.uid.clone(),
         targets,
-        has_endpoints: usable.any(served.port),
+        has_endpoints,
         health_check,
         session_affinity: service.session_affinity,
     }

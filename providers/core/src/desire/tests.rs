@@ -5,7 +5,7 @@ use crate::balancer::{self, Family, HealthCheck, Protocol, Scheme, SourceRanges,
 use crate::dialect::Plain;
 use crate::examples::{capabilities, class, endpoint, node, port, service, slice};
 use crate::ids::NodeName;
-use crate::snapshot::{Endpoint, FamilyPolicy, SlicePort, TrafficPolicy};
+use crate::snapshot::{Endpoint, FamilyPolicy, ServicePort, SlicePort, TrafficPolicy};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -17,37 +17,68 @@ struct World {
     slices: Vec<Arc<Slice>>,
     nodes: Vec<Arc<Node>>,
     capabilities: Capabilities,
+    dialect: &'static dyn Dialect,
     settings: Settings,
     exists: bool,
+}
+
+/// Ports of these names are to be reached at their pods.
+#[derive(Debug)]
+struct WantsPods(&'static [&'static str]);
+
+impl Dialect for WantsPods {
+    fn judge(&self, asked: &Asked<'_>, before: &[Asked<'_>]) -> Judged {
+        Plain.judge(asked, before)
+    }
+
+    fn settings(&self, members: &[Asked<'_>]) -> BTreeMap<Uid, serde_json::Value> {
+        Plain.settings(members)
+    }
+
+    fn wants_pods(&self, _: &Service, port: &ServicePort) -> bool {
+        self.0.contains(&port.name.as_str())
+    }
 }
 
 impl World {
     fn of(service: Service) -> Self {
         let nodes = vec![Arc::new(node("n1", &[ip("192.0.2.1")])), Arc::new(node("n2", &[ip("192.0.2.2")]))];
-        let slices = Vec::new();
-        Self { service, slices, nodes, capabilities: capabilities(), settings: Settings::default(), exists: false }
+        Self {
+            service,
+            slices: Vec::new(),
+            nodes,
+            capabilities: capabilities(),
+            dialect: &Plain,
+            settings: Settings::default(),
+            exists: false,
+        }
     }
 
     fn desire(&self) -> Result<Desired, Refusal> {
+        let mut desired = self.whole();
+        desired.refused.remove(&self.service.uid).map_or(Ok(desired), Err)
+    }
+
+    fn whole(&self) -> Desired {
         let alone = Candidate {
             member: member(&self.service),
             service: Some(&self.service),
             slices: &self.slices,
+            gated: &[],
             joined: self.exists,
             held: None,
         };
-        let mut desired = desire(&Input {
+        desire(&Input {
             id: &LoadBalancerId::new("lb"),
             class: &class("portolan.dev/mock"),
             capabilities: &self.capabilities,
-            dialect: &Plain,
+            dialect: self.dialect,
             candidates: &[alone],
             nodes: &self.nodes,
             terms: None,
             settings: &self.settings,
             consents: &Consents::new(),
-        });
-        desired.refused.remove(&self.service.uid).map_or(Ok(desired), Err)
+        })
     }
 
     fn balancer(&self) -> LoadBalancer {
@@ -68,7 +99,7 @@ fn node_names(targets: &Targets) -> Vec<&str> {
 
 fn pods(targets: &Targets) -> Vec<String> {
     match targets {
-        Targets::Pods { endpoints } => endpoints.iter().map(ToString::to_string).collect(),
+        Targets::Pods { endpoints, local_nodes: _ } => endpoints.iter().map(ToString::to_string).collect(),
         Targets::Nodes { .. } => panic!("nodes"),
     }
 }
@@ -121,6 +152,49 @@ mod ports {
         let mut world = World::of(service("a"));
         world.capabilities.node_targets = false;
         assert!(matches!(world.balancer().listeners[0].targets, Targets::Pods { .. }));
+    }
+
+    /// Through what each port is reached, by its name.
+    fn ways(world: &World) -> Vec<(String, &'static str)> {
+        let way = |listener: Listener| {
+            let way = match listener.targets {
+                Targets::Nodes { .. } => "nodes",
+                Targets::Pods { .. } => "pods",
+            };
+            (listener.name, way)
+        };
+        world.desire().map(|desired| desired.load_balancer.listeners.into_iter().map(way).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_providers_own_words_choose_pods_port_by_port_where_it_has_targets_of_both_kinds() {
+        for (node_targets, pod_targets, reached) in [
+            (true, true, [("a", "nodes"), ("b", "pods"), ("c", "pods")].as_slice()),
+            (false, true, &[("a", "pods"), ("b", "pods"), ("c", "pods")]),
+            (true, false, &[("a", "nodes"), ("b", "nodes")]),
+        ] {
+            let mut world = World::of(service("a"));
+            world.service.ports = vec![
+                port("a", 80, Protocol::Tcp, Some(30080)),
+                port("b", 81, Protocol::Tcp, Some(30081)),
+                port("c", 82, Protocol::Tcp, None),
+            ];
+            world.dialect = &WantsPods(&["b"]);
+            world.capabilities.node_targets = node_targets;
+            world.capabilities.pod_targets = pod_targets;
+            let reached: Vec<_> = reached.iter().map(|(name, way)| ((*name).to_owned(), *way)).collect();
+            assert_eq!(ways(&world), reached, "nodes: {node_targets}, pods: {pod_targets}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_follows_the_pods_that_its_words_ask_for() {
+        let mut world = World::of(service("a"));
+        world.dialect = &WantsPods(&[""]);
+        world.service.annotations.insert(share::SHARE_ANNOTATION.to_owned(), "-".to_owned());
+        world.exists = true;
+        let following = world.whole().load_balancer.following;
+        assert!(matches!(following[..], [Listener { targets: Targets::Pods { .. }, .. }]), "{following:?}");
     }
 
     #[test]
@@ -177,6 +251,32 @@ mod endpoints {
     }
 
     #[test]
+    fn each_address_comes_with_each_pod_that_claims_it_once() {
+        let pod = |address: &str, uid: &str| Endpoint { pod: Some(Uid::new(uid)), ..endpoint(ip(address), None) };
+        let terminating = |endpoint: Endpoint| Endpoint { terminating: true, ..endpoint };
+        let mut world =
+            pod_world(vec![pod("10.0.0.2", "b"), terminating(pod("10.0.0.1", "a")), endpoint(ip("10.0.0.2"), None)]);
+        let stale = vec![terminating(pod("10.0.0.2", "b")), terminating(pod("10.0.0.2", "old"))];
+        world.slices.push(slice(&world.service, "s2", Family::V4, stale));
+        let Targets::Pods { endpoints, local_nodes: _ } = world.balancer().listeners.remove(0).targets else {
+            panic!("nodes")
+        };
+        let shown: Vec<_> = endpoints
+            .iter()
+            .map(|one| (one.address.to_string(), one.pod.as_ref().map_or("", Uid::as_str), one.terminating))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("10.0.0.1:8080".to_owned(), "a", true),
+                ("10.0.0.2:8080".to_owned(), "", false),
+                ("10.0.0.2:8080".to_owned(), "b", false),
+                ("10.0.0.2:8080".to_owned(), "old", true),
+            ]
+        );
+    }
+
+    #[test]
     fn a_named_target_port_may_differ_between_slices() {
         let mut world = pod_world(vec![endpoint(ip("10.0.0.1"), None)]);
         let mut second = (*slice(&world.service, "s2", Family::V4, vec![endpoint(ip("10.0.0.2"), None)])).clone();
@@ -212,6 +312,14 @@ mod endpoints {
         assert_eq!(pods(&world.balancer().listeners[0].targets), ["10.0.0.1:8080"]);
         let world = pod_world(vec![draining("10.0.0.1", true), endpoint(ip("10.0.0.3"), None)]);
         assert_eq!(pods(&world.balancer().listeners[0].targets), ["10.0.0.3:8080"]);
+    }
+
+    #[test]
+    fn pods_reached_straight_are_the_same_under_local() {
+        let draining = Endpoint { ready: false, terminating: true, ..endpoint(ip("10.0.0.2"), Some("n2")) };
+        let mut world = pod_world(vec![endpoint(ip("10.0.0.1"), Some("n1")), draining]);
+        world.service.external_traffic_policy = TrafficPolicy::Local;
+        assert_eq!(pods(&world.balancer().listeners[0].targets), ["10.0.0.1:8080"]);
     }
 
     #[test]
@@ -266,14 +374,30 @@ mod endpoints {
 mod nodes {
     use super::*;
 
+    fn labelled(name: &str, labels: &[(&str, &str)]) -> Node {
+        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Node { labels: Arc::new(labels), ..node(name, &[ip("192.0.2.1")]) }
+    }
+
+    #[test]
+    fn a_target_has_its_nodes_labels_and_nobody_writes_them_down() {
+        let mut world = World::of(service("a"));
+        let plain = serde_json::to_value(world.balancer().nodes.last()).unwrap();
+        world.nodes = vec![Arc::new(labelled("n1", &[("zone", "a")])), Arc::new(labelled("n2", &[]))];
+        let nodes = world.balancer().nodes;
+        assert_eq!(nodes[0].labels["zone"], "a");
+        assert!(nodes[1].labels.is_empty());
+        let fields = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(fields(&serde_json::to_value(&nodes[0]).unwrap()), fields(&plain));
+    }
+
     #[test]
     fn the_exclude_label_is_read_as_upstream_reads_it() {
         for (value, excluded) in
             [("true", true), ("", true), ("junk", true), ("false", false), ("F", false), ("0", false)]
         {
             let mut world = World::of(service("a"));
-            world.nodes =
-                vec![Arc::new(Node { exclude_label: Some(value.to_owned()), ..node("n", &[ip("192.0.2.1")]) })];
+            world.nodes = vec![Arc::new(labelled("n", &[(crate::desire::nodes::EXCLUDE_LABEL, value)]))];
             assert_eq!(world.balancer().nodes.is_empty(), excluded, "{value:?}");
             world.settings.ignore_exclude_label = true;
             assert_eq!(world.balancer().nodes.len(), 1, "{value:?} ignored");
@@ -407,6 +531,30 @@ fn session_affinity_goes_by_capability() {
     assert_eq!(world.balancer().listeners[0].session_affinity, Some(600));
     world.capabilities.session_affinity = false;
     assert_eq!(world.refusals(), [Reason::SessionAffinityNotSupported]);
+}
+
+#[test]
+fn downtime_is_allowed_by_a_boolean_and_by_nothing_else() {
+    for (text, allowed, warned) in [
+        (None, false, false),
+        (Some("true"), true, false),
+        (Some("T"), true, false),
+        (Some("false"), false, false),
+        (Some("0"), false, false),
+        (Some(""), false, true),
+        (Some("yes"), false, true),
+        (Some("tRUE"), false, true),
+    ] {
+        let mut world = World::of(service("a"));
+        let annotation = text.map(|text| (downtime::DOWNTIME_ANNOTATION.to_owned(), text.to_owned()));
+        world.service.annotations.extend(annotation);
+        let desired = world.desire().unwrap();
+        assert_eq!(desired.load_balancer.allow_downtime, allowed, "{text:?}");
+        let warnings = desired.warnings.get(&world.service.uid).map(Vec::as_slice).unwrap_or_default();
+        assert_eq!(warnings.iter().any(|warning| warning.reason == Reason::InvalidAnnotation), warned, "{text:?}");
+        let written = serde_json::to_value(&desired.load_balancer).unwrap();
+        assert_eq!(written.get("allowDowntime").is_some(), allowed, "{text:?}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! A Service that is held has what it has, whatever it asks for meanwhile: nobody takes it, and nobody is refused for what it only asks for.
 //! As long as one is held the whole cannot follow anybody, so whoever asks for something that belongs to it does not join.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -20,7 +21,7 @@ use crate::desire::{Candidate, Hold, Input, Want, Warning, addresses, ranges, sc
 use crate::ids::{ServiceKey, Uid};
 use crate::reason::Reason;
 use crate::refusal::Refused;
-use crate::share::{Consents, SHARE_ANNOTATION, SHARE_WITH_ANNOTATION, agree};
+use crate::share::{Consents, SHARE_WITH_ANNOTATION, agree, asked};
 use crate::snapshot::Service;
 use crate::terms::{Now, Settled, Terms, settle};
 
@@ -38,7 +39,11 @@ pub(super) struct Whole {
     /// At most one a family, and who asks for it.
     requested: BTreeMap<Family, (IpAddr, ServiceKey)>,
     scheme: Option<Asked<Scheme>>,
+    /// The first that is served and says nothing of the scheme.
+    silent: Option<ServiceKey>,
     source_ranges: Option<Asked<Vec<IpNet>>>,
+    /// Whether all of those who are served allow downtime; none while nobody is.
+    allow_downtime: Option<bool>,
     /// Who has which port.
     taken: BTreeMap<PortKey, ServiceKey>,
     /// The protocol of the first port.
@@ -93,12 +98,14 @@ impl Whole {
         for address in &want.requested {
             self.requested.entry(Family::of(*address)).or_insert_with(|| (*address, key.clone()));
         }
-        if let Some(scheme) = want.scheme {
-            Asked::ask(&mut self.scheme, scheme, want.service);
+        match want.scheme {
+            Some(scheme) => Asked::ask(&mut self.scheme, scheme, want.service),
+            None => drop(self.silent.get_or_insert_with(|| key.clone())),
         }
         if let SourceRanges::Only(ranges) = &want.source_ranges {
             Asked::ask(&mut self.source_ranges, ranges.clone(), want.service);
         }
+        self.allow_downtime = Some(self.allow_downtime.unwrap_or(true) && want.allows_downtime);
         for served in &want.served {
             self.taken.entry(served.port.key).or_insert_with(|| key.clone());
         }
@@ -139,6 +146,26 @@ impl Whole {
             held.key()
         );
         Some(Refused::whole(Reason::ShareConflict, message))
+    }
+
+    /// Why a port cannot have the number that it asks for, where another member has that for another protocol. Only the port is refused, as
+    /// where a Service asks for both by itself; whoever asks for the very port of another one is refused by [`Self::conflicts`].
+    pub(super) fn number_of_others(
+        &self,
+        candidate: &Candidate<'_>,
+        port: PortKey,
+        capabilities: &Capabilities,
+    ) -> Option<Refused> {
+        if !capabilities.one_listener_a_number || self.taken.contains_key(&port) {
+            return None;
+        }
+        let (taken, other) = self.taken.iter().find(|(taken, _)| taken.port == port.port)?;
+        let share = candidate.service.map(share_of).unwrap_or_default();
+        let message = format!(
+            "this provider has one listener a port number, and {taken} of share {share:?} is Service {other}'s; choose another port or \
+             another share"
+        );
+        Some(Refused::port(port, Reason::ShareConflict, message))
     }
 
     /// Where a Service contradicts those before it.
@@ -187,6 +214,8 @@ impl Whole {
                 "{place}: share {share:?} is {set}, as Service {other} asks; ask for the same or for nothing"
             ));
         }
+        conflicts.extend(self.opened(want, input));
+        let mut conflict = |message: String| conflicts.push(Refused::whole(Reason::ShareConflict, message));
         if let (SourceRanges::Only(ranges), Some(asked)) = (&want.source_ranges, &self.source_ranges)
             && *ranges != asked.value
         {
@@ -208,6 +237,24 @@ impl Whole {
             }
         }
         conflicts
+    }
+
+    /// Whoever was there first and says nothing has what the class gives. Where that is internal, a later one makes nobody public who has not
+    /// asked for it; one that has been public at somebody's word stays so.
+    fn opened(&self, want: &Want<'_>, input: &Input<'_>) -> Option<Refused> {
+        let is_public = |terms: &Terms| terms.scheme.as_ref().is_some_and(|settled| settled.value == Scheme::Public);
+        let would_open = want.scheme == Some(Scheme::Public)
+            && self.scheme.is_none()
+            && input.dialect.default_scheme() == Scheme::Internal
+            && !input.terms.is_some_and(is_public);
+        let silent = self.silent.as_ref().filter(|_| would_open)?;
+        let message = format!(
+            "{}: Service {silent}, which came first to share {:?}, says nothing, and is internal therefore; say the same there first, or choose \
+             another share",
+            scheme::place(want.service, &input.settings.internal_annotations),
+            share_of(want.service)
+        );
+        Some(Refused::whole(Reason::ShareConflict, message))
     }
 
     /// The first of those who are held.
@@ -253,16 +300,17 @@ impl Whole {
 
     /// What holds for all from now on; `before` is what held.
     ///
-    /// Whoever takes back what only it has asked for gets what it would get today. An address asked for by name says its scheme itself.
-    pub(super) fn terms(&self, before: Option<&Terms>) -> Terms {
+    /// Whoever takes back what only it has asked for gets what it would get today: the `default`. An address asked for by name says its scheme
+    /// itself.
+    pub(super) fn terms(&self, before: Option<&Terms>, default: Scheme) -> Terms {
         let members: Vec<Uid> = self.members.iter().map(|member| member.uid.clone()).collect();
         let Terms { scheme, source_ranges, seen } = before.cloned().unwrap_or_default();
-        let public = || Settled { value: Scheme::Public, asked_by: Vec::new() };
+        let default = || Settled { value: default, asked_by: Vec::new() };
         let by_address = self.scheme.is_none() && !self.requested.is_empty();
         Terms {
             scheme: match settle(scheme.as_ref(), Asked::settled(self.scheme.as_ref()), &members, &self.held) {
                 Now::Holds(settled) => Some(settled).filter(|settled| !by_address || !settled.asked_by.is_empty()),
-                Now::TakenBack => Some(public()).filter(|_| !by_address),
+                Now::TakenBack => Some(default()).filter(|_| !by_address),
                 Now::Open => None,
             },
             source_ranges: match settle(
@@ -309,6 +357,7 @@ impl Whole {
                 .as_ref()
                 .map_or(SourceRanges::All, |settled| SourceRanges::Only(settled.value.clone())),
             nodes,
+            allow_downtime: self.allow_downtime.unwrap_or(false),
             published,
         }
     }
@@ -350,8 +399,8 @@ fn place_of_whole(want: &Want<'_>, input: &Input<'_>) -> Option<String> {
 }
 
 /// The share that a Service asks for, as it names it.
-fn share_of(service: &Service) -> &str {
-    service.annotations.get(SHARE_ANNOTATION).map_or("", |name| name.trim())
+fn share_of(service: &Service) -> Cow<'_, str> {
+    asked(service).and_then(Result::ok).unwrap_or_default()
 }
 
 fn listed(families: &[Family]) -> String {

@@ -10,7 +10,10 @@ fn outcome(programmed: Verdict) -> Outcome {
         listening: Vec::new(),
         assigned: Verdict::yes(Reason::Assigned, "203.0.113.1"),
         programmed,
-        reachable: Verdict::unknown(Reason::NoWitness, "nobody"),
+        reachable: Some(Verdict::unknown(Reason::NoWitness, "nobody")),
+        healthy: Default::default(),
+        unserved: Vec::new(),
+        warnings: Vec::new(),
         wait: None,
     }
 }

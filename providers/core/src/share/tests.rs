@@ -151,13 +151,42 @@ fn names_are_dns_labels() {
     let named = |name: &str| {
         let mut service = service("a");
         service.annotations.insert(SHARE_ANNOTATION.to_owned(), name.to_owned());
-        asked(&service).map(|asked| asked.map(str::to_owned))
+        asked(&service).map(|asked| asked.map(Cow::into_owned))
     };
     assert_eq!(asked(&service("a")), None);
     assert_eq!(named(" web-1 "), Some(Ok("web-1".to_owned())));
     for bad in ["", " ", "Web", "a.b", "-a", "a-", "a_b", "a/b", "\u{fc}", "a,b", &"a".repeat(64)] {
         assert!(named(bad).unwrap().is_err(), "{bad}");
     }
+}
+
+#[test]
+fn metallbs_key_counts_for_those_who_name_their_addresses_together_with_these() {
+    let with = |annotations: &[(&str, &str)]| {
+        let mut service = service("a");
+        let annotations = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        service.annotations.extend(annotations);
+        asked(&service).map(|asked| asked.unwrap().into_owned())
+    };
+    let (key, old) = (METALLB_KEYS[0], METALLB_KEYS[1]);
+    let (ips, old_ips) = ("metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs");
+    let one = with(&[(key, "Key to.share"), (ips, "192.0.2.1")]);
+    assert!(one.as_ref().is_some_and(|name| name.starts_with("metallb-") && name.len() == 24), "{one:?}");
+    // The same, however it is said.
+    for same in [
+        &[(old, "Key to.share"), (ips, " 192.0.2.1 ")][..],
+        &[(key, "Key to.share"), (old, "other"), (old_ips, "192.0.2.1")],
+        &[(key, "Key to.share"), ("portolan.dev/load-balancer-ips", "192.0.2.1")],
+    ] {
+        assert_eq!(with(same), one, "{same:?}");
+    }
+    for other in [&[(key, "Key to.share"), (ips, "192.0.2.2")][..], &[(key, "other"), (ips, "192.0.2.1")]] {
+        assert!(with(other).is_some() && with(other) != one, "{other:?}");
+    }
+    for none in [&[(key, "Key to.share")][..], &[(key, ""), (ips, "192.0.2.1")], &[(key, "x"), (ips, "nonsense")]] {
+        assert_eq!(with(none), None, "{none:?}");
+    }
+    assert_eq!(with(&[(key, "x"), (ips, "192.0.2.1"), (SHARE_ANNOTATION, "own")]), Some("own".to_owned()));
 }
 
 #[test]

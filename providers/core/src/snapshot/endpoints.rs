@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::balancer::{Family, Protocol};
-use crate::ids::{NodeName, ServiceKey};
+use crate::ids::{NodeName, ServiceKey, Uid};
 
 /// Namespace and name of an EndpointSlice. Any name is legal: slices are found by the label `kubernetes.io/service-name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +45,8 @@ pub struct SlicePort {
 pub struct Endpoint {
     /// The first address, the only one with a meaning.
     pub address: IpAddr,
+    /// The pod behind it: the UID of `targetRef`, if that is a pod.
+    pub pod: Option<Uid>,
     /// The node it runs on; without one it is local to none.
     pub node: Option<NodeName>,
     /// Unset means true.

@@ -1,19 +1,22 @@
 //! A Node as the decisions see it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::ids::NodeName;
 
-/// A Node, reduced to what decides whether it takes traffic. Heartbeats change nothing here, so they wake nobody.
+/// A Node, reduced to what decides whether it takes traffic, and for whom. Heartbeats change nothing here, so they wake nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// Its name.
     pub name: NodeName,
     /// `status.addresses` of type InternalIP, in order.
     pub internal: Vec<IpAddr>,
-    /// The label `node.kubernetes.io/exclude-from-external-load-balancers`, if present.
-    pub exclude_label: Option<String>,
-    /// The taint `ToBeDeletedByClusterAutoscaler` is present.
+    /// `metadata.labels`: one takes it out of load balancing, others are what a provider's own words choose by. Shared with every load
+    /// balancer's [`NodeTarget`](crate::balancer::NodeTarget).
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// An autoscaler is about to delete it ([`LEAVING_TAINTS`](crate::desire::nodes::LEAVING_TAINTS)).
     pub leaving: bool,
     /// `metadata.deletionTimestamp` is set.
     pub deleting: bool,

@@ -22,6 +22,8 @@ pub struct Service {
     pub deleting: bool,
     /// `metadata.finalizers`, in order.
     pub finalizers: Vec<String>,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
     /// `metadata.annotations`, but for those that only record what a client applied.
     pub annotations: BTreeMap<String, String>,
     /// `spec.type`.
@@ -73,7 +75,7 @@ pub enum ServiceType {
     Unknown(String),
 }
 
-/// One entry of `spec.ports`. What is not here (`targetPort`, `appProtocol`) changes nothing for a load balancer at layer 4.
+/// One entry of `spec.ports`. What is not here (`appProtocol`) changes nothing for a load balancer at layer 4.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicePort {
     /// Empty for the only port of a Service.
@@ -82,6 +84,18 @@ pub struct ServicePort {
     pub key: PortKey,
     /// `nodePort`, if not 0.
     pub node_port: Option<u16>,
+    /// `targetPort`: where the pods were told to listen. Where traffic goes to is in the EndpointSlices; this is for those who need to know
+    /// before there are any.
+    pub target_port: TargetPort,
+}
+
+/// `spec.ports[].targetPort`; the server fills in the number of the port itself where there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetPort {
+    /// This number, on every pod.
+    Number(u16),
+    /// The port of this name, which may have another number on each pod.
+    Name(String),
 }
 
 /// `spec.ipFamilyPolicy`.

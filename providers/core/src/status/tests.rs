@@ -15,7 +15,10 @@ fn outcome() -> Outcome {
         listening: service("a").ports.iter().map(|port| (service("a").uid, port.key)).collect(),
         assigned: Verdict::yes(Reason::Assigned, "203.0.113.1"),
         programmed: Verdict::yes(Reason::Programmed, "all there"),
-        reachable: Verdict::yes(Reason::Reachable, "seen"),
+        reachable: Some(Verdict::yes(Reason::Reachable, "seen")),
+        healthy: Default::default(),
+        unserved: Vec::new(),
+        warnings: Vec::new(),
         wait: None,
     }
 }
@@ -63,6 +66,41 @@ fn a_hostname_has_no_ip_mode() {
     let findings = Findings { accepted: accepted("c", &[]), refused_ports: &[], warnings: &[], outcome: &outcome };
     let ingress = status(&service("a"), &findings, NOW).ingress;
     assert_eq!((ingress[0].ip.as_ref(), ingress[0].ip_mode.as_ref()), (None, None));
+}
+
+#[test]
+fn a_hostname_that_the_api_server_would_refuse_is_told_and_not_written() {
+    let told = |hostname: &str| {
+        let published = vec![Published::Hostname { hostname: hostname.to_owned() }];
+        let outcome = Outcome { published, ..outcome() };
+        let findings = Findings { accepted: accepted("c", &[]), refused_ports: &[], warnings: &[], outcome: &outcome };
+        let status = status(&service("a"), &findings, NOW);
+        let assigned = status.conditions.iter().find(|c| c.condition_type == "portolan.dev/AddressAssigned").unwrap();
+        (status.ingress.len(), assigned.status, assigned.message.contains(&format!("{hostname:?}")))
+    };
+    for fit in ["x", "web-shop.elb.eu-central-1.amazonaws.com", "1.a"] {
+        assert_eq!(told(fit), (1, ConditionStatus::True, false), "{fit}");
+    }
+    for unfit in ["WebShop.elb", "", "a..b", "-a.b", "a-.b", "a_b", "192.0.2.1", &"a".repeat(254)] {
+        assert_eq!(told(unfit), (0, ConditionStatus::False, true), "{unfit}");
+    }
+}
+
+#[test]
+fn a_condition_has_room_for_a_hundred_reasons_and_counts_those_that_it_has_no_room_for() {
+    let message = |reasons: usize| {
+        let refused = |number| Refused::whole(Reason::InvalidAnnotation, format!("{number}: {}", "x".repeat(120)));
+        let refusal = Refusal { reasons: (0..reasons).map(refused).collect() };
+        let findings =
+            Findings { accepted: super::refused(&refusal), refused_ports: &[], warnings: &[], outcome: &outcome() };
+        let status = status(&service("a"), &findings, NOW);
+        let found = status.conditions.iter().find(|c| c.condition_type == "portolan.dev/Accepted").unwrap();
+        (found.message.clone(), join(&refusal.reasons))
+    };
+    let (told, all) = message(100);
+    assert_eq!(told, all);
+    let (told, _) = message(1000);
+    assert!(told.ends_with(" more") && told.len() <= LONGEST_MESSAGE, "{}", told.len());
 }
 
 #[test]
@@ -187,8 +225,9 @@ fn who_comes_while_the_whole_is_replaced_is_not_told_of_what_goes() {
         scheme: Some(Scheme::Internal),
         listeners: Vec::new(),
         source_ranges: SourceRanges::All,
+        allow_downtime: false,
         nodes: Vec::new(),
-        settings: std::collections::BTreeMap::new(),
+        settings: BTreeMap::new(),
         published: Vec::new(),
     };
     assert_eq!(of_member(&told, &internal, &replaced).published, replaced.published);

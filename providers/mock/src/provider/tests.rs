@@ -1,12 +1,14 @@
 //! What users of the mock may rely on, rule by rule.
 
+use std::net::SocketAddr;
+
 use futures::{FutureExt, StreamExt};
 use portolan_core::balancer::{
     Family, HealthCheck, IpMode, Listener, Member, NodeTarget, PortKey, Protocol, Published, Scheme, SourceRanges,
     Targets,
 };
 use portolan_core::ids::{ClassName, NodeName, Uid};
-use portolan_core::provider::{ErrorKind, Verdict};
+use portolan_core::provider::{ErrorKind, Known, Verdict};
 use portolan_core::snapshot::ConditionStatus;
 use serde_json::json;
 
@@ -58,7 +60,11 @@ impl Scene {
     }
 
     fn observe(&self, id: &str) -> Result<State, Error> {
-        self.mock.observe_many(&[LoadBalancerId::new(id)]).now_or_never().expect("nothing to wait for").remove(0)
+        self.mock
+            .observe_many(&[Known::nothing_of(LoadBalancerId::new(id))])
+            .now_or_never()
+            .expect("nothing to wait for")
+            .remove(0)
     }
 
     fn apply(&self, id: &str, step: &Step) -> Result<Applied, Error> {
@@ -122,6 +128,7 @@ fn desired(id: &str) -> LoadBalancer {
         scheme: None,
         listeners: vec![listener(80, &["a"])],
         source_ranges: SourceRanges::All,
+        allow_downtime: false,
         nodes: vec![node("a"), node("b")],
         settings: BTreeMap::new(),
         published: Vec::new(),
@@ -141,7 +148,7 @@ fn listener(port: u16, nodes: &[&str]) -> Listener {
 }
 
 fn node(name: &str) -> NodeTarget {
-    NodeTarget { name: NodeName::new(name), addresses: Vec::new(), provider_id: None }
+    NodeTarget { name: NodeName::new(name), addresses: Vec::new(), provider_id: None, labels: Arc::default() }
 }
 
 fn ips(published: &[Published]) -> Vec<String> {

@@ -11,7 +11,7 @@ use portolan_core::balancer::{
     Family, HealthCheck, Listener, LoadBalancer, Member, PortKey, Protocol, Published, Scheme, SourceRanges, Targets,
 };
 use portolan_core::ids::{ClassName, Instance, LoadBalancerId, NodeName, Uid};
-use portolan_core::provider::{Call, Provider};
+use portolan_core::provider::{Call, Known, Provider};
 use portolan_mock::faults::{self, Effect, Fault, On};
 use portolan_mock::picture::picture;
 use portolan_mock::{Clock, Mock, Parameters, Store, SystemClock};
@@ -76,7 +76,7 @@ fn drive(folder: &Path, phase: &str) {
     loop {
         let published = read_status(folder);
         let desired = desired(phase).map(|desired| LoadBalancer { published: published.clone(), ..desired });
-        let observed = mock.observe_many(std::slice::from_ref(&id)).now_or_never().unwrap().remove(0).unwrap();
+        let observed = mock.observe_many(&[Known::nothing_of(id.clone())]).now_or_never().unwrap().remove(0).unwrap();
         let plan = mock.plan(desired.as_ref(), &observed).unwrap();
         let outcome = mock.outcome(desired.as_ref(), &observed);
         if !plan.is_empty() {
@@ -113,6 +113,7 @@ fn desired(phase: &str) -> Option<LoadBalancer> {
         scheme: None,
         listeners: vec![listener(80)],
         source_ranges: SourceRanges::All,
+        allow_downtime: false,
         nodes: Vec::new(),
         settings: std::collections::BTreeMap::new(),
         published: Vec::new(),

@@ -292,6 +292,8 @@ impl World {
                     self.record_promises.insert(id, Promise { version: version + 1, exists: false });
                 }
             }
+            // No pass of the model has anything to tell a Pod.
+            Written::Pod(_) => {}
         }
     }
 }

@@ -88,7 +88,18 @@ impl World {
         let event = self.nodes.tell(&mut self.random);
         self.listed[2] += u64::from(matches!(event, Some(Event::InitDone)));
         let dirty = event.map(|event| self.observe(Observed::Node(event)));
+        if self.random.below(3) == 0 {
+            self.nodes_have_settled();
+        }
         dirty.map(|dirty| self.wake(dirty)).is_some()
+    }
+
+    pub(super) fn nodes_have_settled(&mut self) {
+        if self.index.synced() {
+            let mut dirty = Dirty::new();
+            self.index.nodes_have_settled(&mut dirty);
+            self.wake(dirty);
+        }
     }
 
     pub(super) fn namespaces_tell(&mut self) -> bool {

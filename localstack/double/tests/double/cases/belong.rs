@@ -377,4 +377,16 @@ pub(crate) async fn certificates_come_and_go_but_for_the_default_one(world: Worl
     assert_eq!(all(&listed, "Certificates", &["IsDefault"]), ["true", "false"]);
     assert_eq!(call("RemoveListenerCertificates", &second).await, Ok(()));
     assert_eq!(call("RemoveListenerCertificates", &certificate.1).await, Err(refused("OperationNotPermitted")));
+    let both: Vec<(String, String)> = with(&certificate.1)
+        .into_iter()
+        .chain([("Certificates.member.2.CertificateArn".to_owned(), second.clone())])
+        .collect();
+    let both: Vec<(&str, &str)> = both.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    for action in ["AddListenerCertificates", "RemoveListenerCertificates"] {
+        assert_eq!(estate.elb(action, &both).await, Err(refused("ValidationError")), "one a call");
+    }
+    let next = [("ListenerArn", &*listener), ("Protocol", "TLS"), ("Certificates.member.1.CertificateArn", &*second)];
+    assert_eq!(estate.elb("ModifyListener", &next).await, Ok(()));
+    let listed = estate.client.elb("DescribeListenerCertificates", &[("ListenerArn", &listener)]).await.unwrap();
+    assert_eq!(all(&listed, "Certificates", &["CertificateArn"]), [second]);
 }

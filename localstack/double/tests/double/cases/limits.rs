@@ -39,6 +39,14 @@ pub(crate) async fn balancers_groups_listeners_and_certificates_have_quotas(worl
     assert_eq!(add(&more[1]).await, Err(refused("TooManyCertificates")));
 }
 
+pub(crate) async fn the_interfaces_of_all_balancers_of_a_vpc_have_a_quota(world: World) {
+    let quotas = Quotas { interfaces_per_vpc: 3, ..Quotas::default() };
+    let estate = world.estate_with(|builder| builder.quotas(quotas)).await;
+    let balancer = estate.balancer("one").await;
+    assert_eq!(estate.create_balancer("two", &[]).await, Err(refused("TooManyLoadBalancers")));
+    assert_eq!(estate.balancer("one").await, balancer, "the same again is no more");
+}
+
 pub(crate) async fn targets_have_quotas_per_group_balancer_and_zone(world: World) {
     let quotas = Quotas { targets_per_group: 3, targets_per_balancer: 4, targets_per_zone: 3, ..Quotas::default() };
     let estate = world.estate_with(|builder| builder.quotas(quotas)).await;

@@ -112,6 +112,16 @@ pub(crate) async fn describe_lags_behind_create(world: World) {
         all(&estate.client.elb("DescribeLoadBalancers", &[]).await.unwrap(), "LoadBalancers", &["LoadBalancerArn"])
     };
     assert!(all_of_them().await.is_empty());
+    for (action, of, arn, code) in [
+        ("DescribeTags", "ResourceArns.member.1", &balancer, "LoadBalancerNotFound"),
+        ("DescribeTags", "ResourceArns.member.1", &group, "TargetGroupNotFound"),
+        ("DescribeLoadBalancerAttributes", "LoadBalancerArn", &balancer, "LoadBalancerNotFound"),
+        ("DescribeTargetGroupAttributes", "TargetGroupArn", &group, "TargetGroupNotFound"),
+        ("DescribeListeners", "LoadBalancerArn", &balancer, "LoadBalancerNotFound"),
+        ("DescribeTargetHealth", "TargetGroupArn", &group, "TargetGroupNotFound"),
+    ] {
+        assert_eq!(estate.elb(action, &[(of, arn)]).await, Err(refused(code)), "{action}");
+    }
     // What writes finds it at once.
     assert!(estate.create_listener(&balancer, "TCP", "80", &group).await.is_ok());
     assert_eq!(estate.balancer("web").await, balancer);
@@ -120,7 +130,8 @@ pub(crate) async fn describe_lags_behind_create(world: World) {
         async || estate.client.ec2("DescribeSecurityGroups", &[("GroupId.1", &security_group)]).await.map(|_| ());
     assert_eq!(described().await, Err(refused("InvalidGroup.NotFound")));
     estate.double.clock().advance(2 * SECOND);
-    assert_eq!((all_of_them().await, described().await), (vec![balancer], Ok(())));
+    assert_eq!((all_of_them().await, described().await), (vec![balancer.clone()], Ok(())));
+    assert_eq!(estate.elb("DescribeTags", &[("ResourceArns.member.1", &balancer)]).await, Ok(()));
 }
 
 pub(crate) async fn a_target_without_a_listener_or_in_a_zone_without_a_subnet_is_unused(world: World) {

@@ -20,6 +20,9 @@ edit when it moves. All begin with `service.beta.kubernetes.io/`.
 - Of several keys for one thing the more specific wins: class, then attributes, then attributes of the port, then a key of its own
   (`...-proxy-protocol-per-target-group`, then `...-proxy-protocol`).
 - Services that share a balancer must agree on what is *the balancer's*, or say nothing there.
+- **A replace leaves no gap**: the successor is there before the old one goes. Where both cannot be at once (a fixed name, elastic or private
+  addresses) the change is refused with `ReplaceNeedsDowntime`, unless the Service, and every other one that shares the balancer, says
+  `portolan.dev/allow-downtime: "true"`. Any boolean counts, as below; another text allows nothing, with a Warning.
 - A key of this kind that is not below sets nothing, with a Warning.
 
 How values are written:
@@ -57,6 +60,8 @@ classes:
     region: eu-central-1                 # else the SDK's own chain decides
     vpcId: vpc-0123456789abcdef0         # else that of the nodes
     backendSecurityGroup: managed        # the group by which targets know their balancers: managed (the default), none, or sg-...
+    publishWhen: active                  # when a name is published first: active (the default), healthy
+    rulesPerSecurityGroup: 60            # the account's quota of inbound rules, 1 to 1000, where it is not 60
     defaults:                            # where a Service says nothing
       scheme: internal                   # internal (the default), internet-facing
       targetType: instance               # instance (the default), ip
@@ -179,6 +184,7 @@ fn page() -> String {
 #[test]
 fn the_reference_page_says_what_the_tables_say() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/aws-annotations.md");
+    assert!(HEAD.contains(portolan_core::desire::downtime::DOWNTIME_ANNOTATION));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&file, page()).unwrap();
     }

@@ -72,7 +72,7 @@ keys! {
     TargetTypeKey = "aws-load-balancer-nlb-target-type", Whole, Groups,
         Word(TargetType::WORDS), Read,
         "the class's, else `instance`", CREATE_GROUP,
-        "What traffic is sent to: nodes by node port, or pods by address. A port without a node port is sent to pods in any case.";
+        "What traffic is sent to: nodes by node port, or pods by address. A port without a node port is sent to pods in any case. Any other text is read as `instance`, with a Warning; beside `aws-load-balancer-type` it is refused.";
     Name = "aws-load-balancer-name", Whole, Balancer,
         Text("1 to 32 letters, digits, hyphens; no hyphen at either end, not `internal-...`"), Read,
         "made from the Service's UID", CREATE_BALANCER,
@@ -158,7 +158,7 @@ keys! {
     BackendProtocol = "aws-load-balancer-backend-protocol", Whole, Listeners,
         Word(&["ssl", "tcp", "http", "https"]), Read,
         "`tcp`", CREATE_GROUP,
-        "`ssl`: what a TLS listener has decrypted is encrypted again on the way to the targets. The others: it is not.";
+        "`ssl`: what a TLS listener has decrypted is encrypted again on the way to the targets. The others, and with a Warning any other text: it is not.";
     Alpn = "aws-load-balancer-alpn-policy", Whole, Listeners,
         Word(AlpnPolicy::WORDS), Read,
         "`None`", LISTENERS,
@@ -170,7 +170,7 @@ keys! {
     TcpUdp = "aws-load-balancer-enable-tcp-udp-listener", Whole, Listeners,
         Bool, Read,
         "where both stand on one number and TLS is not asked for, `true`", LISTENERS,
-        "TCP and UDP on one port number become one TCP_UDP listener, if both are reached by the same node port. `false`: the second is refused.";
+        "TCP and UDP on one port number become one TCP_UDP listener, if both are reached by the same node port, or pods by the same target port. `false`: the second is refused.";
     Quic = "aws-load-balancer-quic-enabled-ports", Whole, Listeners,
         List("numbers or names of ports"), Refused("Portolan has no QUIC listeners: they need a server ID in every pod"),
         "", LISTENERS,
@@ -203,7 +203,7 @@ keys! {
     HealthPort = "aws-load-balancer-healthcheck-port", Whole, Groups,
         Text("1 to 65535, `traffic-port`, or the name of a port"), Read,
         "`traffic-port`; Local: `spec.healthCheckNodePort`", CREATE_GROUP,
-        "Where they are probed. A name means that port's node port; where pods are the targets, its target port.";
+        "Where they are probed. A name means that port's node port; where pods are the targets, its target port, which must be a number.";
     HealthPath = "aws-load-balancer-healthcheck-path", Whole, Groups,
         Text("a path of at most 1024 characters"), Read,
         "`/`; Local: `/healthz`", CREATE_GROUP,
@@ -256,7 +256,7 @@ keys! {
     PrefixLists = "aws-load-balancer-security-group-prefix-lists", Whole, Balancer,
         List("identifiers of prefix lists"), Read,
         "", "https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html",
-        "Who may connect, beside the source ranges.";
+        "Who may connect, beside the source ranges. A list counts at each port for as many rules as it may have entries.";
     Icmp = "aws-load-balancer-enable-icmp-for-path-mtu-discovery", Whole, Balancer,
         Word(Switch::WORDS), Read,
         "`off`", SECURITY_GROUPS,

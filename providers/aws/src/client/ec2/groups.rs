@@ -14,11 +14,12 @@ use crate::client::ec2::network::PAGE;
 use crate::client::ec2::xml::{Items, Tag};
 use crate::client::elb::needed;
 use crate::client::error::{Error, Problem};
+use crate::estate::prefix_lists::PrefixLists;
 use crate::ids::{Id, PrefixListId, SecurityGroupId, VpcId};
 
 /// Rules in one call: the most that a group can have at all
 /// (<https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups>).
-const RULES: usize = 1000;
+pub(crate) const RULES: usize = 1000;
 
 /// A security group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -76,6 +77,32 @@ pub enum Source {
     PrefixList(PrefixListId),
     /// Whoever is in this group.
     Group(SecurityGroupId),
+}
+
+/// How many rules these are for AWS's quota: those for IPv4 and for IPv6 count separately, and those whose source is a group or a prefix list
+/// for both (<https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups>). A list counts for as many as
+/// [`PrefixLists`] says.
+pub(crate) fn counted<'a>(rules: impl IntoIterator<Item = &'a Rule>, lists: &PrefixLists) -> usize {
+    let (mut v4, mut v6) = (0_usize, 0_usize);
+    for rule in rules {
+        let (of_v4, of_v6) = match &rule.source {
+            Source::Ipv4(_) => (1, 0),
+            Source::Ipv6(_) => (0, 1),
+            Source::Group(_) => (1, 1),
+            Source::PrefixList(list) => (lists.rules(list), lists.rules(list)),
+        };
+        v4 = v4.saturating_add(of_v4);
+        v6 = v6.saturating_add(of_v6);
+    }
+    v4.max(v6)
+}
+
+/// The prefix lists that rules name.
+pub(crate) fn named<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> impl Iterator<Item = &'a PrefixListId> {
+    rules.into_iter().filter_map(|rule| match &rule.source {
+        Source::PrefixList(list) => Some(list),
+        Source::Ipv4(_) | Source::Ipv6(_) | Source::Group(_) => None,
+    })
 }
 
 /// A security group to be.

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::client::Aws;
 use crate::client::action::Action;
 use crate::client::ec2::filter::{Filters, VALUES};
-use crate::client::ec2::form::Form;
 use crate::client::ec2::xml::{Items, Tag};
 use crate::client::elb::needed;
 use crate::client::error::Error;
@@ -82,17 +81,6 @@ pub struct Route {
     pub active: bool,
 }
 
-/// An Availability Zone, Local Zone or Wavelength Zone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Zone {
-    /// Its name in this account.
-    pub name: String,
-    /// Its id, which is the same in every account.
-    pub id: String,
-    /// `availability-zone`, `local-zone` or `wavelength-zone`.
-    pub kind: String,
-}
-
 impl Aws {
     /// Those that exist of these.
     pub async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>, Error> {
@@ -133,13 +121,6 @@ impl Aws {
         let all = self
             .ec2_pages(ACTION, &form, |page: TablesXml| (page.route_table_set.into_iter().collect(), page.next_token));
         all.await?.into_iter().map(|xml: TableXml| xml.read(ACTION)).collect()
-    }
-
-    /// All zones of the region that this account may use.
-    pub async fn zones(&self) -> Result<Vec<Zone>, Error> {
-        let all: ZonesXml = self.ec2(Action::DescribeAvailabilityZones, &Form::default()).await?;
-        let read = |zone: ZoneXml| Zone { name: zone.zone_name, id: zone.zone_id, kind: zone.zone_type };
-        Ok(all.availability_zone_info.into_iter().map(read).collect())
     }
 }
 
@@ -305,21 +286,4 @@ impl TableXml {
             routes: self.route_set.into_iter().map(route).collect(),
         })
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ZonesXml {
-    #[serde(default)]
-    availability_zone_info: Items<ZoneXml>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ZoneXml {
-    zone_name: String,
-    #[serde(default)]
-    zone_id: String,
-    #[serde(default)]
-    zone_type: String,
 }

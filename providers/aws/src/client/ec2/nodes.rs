@@ -1,7 +1,8 @@
 //! What targets are behind: instances and network interfaces.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Aws;
@@ -46,6 +47,9 @@ pub struct Interface {
     pub ipv4: Vec<Ipv4Addr>,
     /// Its IPv6 addresses.
     pub ipv6: Vec<Ipv6Addr>,
+    /// Networks that are its own as a whole, from which pods get their addresses
+    /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-prefix-eni.html>).
+    pub prefixes: Vec<IpNet>,
     /// What AWS or somebody else says that it is for.
     pub description: String,
 }
@@ -53,20 +57,24 @@ pub struct Interface {
 impl Aws {
     /// Those that exist of these.
     pub async fn instances(&self, ids: &[InstanceId]) -> Result<Vec<Instance>, Error> {
-        const ACTION: Action = Action::DescribeInstances;
         let mut found = Vec::new();
         for ids in ids.chunks(VALUES) {
             let filters = Filters::new().and("instance-id", ids.iter().map(InstanceId::as_str));
-            let form = filters.form().with("MaxResults", PAGE);
-            let instances = |page: ReservationsXml| {
-                let all = page.reservation_set.into_iter().flat_map(|reservation| reservation.instances_set);
-                (all.collect(), page.next_token)
-            };
-            for xml in self.ec2_pages(ACTION, &form, instances).await? {
-                found.push(InstanceXml::read(xml, ACTION)?);
-            }
+            found.extend(self.instances_where(&filters).await?);
         }
         Ok(found)
+    }
+
+    /// All instances that match.
+    pub async fn instances_where(&self, filters: &Filters) -> Result<Vec<Instance>, Error> {
+        const ACTION: Action = Action::DescribeInstances;
+        let form = filters.form().with("MaxResults", PAGE);
+        let instances = |page: ReservationsXml| {
+            let all = page.reservation_set.into_iter().flat_map(|reservation| reservation.instances_set);
+            (all.collect(), page.next_token)
+        };
+        let all = self.ec2_pages(ACTION, &form, instances).await?;
+        all.into_iter().map(|xml: InstanceXml| InstanceXml::read(xml, ACTION)).collect()
     }
 
     /// All interfaces that match.
@@ -79,15 +87,18 @@ impl Aws {
         all.await?.into_iter().map(|xml: InterfaceXml| xml.read(ACTION, None)).collect()
     }
 
-    /// The interfaces that have these IPv4 addresses, in one VPC: what pods are behind.
-    pub async fn interfaces_with(&self, vpc: &VpcId, addresses: &[Ipv4Addr]) -> Result<Vec<Interface>, Error> {
+    /// The interfaces that have these addresses, in one VPC: what pods are behind. An address of an interface's prefix is not found so.
+    pub async fn interfaces_with(&self, vpc: &VpcId, addresses: &[IpAddr]) -> Result<Vec<Interface>, Error> {
+        let (v4, v6): (Vec<&IpAddr>, Vec<&IpAddr>) = addresses.iter().partition(|address| address.is_ipv4());
         let mut found: Vec<Interface> = Vec::new();
-        for addresses in addresses.chunks(VALUES) {
-            let addresses = addresses.iter().map(Ipv4Addr::to_string);
-            let filters = Filters::new().in_vpc(vpc).and("addresses.private-ip-address", addresses);
-            for interface in self.interfaces_where(&filters).await? {
-                if found.iter().all(|known| known.id != interface.id) {
-                    found.push(interface);
+        for (filter, addresses) in [("addresses.private-ip-address", v4), ("ipv6-addresses.ipv6-address", v6)] {
+            for addresses in addresses.chunks(VALUES) {
+                let addresses = addresses.iter().map(|address| address.to_string());
+                let filters = Filters::new().in_vpc(vpc).and(filter, addresses);
+                for interface in self.interfaces_where(&filters).await? {
+                    if found.iter().all(|known| known.id != interface.id) {
+                        found.push(interface);
+                    }
                 }
             }
         }
@@ -155,6 +166,10 @@ struct InterfaceXml {
     private_ip_addresses_set: Items<Ipv4Xml>,
     #[serde(default)]
     ipv6_addresses_set: Items<Ipv6Xml>,
+    #[serde(default)]
+    ipv4_prefix_set: Items<PrefixXml>,
+    #[serde(default)]
+    ipv6_prefix_set: Items<PrefixXml>,
 }
 
 #[derive(Deserialize)]
@@ -181,6 +196,19 @@ struct Ipv4Xml {
 #[serde(rename_all = "camelCase")]
 struct Ipv6Xml {
     ipv6_address: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PrefixXml {
+    ipv4_prefix: Option<String>,
+    ipv6_prefix: Option<String>,
+}
+
+impl PrefixXml {
+    fn read(self) -> Option<IpNet> {
+        self.ipv4_prefix.or(self.ipv6_prefix)?.parse().ok()
+    }
 }
 
 impl InstanceXml {
@@ -215,6 +243,12 @@ impl InterfaceXml {
                 .filter_map(|one| one.private_ip_address.parse().ok())
                 .collect(),
             ipv6: self.ipv6_addresses_set.into_iter().filter_map(|one| one.ipv6_address.parse().ok()).collect(),
+            prefixes: self
+                .ipv4_prefix_set
+                .into_iter()
+                .chain(self.ipv6_prefix_set)
+                .filter_map(PrefixXml::read)
+                .collect(),
             description: self.description,
         })
     }

@@ -220,7 +220,8 @@ impl Aws {
         self.elb(Action::SetIpAddressType, || call.clone().send()).await.map(drop)
     }
 
-    /// Sets all security groups of one that was born with some.
+    /// Sets all security groups of one that was born with some. What none for `private_link` does to one that has `off`, AWS does not say
+    /// (see [`crate::settings::security::Security`]).
     pub async fn set_security_groups(
         &self,
         arn: &LoadBalancerArn,

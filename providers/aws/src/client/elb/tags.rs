@@ -18,9 +18,20 @@ impl Aws {
             let answer = self.elb(Action::DescribeTags, || call.clone().send()).await?;
             Ok(answer.tag_descriptions.unwrap_or_default())
         });
-        let pair = |tag: sdk::Tag| Some((tag.key?, tag.value.unwrap_or_default()));
-        let pairs = |tags: Option<Vec<sdk::Tag>>| tags.unwrap_or_default().into_iter().filter_map(pair).collect();
-        Ok(found.await?.into_iter().filter_map(|one| Some((one.resource_arn?, pairs(one.tags)))).collect())
+        Ok(found.await?.into_iter().filter_map(described).collect())
+    }
+
+    /// The tags of all of these, of which there are 20 at most. None if AWS does not show one of them: such a question is answered with NotFound
+    /// as a whole.
+    pub async fn tags_of_all(&self, arns: &[String]) -> Result<Option<BTreeMap<String, Pairs>>, Error> {
+        let call = self.elb.describe_tags().set_resource_arns(Some(arns.to_vec()));
+        match self.elb(Action::DescribeTags, || call.clone().send()).await {
+            Ok(answer) => {
+                Ok(Some(answer.tag_descriptions.unwrap_or_default().into_iter().filter_map(described).collect()))
+            }
+            Err(error) if error.is_gone() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Adds tags, or gives those that are there these values.
@@ -40,4 +51,9 @@ impl Aws {
         }
         Ok(())
     }
+}
+
+fn described(one: sdk::TagDescription) -> Option<(String, Pairs)> {
+    let pair = |tag: sdk::Tag| Some((tag.key?, tag.value.unwrap_or_default()));
+    Some((one.resource_arn?, one.tags.unwrap_or_default().into_iter().filter_map(pair).collect()))
 }

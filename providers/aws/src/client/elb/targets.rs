@@ -13,7 +13,7 @@ use crate::client::error::{Error, Problem};
 use crate::client::names::{InstanceId, TargetGroupArn};
 
 /// Targets in one call. AWS documents no limit; this is what the AWS Load Balancer Controller sends.
-const BATCH: usize = 200;
+pub(crate) const BATCH: usize = 200;
 
 /// Where traffic goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -76,7 +76,7 @@ pub(crate) const CODES: &[Row] = &[
     (
         "TooManyListeners",
         Quota,
-        "the quota \"Listeners per Network Load Balancer\" (50) cannot be raised: use fewer ports on one load balancer",
+        "the quota \"Listeners per Network Load Balancer\" cannot be raised: use fewer ports on one load balancer",
     ),
     ("TooManyActions", Quota, ""),
     (
@@ -196,7 +196,7 @@ pub(crate) const CODES: &[Row] = &[
     ("ExpiredToken", Expired, ""),
     ("TokenRefreshRequired", Expired, ""),
     // Clocks.
-    ("RequestExpired", Skewed, ""),
+    ("RequestExpired", Skewed, "the credentials are fetched anew; if it lasts, set the machine's clock"),
     ("RequestTimeTooSkewed", Skewed, ""),
     ("RequestInTheFuture", Skewed, ""),
     // Too much, too fast.

@@ -12,11 +12,12 @@ fn provider(code: &str) -> ProviderError {
 const MINUTE: ErrorKind = ErrorKind::Wait(Duration::from_secs(60));
 const QUOTA: ErrorKind = ErrorKind::Wait(Duration::from_secs(300));
 const SOON: ErrorKind = ErrorKind::Wait(Duration::from_secs(10));
+const LATER: ErrorKind = ErrorKind::Wait(Duration::from_secs(20));
 
 #[test]
 fn every_code_ends_in_what_the_runtime_does_and_the_reason_that_users_read() {
     use ErrorKind::{Retry, Terminal};
-    use Reason::{NotOurs, ProviderFailed, ProviderRefused, Provisioning};
+    use Reason::{AccessDenied, NameTaken, ProviderFailed, ProviderRefused, Provisioning, QuotaExceeded};
     for (codes, kind, reason) in [
         (
             "InvalidSubnet SubnetNotFound AllocationIdNotFound AvailabilityZoneNotSupported InvalidScheme",
@@ -30,28 +31,22 @@ fn every_code_ends_in_what_the_runtime_does_and_the_reason_that_users_read() {
             ProviderRefused,
         ),
         ("InvalidSubnetID.NotFound InvalidVpcID.NotFound InvalidConfigurationRequest", Terminal, ProviderRefused),
-        (
-            "TooManyLoadBalancers TooManyTargetGroups TargetGroupAssociationLimit TooManyListeners",
-            QUOTA,
-            ProviderRefused,
-        ),
-        ("TooManyTargets TooManyRegistrationsForTargetId TooManyCertificates", QUOTA, ProviderRefused),
+        ("TooManyLoadBalancers TooManyTargetGroups TargetGroupAssociationLimit TooManyListeners", QUOTA, QuotaExceeded),
+        ("TooManyTargets TooManyRegistrationsForTargetId TooManyCertificates", QUOTA, QuotaExceeded),
         (
             "RulesPerSecurityGroupLimitExceeded SecurityGroupLimitExceeded TagLimitExceeded TooManyTags",
             QUOTA,
-            ProviderRefused,
+            QuotaExceeded,
         ),
         (
             "DuplicateLoadBalancerName DuplicateTargetGroupName DuplicateListener InvalidGroup.Duplicate",
             MINUTE,
-            NotOurs,
+            NameTaken,
         ),
-        (
-            "AccessDenied AccessDeniedException UnauthorizedOperation OptInRequired CertificateNotFound UnsupportedCertificate",
-            MINUTE,
-            ProviderRefused,
-        ),
-        ("ResourceInUse DependencyViolation InvalidGroup.InUse OperationInProgress", SOON, Provisioning),
+        ("AccessDenied AccessDeniedException UnauthorizedOperation OptInRequired", MINUTE, AccessDenied),
+        ("CertificateNotFound UnsupportedCertificate", MINUTE, ProviderRefused),
+        ("ResourceInUse DependencyViolation InvalidGroup.InUse", LATER, Provisioning),
+        ("OperationInProgress", SOON, Provisioning),
         (
             "LoadBalancerNotFound TargetGroupNotFound ListenerNotFound InvalidGroup.NotFound InvalidSecurityGroup",
             Retry,
@@ -66,6 +61,12 @@ fn every_code_ends_in_what_the_runtime_does_and_the_reason_that_users_read() {
             assert_eq!((error.kind, error.reason), (kind.clone(), reason), "{code}");
         }
     }
+}
+
+#[test]
+fn who_has_to_act_is_told_by_the_reason() {
+    assert_eq!(provider("TooManyLoadBalancers").reason, Reason::QuotaExceeded);
+    assert_eq!(provider("AccessDenied").reason, Reason::AccessDenied);
 }
 
 #[test]

@@ -1,14 +1,18 @@
+mod clashes;
+
 use std::sync::Arc;
 
 use serde_json::json;
 
 use super::*;
+use crate::desire::downtime::DOWNTIME_ANNOTATION;
 use crate::desire::ranges::RANGES_ANNOTATION;
 use crate::desire::scheme::SCHEME_ANNOTATION;
 use crate::desire::{Desired, Settings, desire, member};
 use crate::dialect::{Dialect, Judged};
 use crate::examples::{capabilities, class, endpoint, node, port, service, slice};
 use crate::ids::LoadBalancerId;
+use crate::share::SHARE_ANNOTATION;
 use crate::share::ShareWith;
 use crate::snapshot::{FamilyPolicy, Ingress, PortStatus, Slice};
 
@@ -87,6 +91,7 @@ impl Shared {
                 member: member(service),
                 service: Some(service),
                 slices: &slices[place],
+                gated: &[],
                 joined: self.joined[place],
                 held: self.held[place],
             })
@@ -126,6 +131,33 @@ impl Shared {
 fn served(desired: &Desired) -> Vec<(String, String)> {
     let listeners = desired.load_balancer.listeners.iter();
     listeners.map(|one| (one.key.to_string(), one.service.to_string())).collect()
+}
+
+#[test]
+fn downtime_is_allowed_where_everybody_who_is_served_allows_it() {
+    for (said, held, allowed) in [
+        ([Some("true"), Some("1")], None, true),
+        ([Some("true"), None], None, false),
+        ([Some("true"), Some("false")], None, false),
+        ([Some("true"), Some("perhaps")], None, false),
+        ([None, None], None, false),
+        ([Some("true"), None], Some(1), true),
+        ([None, Some("true")], Some(1), false),
+    ] {
+        let mut shared = shared(&[80, 81]);
+        for (service, said) in shared.services.iter_mut().zip(said) {
+            service.annotations.extend(said.map(|said| (DOWNTIME_ANNOTATION.to_owned(), said.to_owned())));
+        }
+        if let Some(held) = held {
+            shared.joined = vec![true, true];
+            shared.held[held] = Some(Hold::Kept);
+        }
+        assert_eq!(shared.desire().load_balancer.allow_downtime, allowed, "{said:?}, held: {held:?}");
+    }
+    let mut nobody = shared(&[80]);
+    nobody.services[0].annotations.insert(DOWNTIME_ANNOTATION.to_owned(), "true".to_owned());
+    (nobody.joined, nobody.held) = (vec![true], vec![Some(Hold::Kept)]);
+    assert!(!nobody.desire().load_balancer.allow_downtime, "nobody is served");
 }
 
 #[test]
@@ -360,7 +392,7 @@ fn nobody_joins_on_terms_that_cannot_be_met_because_a_member_is_held() {
 fn a_member_that_nobody_can_read_refuses_no_other() {
     let shared = shared(&[443]);
     let ghost = Member { uid: Uid::new("gone"), namespace: "default".into(), name: "ghost".into() };
-    let candidate = |member, service| Candidate { member, service, slices: &[], joined: true, held: None };
+    let candidate = |member, service| Candidate { member, service, slices: &[], gated: &[], joined: true, held: None };
     let unreadable = Candidate { held: Some(Hold::Kept), ..candidate(ghost, None) };
     let service = &shared.services[0];
     let desired = desire(&Input {

@@ -54,7 +54,7 @@ fn the_next_range_gives_when_the_first_is_empty_and_exhaustion_heals() {
 
     let mut late = desired("e");
     let error = scene.settle(&mut late).error.unwrap();
-    assert_eq!((error.kind, error.reason), (ErrorKind::Retry, Reason::AddressesExhausted));
+    assert_eq!((error.kind, error.reason), (ErrorKind::Retry, Reason::PoolExhausted));
     assert_eq!(late.published, []);
     // Another process gives one back: this one's idea of what is free is old.
     scene.restarted().delete("b");
@@ -117,7 +117,7 @@ fn two_families_are_published_together_or_not_at_all() {
     let scene = Scene::new(&json!({"ranges": {"public": ["192.0.2.0/24"]}}));
     let mut lb = LoadBalancer { families: vec![Family::V4, Family::V6], ..desired("lb") };
     let pass = scene.settle(&mut lb);
-    assert_eq!(pass.error.unwrap().reason, Reason::AddressesExhausted);
+    assert_eq!(pass.error.unwrap().reason, Reason::PoolExhausted);
     assert_eq!(pass.outcome.published, []);
     assert_eq!(pass.outcome.assigned, Verdict::no(Reason::AddressPending, "no IPv6 address has been given yet"));
 }
@@ -129,7 +129,7 @@ fn a_published_address_is_not_withdrawn_because_a_second_family_has_none() {
     scene.settle(&mut lb);
     lb.families.push(Family::V6);
     let pass = scene.settle(&mut lb);
-    assert_eq!(pass.error.unwrap().reason, Reason::AddressesExhausted);
+    assert_eq!(pass.error.unwrap().reason, Reason::PoolExhausted);
     assert_eq!(ips(&pass.outcome.published), ["192.0.2.1"]);
     assert_eq!(pass.outcome.programmed.status, ConditionStatus::False);
 }

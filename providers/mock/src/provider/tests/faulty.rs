@@ -44,7 +44,7 @@ fn a_fault_acts_so_many_times_or_at_one_call_and_counts_over_restarts() {
 
     let mine = Fault { at_call: None, id: Some(LoadBalancerId::new("a")), on: "observe".parse().unwrap(), ..third };
     faults::add(&scene.store, "mine", &mine).unwrap();
-    let ids = [LoadBalancerId::new("a"), LoadBalancerId::new("b")];
+    let ids = ["a", "b"].map(|id| Known::nothing_of(LoadBalancerId::new(id)));
     let states = scene.mock.observe_many(&ids).now_or_never().unwrap();
     assert!(states[0].is_err() && states[1].is_ok());
 }
@@ -75,7 +75,7 @@ fn a_fault_that_would_never_act_is_refused() {
 #[test]
 fn hanging_and_delaying_calls_take_as_long_as_they_are_told() {
     let scene = Scene::new(&json!({}));
-    let ids = [LoadBalancerId::new("a")];
+    let ids = [Known::nothing_of(LoadBalancerId::new("a"))];
     scene.arm("slow", "observe", "delay=3s");
     let before = scene.clock.now();
     assert!(scene.mock.observe_many(&ids).now_or_never().unwrap()[0].is_ok());
@@ -137,7 +137,7 @@ fn a_dry_run_shows_what_faults_show_and_neither_counts_nor_meets_them() {
     let clock = Arc::new(scene.clock.clone());
     let dry = Mock::dry(Parameters::default(), scene.store.clone(), Instance::default(), clock);
     for _ in 0..3 {
-        let seen = dry.observe_many(std::slice::from_ref(&lb.id)).now_or_never().unwrap().remove(0);
+        let seen = dry.observe_many(&[Known::nothing_of(lb.id.clone())]).now_or_never().unwrap().remove(0);
         assert!(matches!(seen, Ok(State::Ours(Balancer { unhealthy: true, .. }))), "{seen:?}");
     }
     assert!(!folder.0.join("lock").exists(), "it does not even lock");

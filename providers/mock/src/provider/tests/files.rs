@@ -39,7 +39,7 @@ fn a_file_that_cannot_be_understood_spoils_only_its_own_load_balancer() {
     ];
     for garbage in garbage {
         scene.store.replace("balancers/bad.json", garbage).unwrap();
-        let ids = [LoadBalancerId::new("bad"), good.id.clone()];
+        let ids = [LoadBalancerId::new("bad"), good.id.clone()].map(Known::nothing_of);
         let states = scene.mock.observe_many(&ids).now_or_never().unwrap();
         let message = &states[0].as_ref().unwrap_err().message;
         assert!(message.contains("balancers/bad.json"), "{message}");

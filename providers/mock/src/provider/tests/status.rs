@@ -12,7 +12,7 @@ fn conditions_follow_readiness_and_targets() {
     let outcome = scene.settle(&mut lb).outcome;
     assert_eq!(outcome.assigned, Verdict::yes(Reason::Assigned, "203.0.113.1"));
     assert_eq!((outcome.programmed.status, outcome.programmed.reason), (ConditionStatus::False, Reason::Provisioning));
-    assert_eq!(outcome.reachable.status, ConditionStatus::Unknown);
+    assert_eq!(outcome.reachable.as_ref().unwrap().status, ConditionStatus::Unknown);
     assert_eq!(outcome.published, []);
     assert_eq!(outcome.wait.unwrap().at_most, Duration::from_secs(2));
 
@@ -20,22 +20,25 @@ fn conditions_follow_readiness_and_targets() {
     let outcome = scene.settle(&mut lb).outcome;
     assert_eq!(outcome.published, [Published::Ip { ip: "203.0.113.1".parse().unwrap(), mode: IpMode::Proxy }]);
     assert_eq!(outcome.programmed.reason, Reason::Programmed);
-    assert_eq!((outcome.reachable.status, outcome.reachable.reason), (ConditionStatus::False, Reason::NoEndpoints));
+    assert_eq!(
+        (outcome.reachable.as_ref().unwrap().status, outcome.reachable.as_ref().unwrap().reason),
+        (ConditionStatus::False, Reason::NoEndpoints)
+    );
     assert_eq!(outcome.wait, None);
 
     let nobody = Listener { has_endpoints: false, ..listener(80, &["a"]) };
     lb.listeners = vec![nobody];
     assert_eq!(
-        scene.settle(&mut lb).outcome.reachable.reason,
+        scene.settle(&mut lb).outcome.reachable.as_ref().unwrap().reason,
         Reason::NoEndpoints,
         "nodes that are targets do not answer"
     );
     lb.listeners = vec![listener(80, &["a"]), listener(81, &[])];
-    assert_eq!(scene.settle(&mut lb).outcome.reachable.reason, Reason::Reachable);
+    assert_eq!(scene.settle(&mut lb).outcome.reachable.as_ref().unwrap().reason, Reason::Reachable);
     scene.arm("sick", "observe", "unhealthy");
-    assert_eq!(scene.settle(&mut lb).outcome.reachable.reason, Reason::Unhealthy);
+    assert_eq!(scene.settle(&mut lb).outcome.reachable.as_ref().unwrap().reason, Reason::Unhealthy);
     faults::end(&scene.store, "sick").unwrap();
-    assert_eq!(scene.settle(&mut lb).outcome.reachable.reason, Reason::Reachable);
+    assert_eq!(scene.settle(&mut lb).outcome.reachable.as_ref().unwrap().reason, Reason::Reachable);
 }
 
 #[test]
@@ -64,4 +67,18 @@ fn identifiers_are_taught_by_every_step_where_the_class_says_so() {
     assert!(
         scene.apply("lb", &Step::CreateBalancer { generation: 1, scheme: Scheme::Public }).unwrap().learned.is_empty()
     );
+}
+
+#[test]
+fn pods_of_what_serves_are_healthy_unless_the_mock_is_told_otherwise_and_nodes_are_no_pods() {
+    let scene = Scene::new(&json!({"readyAfter": "2s"}));
+    let endpoints = vec!["10.0.0.1:8080".parse::<SocketAddr>().unwrap().into()];
+    let to_pods = Listener { targets: Targets::Pods { endpoints, local_nodes: None }, ..listener(80, &[]) };
+    let mut lb = LoadBalancer { listeners: vec![to_pods.clone(), listener(81, &["a"])], ..desired("lb") };
+    assert_eq!(scene.settle(&mut lb).outcome.healthy, [].into(), "it does not serve yet");
+    scene.clock.advance(Duration::from_secs(2));
+    let healthy = [(to_pods.service.clone(), to_pods.key, "10.0.0.1:8080".parse().unwrap())].into();
+    assert_eq!(scene.settle(&mut lb).outcome.healthy, healthy);
+    scene.arm("sick", "observe", "unhealthy");
+    assert_eq!(scene.settle(&mut lb).outcome.healthy, [].into());
 }

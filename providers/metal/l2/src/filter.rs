@@ -1,0 +1,186 @@
+//! What the kernel lets through to us, so that the process wakes only for what may concern its addresses: a program for the kernel's classic
+//! packet filter (<https://www.kernel.org/doc/html/latest/networking/filter.html>), which has room for 4,096 instructions.
+//!
+//! It lets through ARP packets whose sender or target, and solicitations and advertisements whose target, lies in one of a few prefixes that
+//! cover the addresses. What this host itself sends is not let through.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use crate::frame::{ARP, IPV6};
+
+/// What the kernel takes: `BPF_MAXINSNS`.
+pub const MOST: usize = 4096;
+/// Prefixes a family. An IPv4 prefix takes eight instructions, an IPv6 prefix at most eleven.
+const PREFIXES: usize = 200;
+
+/// One instruction, as the kernel's `struct sock_filter` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    /// What to do.
+    pub code: u16,
+    /// How many to skip if it holds.
+    pub jump_true: u8,
+    /// How many to skip if not.
+    pub jump_false: u8,
+    /// With what.
+    pub value: u32,
+}
+
+const LOAD_OCTET: u16 = 0x30;
+const LOAD_HALF: u16 = 0x28;
+const LOAD_WORD: u16 = 0x20;
+const AND: u16 = 0x54;
+const JUMP: u16 = 0x05;
+const JUMP_EQUAL: u16 = 0x15;
+const RETURN: u16 = 0x06;
+
+/// `SKF_AD_OFF + SKF_AD_PKTTYPE`: how the kernel came by the frame.
+const PACKET_TYPE: u32 = 0xffff_f000_u32.wrapping_add(4);
+/// `PACKET_OUTGOING`.
+const OUTGOING: u32 = 4;
+
+const ETHER_TYPE: u32 = 12;
+const ARP_SENDER: u32 = 28;
+const ARP_TARGET: u32 = 38;
+const NEXT_HEADER: u32 = 20;
+const ICMP_TYPE: u32 = 54;
+const NDP_TARGET: u32 = 62;
+const ICMPV6: u32 = 58;
+const SOLICITATION: u32 = 135;
+const ADVERTISEMENT: u32 = 136;
+
+const fn instruction(code: u16, value: u32) -> Instruction {
+    Instruction { code, jump_true: 0, jump_false: 0, value }
+}
+
+const fn jump_equal(value: u32, jump_true: u8, jump_false: u8) -> Instruction {
+    Instruction { code: JUMP_EQUAL, jump_true, jump_false, value }
+}
+
+const ACCEPT: Instruction = instruction(RETURN, u32::MAX);
+const DROP: Instruction = instruction(RETURN, 0);
+
+/// The program for these addresses. Without any it lets nothing through.
+pub fn program(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<Instruction> {
+    let (mut of_v4, mut of_v6) = (Vec::new(), Vec::new());
+    for address in addresses {
+        match address {
+            IpAddr::V4(address) => of_v4.push(u128::from(address.to_bits()) << 96),
+            IpAddr::V6(address) => of_v6.push(address.to_bits()),
+        }
+    }
+    let arp = arp(&cover(of_v4, 32)
+        .into_iter()
+        .map(|(bits, length)| (Ipv4Addr::from_bits(u32::try_from(bits >> 96).unwrap_or_default()), length))
+        .filter_map(|(address, length)| Ipv4Net::new(address, length).ok())
+        .collect::<Vec<_>>());
+    let ndp = ndp(&cover(of_v6, 128)
+        .into_iter()
+        .filter_map(|(bits, length)| Ipv6Net::new(Ipv6Addr::from_bits(bits), length).ok())
+        .collect::<Vec<_>>());
+    let mut program = vec![
+        instruction(LOAD_OCTET, PACKET_TYPE),
+        jump_equal(OUTGOING, 0, 1),
+        DROP,
+        instruction(LOAD_HALF, ETHER_TYPE),
+        jump_equal(u32::from(ARP), 3, 0),
+        jump_equal(u32::from(IPV6), 0, 1),
+        instruction(JUMP, u32::try_from(arp.len()).unwrap_or(u32::MAX).saturating_add(1)),
+        DROP,
+    ];
+    program.extend(arp);
+    program.extend(ndp);
+    program
+}
+
+fn arp(prefixes: &[Ipv4Net]) -> Vec<Instruction> {
+    let mut program = Vec::new();
+    for field in [ARP_TARGET, ARP_SENDER] {
+        for prefix in prefixes {
+            program.push(instruction(LOAD_WORD, field));
+            program.push(instruction(AND, prefix.netmask().to_bits()));
+            program.push(jump_equal(prefix.network().to_bits(), 0, 1));
+            program.push(ACCEPT);
+        }
+    }
+    program.push(DROP);
+    program
+}
+
+fn ndp(prefixes: &[Ipv6Net]) -> Vec<Instruction> {
+    let mut program = vec![
+        instruction(LOAD_OCTET, NEXT_HEADER),
+        jump_equal(ICMPV6, 1, 0),
+        DROP,
+        instruction(LOAD_OCTET, ICMP_TYPE),
+        jump_equal(SOLICITATION, 2, 0),
+        jump_equal(ADVERTISEMENT, 1, 0),
+        DROP,
+    ];
+    prefixes.iter().for_each(|prefix| within(prefix, &mut program));
+    program.push(DROP);
+    program
+}
+
+/// Word by word, as far as the prefix reaches; whoever differs goes on after the last of these.
+fn within(prefix: &Ipv6Net, program: &mut Vec<Instruction>) {
+    let (network, mask) = (prefix.network().to_bits(), prefix.netmask().to_bits());
+    let mut tests = Vec::new();
+    for (index, shift) in [96, 64, 32, 0].into_iter().enumerate() {
+        let word = |bits: u128| u32::try_from((bits >> shift) & u128::from(u32::MAX)).unwrap_or_default();
+        if word(mask) == 0 {
+            break;
+        }
+        let at = NDP_TARGET + 4 * u32::try_from(index).unwrap_or_default();
+        tests.push(instruction(LOAD_WORD, at));
+        if word(mask) != u32::MAX {
+            tests.push(instruction(AND, word(mask)));
+        }
+        tests.push(jump_equal(word(network), 0, 0));
+    }
+    tests.push(ACCEPT);
+    let length = tests.len();
+    for (index, test) in tests.iter_mut().enumerate() {
+        if test.code == JUMP_EQUAL {
+            test.jump_false = u8::try_from(length - index - 1).unwrap_or(u8::MAX);
+        }
+    }
+    program.extend(tests);
+}
+
+/// At most [`PREFIXES`] prefixes that hold all of these, which are at the upper end of 128 bits: neighbours stay together, and are parted where
+/// they have least in common.
+fn cover(mut addresses: Vec<u128>, length: u8) -> Vec<(u128, u8)> {
+    addresses.sort_unstable();
+    addresses.dedup();
+    let common = |pair: &[u128]| match pair {
+        [a, b] => (a ^ b).leading_zeros(),
+        _ => 128,
+    };
+    let mut parted: Vec<(u32, usize)> = addresses.windows(2).map(common).zip(1..).collect();
+    parted.sort_unstable();
+    parted.truncate(PREFIXES - 1);
+    let mut starts: Vec<usize> = parted.into_iter().map(|(_, start)| start).collect();
+    starts.sort_unstable();
+    let mut rest = addresses.as_slice();
+    let mut groups = Vec::new();
+    let mut taken = 0;
+    for start in starts {
+        if let Some((group, after)) = rest.split_at_checked(start - taken) {
+            groups.push(group);
+            (rest, taken) = (after, start);
+        }
+    }
+    groups.push(rest);
+    let prefix = |group: &[u128]| {
+        let (first, last) = (*group.first()?, *group.last()?);
+        let bits = u8::try_from((first ^ last).leading_zeros()).unwrap_or(length).min(length);
+        Some((first, bits))
+    };
+    groups.into_iter().filter_map(prefix).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::answer::gratuitous;
+use crate::ask::question;
+use crate::mac::Mac;
+
+const US: Mac = Mac([2, 0, 0, 0, 0, 1]);
+
+/// The kernel's machine, as far as programs of ours need it. The kernel itself is asked in portolan-sys.
+fn lets_through(program: &[Instruction], packet_type: u32, octets: &[u8]) -> bool {
+    let (mut at, mut value) = (0, 0);
+    loop {
+        let Instruction { code, jump_true, jump_false, value: operand } = program[at];
+        at += 1;
+        let load = |width: usize| {
+            let from = operand as usize;
+            let octets = octets.get(from..from + width)?;
+            Some(octets.iter().fold(0, |value, octet| value << 8 | u32::from(*octet)))
+        };
+        let loaded = match code {
+            LOAD_OCTET if operand == PACKET_TYPE => Some(packet_type),
+            LOAD_OCTET => load(1),
+            LOAD_HALF => load(2),
+            LOAD_WORD => load(4),
+            AND => Some(value & operand),
+            JUMP => {
+                at += operand as usize;
+                continue;
+            }
+            JUMP_EQUAL => {
+                at += usize::from(if value == operand { jump_true } else { jump_false });
+                continue;
+            }
+            RETURN => return operand != 0,
+            other => panic!("{other:#x}"),
+        };
+        // A load beyond the end drops the frame.
+        let Some(loaded) = loaded else { return false };
+        value = loaded;
+    }
+}
+
+fn addresses() -> impl Strategy<Value = Vec<IpAddr>> {
+    let v4 = (0..4_u32, any::<u8>())
+        .prop_map(|(net, host)| IpAddr::from(Ipv4Addr::from_bits(0xc000_0200 + (net << 14) + u32::from(host))));
+    let v6 = (0..3_u128, any::<u16>())
+        .prop_map(|(net, host)| IpAddr::from(Ipv6Addr::from_bits(0x2001_0db8 << 96 | net << 70 | u128::from(host))));
+    proptest::collection::vec(prop_oneof![v4, v6], 0..40)
+}
+
+proptest! {
+    #[test]
+    fn what_concerns_an_address_gets_through_unless_we_sent_it(addresses in addresses()) {
+        let program = program(addresses.clone());
+        prop_assert!(program.len() <= MOST);
+        for address in addresses {
+            let mut frames = gratuitous(US, address);
+            frames.push(question(US, address));
+            for frame in frames {
+                prop_assert!(lets_through(&program, 0, &frame.write()), "{frame:?}");
+                prop_assert!(!lets_through(&program, OUTGOING, &frame.write()), "{frame:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_few_addresses_nothing_else_gets_through(addresses in addresses(), others in addresses()) {
+        let program = program(addresses.clone());
+        for other in others.into_iter().filter(|other| !addresses.contains(other)) {
+            for frame in gratuitous(US, other) {
+                prop_assert!(!lets_through(&program, 0, &frame.write()), "{frame:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_octets_end_the_program(octets in proptest::collection::vec(any::<u8>(), 0..100), addresses in addresses()) {
+        let _ = lets_through(&program(addresses), 0, &octets);
+    }
+}
+
+#[test]
+fn ten_thousand_scattered_addresses_of_each_family_fit_and_all_get_through() {
+    let scattered = |n: u32| n.wrapping_mul(2_654_435_761);
+    let v4 = (0..10_000).map(|n| IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 | scattered(n) >> 8)));
+    let v6 = (0..10_000).map(|n| IpAddr::from(Ipv6Addr::from_bits(0xfd00 << 112 | u128::from(scattered(n)) << 40 | 1)));
+    let addresses: Vec<IpAddr> = v4.chain(v6).collect();
+    let program = program(addresses.clone());
+    assert!((1000..=MOST).contains(&program.len()), "{}", program.len());
+    for address in addresses.into_iter().step_by(97) {
+        assert!(lets_through(&program, 0, &question(US, address).write()), "{address}");
+    }
+}
+
+#[test]
+fn a_pool_in_one_piece_is_told_from_its_neighbours() {
+    let pool = (0..=255).map(|n| IpAddr::from(Ipv4Addr::new(198, 51, 100, n)));
+    let program = program(pool);
+    for (address, expected) in
+        [("198.51.100.0", true), ("198.51.100.255", true), ("198.51.101.0", false), ("198.51.99.255", false)]
+    {
+        assert_eq!(lets_through(&program, 0, &question(US, address.parse().unwrap()).write()), expected, "{address}");
+    }
+}
+
+#[test]
+fn other_protocols_do_not_get_through() {
+    let vip: IpAddr = "2001:db8::10".parse().unwrap();
+    let mut router_advertisement = question(US, vip).write();
+    router_advertisement[54] = 134;
+    let mut tcp = question(US, vip).write();
+    tcp[20] = 6;
+    let mut ipv4 = question(US, "192.0.2.10".parse().unwrap()).write();
+    (ipv4[12], ipv4[13]) = (8, 0);
+    let program = program([vip, "192.0.2.10".parse().unwrap()]);
+    for octets in [router_advertisement, tcp, ipv4, Vec::new(), vec![0; 20]] {
+        assert!(!lets_through(&program, 0, &octets), "{octets:?}");
+    }
+}

@@ -1,0 +1,82 @@
+//! An address goes to a fellow of ours: whoever had it answers on until the heir has told everybody, so that there is no moment at which nobody
+//! answers.
+//!
+//! He says nothing of the address unasked any more, and does not defend it. Not even the heir's first frame silences him at once, because not all
+//! that asks can reach the heir yet: a switch that snoops groups passes questions for an IPv6 address on to him only after it has taken in his
+//! membership (RFC 4541 section 3). For as long as that both answer; the heir's later rounds ([`ROUNDS`](crate::announce::ROUNDS)) have the
+//! last word with whoever heard the wrong one last.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::arp::Arp;
+use crate::frame::{Frame, Payload};
+use crate::ndp::{Message, Ndp};
+use crate::time::Time;
+
+/// How long the heir is awaited. Whoever has not come by then may be no heir at all.
+pub const PATIENCE: Duration = Duration::from_secs(3);
+/// How long both answer once the heir has been heard.
+pub const OVERLAP: Duration = Duration::from_millis(200);
+
+/// So long before we are told that an address goes to a fellow he may have been told, and have told everybody.
+pub const EARLY: Duration = Duration::from_secs(2);
+
+/// The addresses of one interface that go to a fellow, and when each is answered for no more.
+#[derive(Debug, Default)]
+pub struct Handovers {
+    until: BTreeMap<IpAddr, Time>,
+    /// When a fellow has told everybody that an address is his which we have not been told to hand over.
+    early: BTreeMap<IpAddr, Time>,
+}
+
+impl Handovers {
+    /// It goes to a fellow from now on.
+    pub fn begin(&mut self, now: Time, address: IpAddr) {
+        let heard = self.early.remove(&address).filter(|heard| now.since(*heard) <= EARLY);
+        let until = heard.map_or(now + PATIENCE, |heard| heard + OVERLAP);
+        self.until.entry(address).or_insert(until);
+    }
+
+    /// A fellow has told everybody: the heir, whether we know of him yet or not.
+    pub fn heard(&mut self, now: Time, address: IpAddr) {
+        match self.until.get_mut(&address) {
+            Some(until) => *until = (*until).min(now + OVERLAP),
+            None => drop(self.early.insert(address, now)),
+        }
+    }
+
+    /// It stays, or is nobody's. True if it was going to a fellow.
+    pub fn end(&mut self, address: IpAddr) -> bool {
+        self.early.remove(&address);
+        self.until.remove(&address).is_some()
+    }
+
+    /// It is going to a fellow.
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.until.contains_key(&address)
+    }
+
+    /// One that is not to be answered for any more.
+    pub fn over(&self, now: Time) -> Option<IpAddr> {
+        self.until.iter().find(|(_, until)| **until <= now).map(|(address, _)| *address)
+    }
+
+    /// When that may be so.
+    pub fn deadline(&self) -> Option<Time> {
+        self.until.values().min().copied()
+    }
+}
+
+/// It tells everybody where an address is; an answer tells only who asked.
+pub fn tells_all(frame: &Frame) -> bool {
+    match frame.payload {
+        Payload::Arp(Arp { sender_address, target_address, .. }) => sender_address == target_address,
+        Payload::Ndp(Ndp { message: Message::Advertisement { solicited, .. }, .. }) => !solicited,
+        Payload::Ndp(Ndp { message: Message::Solicitation { .. }, .. }) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::*;
+use crate::arp::{Arp, Operation};
+use crate::frame::Payload;
+use crate::ndp::{ALL_NODES, Message, Ndp};
+
+const US: Mac = Mac([2, 0, 0, 0, 0, 1]);
+const CLIENT: Mac = Mac([2, 0, 0, 0, 0, 2]);
+const THIEF: Mac = Mac([2, 0, 0, 0, 0, 3]);
+
+fn at(milliseconds: u64) -> Time {
+    Time::at(Duration::from_millis(milliseconds))
+}
+
+fn v4() -> IpAddr {
+    "192.0.2.10".parse().unwrap()
+}
+
+fn v6() -> IpAddr {
+    "2001:db8::10".parse().unwrap()
+}
+
+fn step(responder: &mut Responder, now: Time, input: &Input<'_>) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    responder.step(now, input, &mut outputs);
+    outputs
+}
+
+fn sent(outputs: Vec<Output>) -> Vec<Frame> {
+    let frame = |output| if let Output::Send(frame) = output { Some(frame) } else { None };
+    outputs.into_iter().filter_map(frame).collect()
+}
+
+/// One that has answered for these for ten seconds.
+fn settled(vips: &[IpAddr]) -> Responder {
+    let mut responder = Responder::new(US);
+    for vip in vips {
+        step(&mut responder, at(0), &Input::Announced { vip: *vip, ask: false });
+    }
+    while let Some(now) = responder.deadline().filter(|now| *now <= at(10_000)) {
+        step(&mut responder, now, &Input::TimePassed);
+    }
+    responder
+}
+
+fn request(from: Mac, sender: &str, target: IpAddr) -> Frame {
+    let (IpAddr::V4(target_address), sender_address) = (target, sender.parse().unwrap()) else { panic!("{target}") };
+    let arp = Arp { operation: Operation::Request, sender: from, sender_address, target: Mac::ZERO, target_address };
+    Frame { destination: Mac::BROADCAST, source: from, payload: Payload::Arp(arp) }
+}
+
+fn solicitation(from: Mac, source: &str, link_layer: Option<Mac>) -> Frame {
+    let IpAddr::V6(target) = v6() else { panic!() };
+    let message = Message::Solicitation { source_link_layer: link_layer };
+    let destination = solicited_node(target);
+    let ndp = Ndp { source: source.parse().unwrap(), destination, target, message };
+    Frame { destination: Mac::of_multicast(destination), source: from, payload: Payload::Ndp(ndp) }
+}
+
+#[test]
+fn a_request_is_answered_to_who_asked_with_the_address_of_the_interface_that_it_came_by() {
+    let mut responder = settled(&[v4()]);
+    let answers = sent(step(&mut responder, at(10_000), &Input::Received(&request(CLIENT, "192.0.2.1", v4()))));
+    let arp = Arp {
+        operation: Operation::Reply,
+        sender: US,
+        sender_address: Ipv4Addr::new(192, 0, 2, 10),
+        target: CLIENT,
+        target_address: Ipv4Addr::new(192, 0, 2, 1),
+    };
+    assert_eq!(answers, [Frame { destination: CLIENT, source: US, payload: Payload::Arp(arp) }]);
+}
+
+#[test]
+fn what_is_not_ours_and_what_is_no_question_is_not_answered() {
+    let mut responder = settled(&[v4()]);
+    let other = request(CLIENT, "192.0.2.1", "192.0.2.11".parse().unwrap());
+    let own = request(US, "192.0.2.1", v4());
+    let mut reply = request(CLIENT, "192.0.2.1", v4());
+    if let Payload::Arp(arp) = &mut reply.payload {
+        arp.operation = Operation::Reply;
+    }
+    for frame in [other, own, reply] {
+        assert_eq!(step(&mut responder, at(10_000), &Input::Received(&frame)), [], "{frame:?}");
+    }
+    step(&mut responder, at(10_000), &Input::Withdrawn(v4()));
+    assert_eq!(step(&mut responder, at(10_000), &Input::Received(&request(CLIENT, "192.0.2.1", v4()))), []);
+    assert_eq!(responder.deadline(), None);
+}
+
+#[test]
+fn a_probe_is_answered_so_that_nobody_takes_the_address() {
+    let mut responder = settled(&[v4()]);
+    let answers = sent(step(&mut responder, at(10_000), &Input::Received(&request(CLIENT, "0.0.0.0", v4()))));
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0].destination, CLIENT);
+}
+
+#[test]
+fn a_solicitation_is_answered_as_rfc_4861_7_2_4_says() {
+    let mut responder = settled(&[v6()]);
+    // From, the asker's own option, then: to which station, to which address, as solicited.
+    let all = Mac::of_multicast(ALL_NODES);
+    for (source, link_layer, mac, destination, is_solicited) in [
+        ("2001:db8::1", Some(CLIENT), CLIENT, "2001:db8::1", true),
+        ("2001:db8::1", None, CLIENT, "2001:db8::1", true),
+        ("::", None, all, "ff02::1", false),
+    ] {
+        let frame = solicitation(CLIENT, source, link_layer);
+        let answers = sent(step(&mut responder, at(10_000), &Input::Received(&frame)));
+        let [Frame { destination: to, source: US, payload: Payload::Ndp(ndp) }] = answers.as_slice() else {
+            panic!("{answers:?}")
+        };
+        assert_eq!((*to, ndp.destination), (mac, destination.parse().unwrap()));
+        assert_eq!(IpAddr::V6(ndp.source), v6());
+        assert_eq!(IpAddr::V6(ndp.target), v6());
+        let expected = Message::Advertisement {
+            router: false,
+            solicited: is_solicited,
+            overriding: true,
+            target_link_layer: Some(US),
+        };
+        assert_eq!(ndp.message, expected);
+    }
+}
+
+#[test]
+fn an_address_that_comes_is_told_to_all_in_both_forms_and_its_group_is_joined_once() {
+    let mut responder = Responder::new(US);
+    let outputs = step(&mut responder, at(0), &Input::Announced { vip: v4(), ask: false });
+    assert_eq!(outputs[0], Output::Answering(v4()));
+    let operations: Vec<Operation> = sent(outputs)
+        .into_iter()
+        .map(|frame| {
+            assert_eq!(frame.destination, Mac::BROADCAST);
+            let Payload::Arp(arp) = frame.payload else { panic!() };
+            assert_eq!(
+                (arp.sender, arp.sender_address, arp.target_address),
+                (US, [192, 0, 2, 10].into(), [192, 0, 2, 10].into())
+            );
+            arp.operation
+        })
+        .collect();
+    assert_eq!(operations, [Operation::Request, Operation::Reply]);
+
+    // Two addresses whose last three octets are the same have one group.
+    let twin: IpAddr = "2001:db8:1::10".parse().unwrap();
+    let group: Ipv6Addr = "ff02::1:ff00:10".parse().unwrap();
+    assert!(step(&mut responder, at(0), &Input::Announced { vip: v6(), ask: false }).contains(&Output::Join(group)));
+    assert!(!step(&mut responder, at(0), &Input::Announced { vip: twin, ask: false }).contains(&Output::Join(group)));
+    assert_eq!(step(&mut responder, at(0), &Input::Withdrawn(v6())), []);
+    assert_eq!(step(&mut responder, at(0), &Input::Withdrawn(twin)), [Output::Leave(group)]);
+}
+
+#[test]
+fn the_wire_is_asked_twice_and_a_free_address_is_answered_for_then() {
+    for vip in [v4(), v6()] {
+        let mut responder = Responder::new(US);
+        let begun = sent(step(&mut responder, at(0), &Input::Announced { vip, ask: true }));
+        assert_eq!(begun, [question(US, vip)]);
+        assert!(!responder.answers(vip));
+        assert_eq!(responder.deadline(), Some(at(200)));
+        assert_eq!(sent(step(&mut responder, at(200), &Input::TimePassed)), [question(US, vip)]);
+        let outputs = step(&mut responder, at(400), &Input::TimePassed);
+        assert_eq!(outputs[0], Output::Answering(vip));
+        assert!(responder.answers(vip));
+    }
+}
+
+#[test]
+fn an_address_that_somebody_has_or_is_about_to_use_is_not_answered_for() {
+    let IpAddr::V4(address) = v4() else { panic!() };
+    let mut has_it = request(THIEF, "192.0.2.10", "192.0.2.1".parse().unwrap());
+    if let Payload::Arp(arp) = &mut has_it.payload {
+        (arp.operation, arp.sender_address) = (Operation::Reply, address);
+    }
+    for frame in [has_it, request(THIEF, "0.0.0.0", v4())] {
+        let mut responder = Responder::new(US);
+        step(&mut responder, at(0), &Input::Announced { vip: v4(), ask: true });
+        let outputs = step(&mut responder, at(100), &Input::Received(&frame));
+        assert_eq!(outputs, [Output::Taken { vip: v4(), by: THIEF }]);
+        assert!(!responder.answers(v4()));
+        assert_eq!(responder.deadline(), None);
+    }
+}
+
+fn theft(of: IpAddr) -> Frame {
+    let mut frames = gratuitous(THIEF, of);
+    frames.pop().unwrap()
+}
+
+#[test]
+fn a_foreign_announcer_is_answered_once_and_if_he_insists_the_address_is_his_until_he_is_silent() {
+    for vip in [v4(), v6()] {
+        let mut responder = settled(&[vip]);
+        let defence = sent(step(&mut responder, at(20_000), &Input::Received(&theft(vip))));
+        assert_eq!(defence, gratuitous(US, vip));
+        let outputs = step(&mut responder, at(29_999), &Input::Received(&theft(vip)));
+        assert_eq!(outputs, [Output::Yielded { vip, to: THIEF }]);
+        assert!(!responder.answers(vip));
+        // He is heard again at 50 s, so that his silence ends at 110 s.
+        assert_eq!(step(&mut responder, at(50_000), &Input::Received(&theft(vip))), []);
+        assert_eq!(step(&mut responder, at(109_999), &Input::TimePassed), []);
+        assert_eq!(responder.deadline(), Some(at(110_000)));
+        let outputs = step(&mut responder, at(110_000), &Input::TimePassed);
+        assert_eq!(outputs[0], Output::Answering(vip));
+        assert_eq!(sent(outputs), gratuitous(US, vip));
+    }
+}
+
+#[test]
+fn a_second_claim_ten_seconds_after_the_first_is_another_first_one() {
+    let mut responder = settled(&[v4()]);
+    step(&mut responder, at(20_000), &Input::Received(&theft(v4())));
+    let defence = sent(step(&mut responder, at(30_000), &Input::Received(&theft(v4()))));
+    assert_eq!(defence, gratuitous(US, v4()));
+    assert!(responder.answers(v4()));
+}
+
+#[test]
+fn a_speaker_of_ours_is_no_foreign_announcer() {
+    let mut responder = settled(&[v4()]);
+    step(&mut responder, at(10_000), &Input::SpeakersKnown([THIEF].into()));
+    for now in [at(20_000), at(20_100)] {
+        assert_eq!(step(&mut responder, now, &Input::Received(&theft(v4()))), []);
+    }
+    assert!(responder.answers(v4()));
+}
+
+#[test]
+fn whoever_asks_is_answered_although_the_pace_of_announcements_is_used_up() {
+    let mut responder = Responder::at_pace(US, 1);
+    for n in 1..=50 {
+        step(&mut responder, at(0), &Input::Announced { vip: Ipv4Addr::new(192, 0, 2, n).into(), ask: false });
+    }
+    for n in 1..=50 {
+        let frame = request(CLIENT, "192.0.2.200", Ipv4Addr::new(192, 0, 2, n).into());
+        assert_eq!(sent(step(&mut responder, at(1), &Input::Received(&frame))).len(), 1);
+    }
+}
+
+#[test]
+fn who_turns_out_to_be_a_speaker_of_ours_is_no_stranger_any_more() {
+    let mut responder = settled(&[v4()]);
+    step(&mut responder, at(20_000), &Input::Received(&theft(v4())));
+    let outputs = step(&mut responder, at(20_100), &Input::Received(&theft(v4())));
+    assert_eq!(outputs, [Output::Yielded { vip: v4(), to: THIEF }]);
+    let outputs = step(&mut responder, at(20_200), &Input::SpeakersKnown([THIEF].into()));
+    assert_eq!(outputs[0], Output::Answering(v4()));
+    assert_eq!(sent(outputs), gratuitous(US, v4()));
+    assert!(responder.answers(v4()));
+}
+
+#[test]
+fn nothing_is_concluded_from_the_answer_of_a_speaker_of_ours_to_the_first_question() {
+    let mut responder = Responder::new(US);
+    step(&mut responder, at(0), &Input::SpeakersKnown([THIEF].into()));
+    step(&mut responder, at(0), &Input::Announced { vip: v4(), ask: true });
+    for frame in [theft(v4()), request(THIEF, "0.0.0.0", v4())] {
+        assert_eq!(step(&mut responder, at(100), &Input::Received(&frame)), []);
+    }
+    step(&mut responder, at(200), &Input::TimePassed);
+    assert_eq!(step(&mut responder, at(400), &Input::TimePassed)[0], Output::Answering(v4()));
+}

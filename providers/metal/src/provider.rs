@@ -1,0 +1,303 @@
+//! The provider: what has been decided is recorded, one `VirtualIP` at a time.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::Stream;
+use futures::stream::unfold;
+use portolan_core::balancer::{Family, LoadBalancer, Protocol};
+use portolan_core::capabilities::Capabilities;
+use portolan_core::dialect::Dialect;
+use portolan_core::ids::{Instance, LoadBalancerId};
+use portolan_core::provider::{Applied, Call, Error, Foreseen, Known, Outcome, Owned, Plan, Provider};
+use portolan_core::reason::Reason;
+use portolan_core::refusal::Refusal;
+use tokio::sync::{Notify, watch};
+
+use crate::outcome::outcome;
+use crate::placement::Ranks;
+use crate::plan::plan;
+use crate::port::{StoreError, VirtualIps};
+use crate::settings::Words;
+use crate::state::State;
+use crate::step::Step;
+use crate::vip::{Shown, Vip, name};
+use crate::world::World;
+
+/// Everything that classes of this provider share in a process: pools and addresses are the cluster's, not a class's. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Site {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    instance: Instance,
+    vips: Arc<dyn VirtualIps>,
+    world: Mutex<World>,
+    /// Somebody should look again.
+    news: Notify,
+    /// Everything has been listed once: before that an address that somebody has would look free.
+    listed: watch::Sender<bool>,
+    /// Somebody has looked: before that nothing need be known.
+    wanted: watch::Sender<bool>,
+    /// [`World::edition`].
+    edition: watch::Sender<u64>,
+}
+
+impl Site {
+    /// Nothing is known, and nobody is told anything, before [`is_listed`](Self::is_listed).
+    pub fn new(instance: Instance, vips: Arc<dyn VirtualIps>) -> Self {
+        let world = Mutex::new(World::new(instance.clone()));
+        let ((listed, _), (wanted, _), (edition, _)) =
+            (watch::channel(false), watch::channel(false), watch::channel(0));
+        Self { inner: Arc::new(Inner { instance, vips, world, news: Notify::new(), listed, wanted, edition }) }
+    }
+
+    /// Waits until somebody needs to know anything: where no class needs pools, what a record has left may.
+    pub async fn is_wanted(&self) {
+        // The sender lives as long as we do.
+        let _ = self.inner.wanted.subscribe().wait_for(|wanted| *wanted).await;
+    }
+
+    /// Somebody will.
+    pub fn want(&self) {
+        self.inner.wanted.send_replace(true);
+    }
+
+    /// Takes in what has changed, and wakes whom it concerns.
+    pub fn observe<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        let (done, edition) = {
+            let mut world = self.world();
+            (change(&mut world), world.edition())
+        };
+        self.inner.news.notify_waiters();
+        self.inner.edition.send_if_modified(|last| std::mem::replace(last, edition) != edition);
+        done
+    }
+
+    /// Looks at what is known.
+    pub fn look<T>(&self, at: impl FnOnce(&World) -> T) -> T {
+        at(&self.world())
+    }
+
+    /// Changes whenever there may be something to place anew.
+    pub fn edition(&self) -> watch::Receiver<u64> {
+        self.inner.edition.subscribe()
+    }
+
+    /// Records what placement has found, if the address is still as it was when it was looked at.
+    pub async fn record(&self, vip: &Vip) -> Result<(), StoreError> {
+        let stored = self.inner.vips.replace(vip).await?;
+        self.observe(|world| world.set_vip(stored));
+        Ok(())
+    }
+
+    /// All that there is has been told.
+    pub fn is_listed(&self) {
+        self.inner.listed.send_replace(true);
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.inner.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Addresses from pools, for one class.
+#[derive(Clone, Debug)]
+pub struct Metal {
+    site: Site,
+    capabilities: Arc<Capabilities>,
+}
+
+impl Metal {
+    /// For a class.
+    pub fn new(site: Site) -> Self {
+        Self { site, capabilities: Arc::new(capabilities()) }
+    }
+
+    async fn observe(&self, id: &LoadBalancerId) -> State {
+        self.site.want();
+        let mut listed = self.site.inner.listed.subscribe();
+        // It never ends without: the sender lives as long as we do.
+        let _ = listed.wait_for(|listed| *listed).await;
+        let world = self.site.world();
+        let vips = world.vips_of(id);
+        let announced = vips.iter().map(|vip| (vip.address, world.announcement(vip.address))).collect();
+        let (answer, backing) = (world.answer(id).cloned(), world.backing(id));
+        State { vips, answer, backing, announced, pools: world.pools() }
+    }
+
+    async fn claim(&self, wanted: &Vip) -> Result<(), Error> {
+        let vips = &self.site.inner.vips;
+        match vips.create(wanted).await {
+            Ok(stored) => self.learn(stored),
+            Err(StoreError::Exists) => match vips.get(wanted.address).await.map_err(|error| failed(&error))? {
+                // Ours, of a moment before a crash; or kept for one of those whom it is for.
+                Some(found) if found.instance == wanted.instance && found.holder == wanted.holder => self.learn(found),
+                Some(found) if is_kept_for(&found, wanted) => {
+                    let taken = Vip {
+                        version: found.version.clone(),
+                        reserved_for: found.reserved_for.clone(),
+                        ranks: found.ranks.clone(),
+                        ..wanted.clone()
+                    };
+                    self.learn(vips.replace(&taken).await.map_err(|error| failed(&error))?);
+                }
+                Some(found) => {
+                    let message = format!("{} is taken by {}", wanted.address, found.told());
+                    self.learn(found);
+                    return Err(Error::retry(Reason::AddressPending, message));
+                }
+                None => return Err(Error::retry(Reason::AddressPending, "the address has just become free again")),
+            },
+            Err(error) => return Err(failed(&error)),
+        }
+        Ok(())
+    }
+
+    async fn release(&self, address: IpAddr, id: &LoadBalancerId) -> Result<(), Error> {
+        let known = self.site.world().vip(address).cloned();
+        let Some(vip) = known.filter(|vip| vip.holder.as_ref() == Some(id)) else { return Ok(()) };
+        let vips = &self.site.inner.vips;
+        if vip.reserved_for.is_some() {
+            let kept = Vip {
+                holder: None,
+                services: Vec::new(),
+                scheme: None,
+                ranks: Ranks { nodes: Vec::new(), generation: vip.ranks.generation.saturating_add(1) },
+                interfaces: BTreeMap::new(),
+                shown: Shown::default(),
+                ..vip
+            };
+            self.learn(vips.replace(&kept).await.map_err(|error| failed(&error))?);
+        } else {
+            vips.delete(&vip).await.map_err(|error| failed(&error))?;
+            self.site.observe(|world| world.remove_vip(address));
+        }
+        Ok(())
+    }
+
+    fn learn(&self, stored: Vip) {
+        self.site.observe(|world| world.set_vip(stored));
+    }
+}
+
+/// Nobody uses it, and one of those who shall is one of those it is kept for.
+fn is_kept_for(found: &Vip, wanted: &Vip) -> bool {
+    let of = found.reserved_for.as_ref().filter(|_| found.holder.is_none());
+    of.is_some_and(|of| wanted.services.iter().any(|served| of.is_for(&served.member)))
+}
+
+impl Provider for Metal {
+    type State = State;
+    type Step = Step;
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn dialect(&self) -> &dyn Dialect {
+        &Words
+    }
+
+    async fn observe_many(&self, known: &[Known]) -> Vec<Result<State, Error>> {
+        let mut states = Vec::with_capacity(known.len());
+        for one in known {
+            states.push(Ok(self.observe(&one.id).await));
+        }
+        states
+    }
+
+    fn plan(&self, desired: Option<&LoadBalancer>, observed: &State) -> Result<Plan<Step>, Refusal> {
+        Ok(plan(&self.site.inner.instance, desired, observed))
+    }
+
+    async fn apply(&self, step: &Step, call: &Call) -> Result<Applied, Error> {
+        match step {
+            Step::Ask { wish } => self.site.observe(|world| world.ask(wish.as_ref().clone())),
+            Step::Withdraw => self.site.observe(|world| world.withdraw(&call.id)),
+            Step::Back { backing } => self.site.observe(|world| world.back(&call.id, backing.as_ref().clone())),
+            Step::Claim { vip } => self.claim(vip).await?,
+            Step::Update { vip } => {
+                self.learn(self.site.inner.vips.replace(vip).await.map_err(|error| failed(&error))?);
+            }
+            Step::Release { address } => self.release(*address, &call.id).await?,
+        }
+        Ok(Applied::done())
+    }
+
+    /// What pools and placement are told costs nothing, so a dry run may tell them: its world is its own.
+    fn foresee(&self, desired: Option<&LoadBalancer>, observed: &State, plan: &Plan<Step>) -> Option<Foreseen<State>> {
+        let mut world = self.site.world();
+        if let (Some(Step::Back { backing }), Some(desired)) = (plan.steps.first(), desired) {
+            world.back(&desired.id, backing.as_ref().clone());
+        }
+        let [Step::Ask { wish }] = plan.steps.as_slice() else { return None };
+        world.ask(wish.as_ref().clone());
+        let state = State { answer: world.answer(&wish.id).cloned(), ..observed.clone() };
+        Some(Foreseen { state, awaited: "the pools have answered" })
+    }
+
+    fn outcome(&self, desired: Option<&LoadBalancer>, observed: &State) -> Outcome {
+        outcome(desired, observed)
+    }
+
+    async fn inventory(&self) -> Result<Vec<Owned>, Error> {
+        let world = self.site.world();
+        let object = |address: &IpAddr| format!("VirtualIP {}", name(*address));
+        Ok(world.holders().map(|(id, address)| Owned { id: id.clone(), object: object(address) }).collect())
+    }
+
+    fn changes(&self) -> impl Stream<Item = LoadBalancerId> + Send + 'static {
+        unfold((self.site.clone(), Vec::new()), |(site, mut pending)| async move {
+            loop {
+                if let Some(id) = pending.pop() {
+                    return Some((id, (site, pending)));
+                }
+                let more = site.inner.news.notified();
+                // Registered before it is looked, or what comes in between would wake nobody.
+                tokio::pin!(more);
+                more.as_mut().enable();
+                pending = site.world().news().into_iter().rev().collect();
+                if pending.is_empty() {
+                    more.await;
+                }
+            }
+        })
+    }
+}
+
+fn failed(error: &StoreError) -> Error {
+    match error {
+        StoreError::Exists | StoreError::Conflict => Error::retry(Reason::AddressPending, error.to_string()),
+        StoreError::Unavailable { message, after: Some(after) } => Error {
+            kind: portolan_core::provider::ErrorKind::Wait(*after),
+            reason: Reason::RecordFailed,
+            message: message.clone(),
+        },
+        StoreError::Unavailable { message, after: None } => Error::retry(Reason::RecordFailed, message.clone()),
+        StoreError::Refused(message) => Error::terminal(Reason::RecordFailed, message.clone()),
+    }
+}
+
+/// What addresses of ours can do: kube-proxy does the rest on every node, so that it is as much as kube-proxy can.
+fn capabilities() -> Capabilities {
+    Capabilities {
+        protocols: [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].into(),
+        mixed_protocols: true,
+        one_listener_a_number: false,
+        families: [Family::V4, Family::V6].into(),
+        lacking: [].into(),
+        node_targets: false,
+        pod_targets: true,
+        by_way_of_nodes: true,
+        readiness_gates: false,
+        source_ranges: true,
+        session_affinity: true,
+        scheme: true,
+        requested_addresses: true,
+        sharing: true,
+    }
+}

@@ -1,0 +1,125 @@
+use portolan_core::balancer::Member as Who;
+use portolan_core::ids::{Instance, LoadBalancerId, Uid};
+
+use super::*;
+use crate::eligible::{Endpoints, Reason, Speaker};
+use crate::pool::PoolName;
+use crate::selector::Labels;
+use crate::vip::Served;
+
+fn name(text: &str) -> NodeName {
+    NodeName::new(text)
+}
+
+fn silent(text: &str) -> Host {
+    Host { speaker: Speaker::Silent { interfaces: ["lan0".to_owned()].into() }, ..Host::sound(text) }
+}
+
+fn address() -> IpAddr {
+    IpAddr::from([198, 51, 100, 7])
+}
+
+/// Ranked so, and nothing is known of its Services.
+fn ranked(nodes: &[&str]) -> Placed {
+    let who = Who { uid: Uid::new("uid"), namespace: "shop".to_owned(), name: "web".to_owned() };
+    let vip = Vip {
+        address: address(),
+        version: None,
+        instance: Instance::default(),
+        holder: Some(LoadBalancerId::new("web")),
+        pool: Some(PoolName::new("pool")),
+        scheme: None,
+        services: vec![Served { member: who, ports: BTreeSet::new() }],
+        reserved_for: None,
+        ranks: Ranks { nodes: nodes.iter().map(|text| name(text)).collect(), generation: u64::from(!nodes.is_empty()) },
+        interfaces: BTreeMap::new(),
+        shown: Shown { since: (!nodes.is_empty()).then_some(Timestamp(1)), ..Shown::default() },
+    };
+    let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
+    Placed { vip, pool, rebalance: Rebalance::WhenSteady, services: None }
+}
+
+fn known(placed: Placed) -> Placed {
+    Placed { services: Some(vec![Member { labels: Labels::new(), endpoints: Endpoints::Anywhere }]), ..placed }
+}
+
+fn of(placed: Placed, hosts: Vec<Host>, advertisements: Vec<Advertisement>) -> Round {
+    let picture = Picture {
+        vips: [(address(), placed)].into(),
+        hosts: Arc::new(hosts),
+        advertisements: Arc::new(advertisements),
+    };
+    let settled = ["a", "b", "c"].map(name).into();
+    round(&picture, &Pace { settled: &settled, moves: 10 }, false, Timestamp(9))
+}
+
+fn nodes(vip: &Vip) -> Vec<&str> {
+    vip.ranks.nodes.iter().map(NodeName::as_str).collect()
+}
+
+#[test]
+fn an_address_of_whose_services_nothing_is_known_stays_although_nobody_advertises_it() {
+    let round = of(ranked(&["b", "a"]), vec![Host::sound("a"), Host::sound("b"), Host::sound("c")], Vec::new());
+    assert!(round.ranked.is_empty() && round.shown.is_empty() && round.moves.is_empty(), "{round:?}");
+}
+
+#[test]
+fn its_first_heir_follows_an_owner_that_is_silent_and_nobody_new_does() {
+    let round = of(ranked(&["b", "a"]), vec![Host::sound("a"), silent("b"), Host::sound("c")], Vec::new());
+    assert_eq!(nodes(&round.ranked[0]), ["a"]);
+    assert_eq!(round.moves[0].because, crate::moves::Because::Barred(Reason::SpeakerSilent));
+}
+
+#[test]
+fn what_is_recorded_says_since_when_on_which_interfaces_and_why_not_the_others() {
+    let only = Advertisement { interfaces: ["lan0".to_owned(), "lan1".to_owned()].into(), ..Advertisement::default() };
+    let placed = known(ranked(&[]));
+    let round = of(placed, vec![Host::sound("a"), silent("b")], vec![only.clone()]);
+    let vip = &round.ranked[0];
+    assert_eq!((nodes(vip), vip.ranks.generation, vip.shown.since), (vec!["a"], 1, Some(Timestamp(9))));
+    assert_eq!(vip.interfaces, [(name("a"), only.interfaces.clone())].into());
+    let barred: Vec<_> = vip.shown.barred.iter().map(|barred| (barred.reason, barred.count)).collect();
+    assert_eq!(barred, [(Reason::SpeakerSilent, 1)]);
+
+    // What is recorded is not recorded again; its owner is still the same since then.
+    let placed = |vip: &Vip| Placed { vip: vip.clone(), ..known(ranked(&[])) };
+    let again = of(placed(vip), vec![Host::sound("a"), silent("b")], vec![only.clone()]);
+    assert!(again.ranked.is_empty() && again.shown.is_empty(), "{again:?}");
+
+    // Other interfaces are a write, and no other generation.
+    let other = Advertisement { interfaces: ["lan0".to_owned()].into(), ..Advertisement::default() };
+    let limited = of(placed(vip), vec![Host::sound("a"), silent("b")], vec![other]);
+    assert_eq!((limited.ranked[0].ranks.generation, limited.ranked[0].shown.since), (1, Some(Timestamp(9))));
+    assert!(limited.moves.is_empty());
+}
+
+#[test]
+fn what_changes_nothing_but_what_is_shown_can_wait() {
+    let all = vec![Advertisement::default()];
+    let placed = known(ranked(&["a"]));
+    let round = of(placed, vec![Host::sound("a"), silent("b")], all);
+    assert!(round.ranked.is_empty(), "{round:?}");
+    assert_eq!(round.shown[0].shown.barred[0].reason, Reason::SpeakerSilent);
+    assert_eq!(round.shown[0].shown.since, Some(Timestamp(1)));
+}
+
+#[test]
+fn an_address_that_nobody_may_announce_has_no_owner_and_none_since() {
+    let round = of(known(ranked(&["a"])), vec![Host::sound("a")], Vec::new());
+    let vip = &round.ranked[0];
+    assert_eq!((nodes(vip), vip.shown.since), (Vec::new(), None));
+    assert_eq!(vip.shown.barred[0].reason, Reason::NotAdvertised);
+    assert_eq!(vip.ranks.generation, 2);
+}
+
+#[test]
+fn when_none_of_those_who_were_ranked_can_another_does_although_nothing_is_known_of_the_services() {
+    let all = || vec![Advertisement::default()];
+    let round = of(ranked(&["a"]), vec![silent("a"), Host::sound("b")], all());
+    assert_eq!(nodes(&round.ranked[0]), ["b"]);
+    // While nobody is heard of, it stays where it is.
+    let round = of(ranked(&["a"]), vec![silent("a"), silent("b")], all());
+    assert!(round.ranked.is_empty() || nodes(&round.ranked[0])[0] == "a", "{round:?}");
+    let round = of(known(ranked(&["a"])), vec![silent("a"), silent("b")], all());
+    assert!(round.ranked.is_empty() || nodes(&round.ranked[0])[0] == "a", "{round:?}");
+}

@@ -1,0 +1,46 @@
+//! What exists of one load balancer, and what it was told.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use portolan_core::balancer::{LoadBalancer, Published};
+use serde::Serialize;
+
+use crate::announcement::Announcement;
+use crate::backing::Backing;
+use crate::pool::Checked;
+use crate::vip::Vip;
+use crate::world::Answer;
+
+/// What exists.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// Its addresses, lowest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vips: Vec<Vip>,
+    /// What it asked for and does not have yet, and what it was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+    /// What placement was told of those behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backing: Option<Arc<Backing>>,
+    /// What becomes of each of its addresses on the wire: the work of others, no part of what a plan makes.
+    #[serde(skip)]
+    pub announced: BTreeMap<IpAddr, Announcement>,
+    /// All pools: context, no part of the load balancer.
+    #[serde(skip)]
+    pub pools: Arc<Vec<Checked>>,
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        self.vips == other.vips && self.answer == other.answer && self.backing == other.backing
+    }
+}
+
+/// Clients may be using this address now.
+pub(crate) fn is_published(desired: &LoadBalancer, vip: &Vip) -> bool {
+    desired.published.iter().any(|published| matches!(published, Published::Ip { ip, mode: _ } if *ip == vip.address))
+}

@@ -1,0 +1,162 @@
+//! A `VirtualIP` as decisions read it: who has an address. The object's name is the address, and the API server's uniqueness of names is the
+//! lock against giving one out twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use portolan_core::balancer::{Member, PortKey, Scheme};
+use portolan_core::ids::{Instance, LoadBalancerId, NodeName, ResourceVersion};
+use portolan_core::time::Timestamp;
+use serde::Serialize;
+
+use crate::eligible::{Barred, Reason};
+use crate::placement::Ranks;
+use crate::pool::PoolName;
+
+/// Who has an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Vip {
+    /// The address: its name.
+    pub address: IpAddr,
+    /// The version it was read at; none while it is not stored.
+    #[serde(skip)]
+    pub version: Option<ResourceVersion>,
+    /// The Portolan that has given it out.
+    #[serde(skip)]
+    pub instance: Instance,
+    /// The load balancer that has it; none of one that is reserved and not in use.
+    #[serde(skip)]
+    pub holder: Option<LoadBalancerId>,
+    /// The pool it was taken from, which may be gone by now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolName>,
+    /// What it was asked for as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<Scheme>,
+    /// The Services that are served there, in the order of joining.
+    pub services: Vec<Served>,
+    /// For whom it is kept while nobody uses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reserved_for: Option<Reservation>,
+    /// Who answers for it, and who comes next.
+    #[serde(skip)]
+    pub ranks: Ranks,
+    /// On which of their interfaces those may announce it that may not on all that reach it.
+    #[serde(skip)]
+    pub interfaces: BTreeMap<NodeName, BTreeSet<String>>,
+    /// What is shown of that.
+    #[serde(skip)]
+    pub shown: Shown,
+}
+
+/// What is shown of who answers for an address, and of who does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Since when its owner is ranked first; none if nobody is.
+    pub since: Option<Timestamp>,
+    /// Who may not answer, by why.
+    pub barred: Vec<Barred>,
+    /// What is ignored because nobody would be left otherwise.
+    pub despite: Vec<Reason>,
+}
+
+/// A Service at an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Served {
+    /// Which.
+    #[serde(flatten)]
+    pub member: Member,
+    /// Its ports there.
+    pub ports: BTreeSet<PortKey>,
+}
+
+/// For whom an address is kept.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Reservation {
+    /// The namespace of the Service.
+    pub namespace: String,
+    /// The Service; none: whichever of the namespace asks for the address by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+impl Reservation {
+    /// It is kept for this Service.
+    pub fn is_for(&self, member: &Member) -> bool {
+        self.namespace == member.namespace && self.name.as_ref().is_none_or(|name| *name == member.name)
+    }
+}
+
+impl fmt::Display for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "the reservation for Service {}/{name}", self.namespace),
+            None => write!(f, "the reservation for namespace {}", self.namespace),
+        }
+    }
+}
+
+impl Vip {
+    /// Who has it, in words.
+    pub fn told(&self) -> String {
+        match (self.services.first(), &self.reserved_for) {
+            (Some(first), _) => format!("Service {}", first.member.key()),
+            (None, Some(reservation)) => reservation.to_string(),
+            (None, None) => format!("VirtualIP {}, which names no Service", name(self.address)),
+        }
+    }
+
+    /// Whose quota it counts for.
+    pub fn namespace(&self) -> String {
+        let served = self.services.first().map(|first| first.member.namespace.clone());
+        served.or_else(|| self.reserved_for.as_ref().map(|of| of.namespace.clone())).unwrap_or_default()
+    }
+
+    /// Equal in all that is stored; the version may differ.
+    pub fn same_content(&self, other: &Self) -> bool {
+        let bare = |vip: &Self| Self { version: None, ..vip.clone() };
+        bare(self) == bare(other)
+    }
+}
+
+/// The name of an address's `VirtualIP`: a dotted quad, or eight full groups joined by `-`, because names are DNS subdomains (RFC 1123).
+pub fn name(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => address.segments().map(|group| format!("{group:04x}")).join("-"),
+    }
+}
+
+/// The address that a `VirtualIP` of this name stands for; none if it is written otherwise than [`name`] writes it: an address must not have two
+/// names.
+pub fn address(text: &str) -> Option<IpAddr> {
+    let parsed = match text.parse() {
+        Ok(address) => IpAddr::V4(address),
+        Err(_) => IpAddr::V6(text.replace('-', ":").parse::<Ipv6Addr>().ok()?),
+    };
+    (name(parsed) == text).then_some(parsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_one_name_which_is_a_dns_subdomain() {
+        for (text, named) in [
+            ("198.51.100.7", "198.51.100.7"),
+            ("2001:db8::10", "2001-0db8-0000-0000-0000-0000-0000-0010"),
+            ("::ffff:198.51.100.7", "0000-0000-0000-0000-0000-ffff-c633-6407"),
+        ] {
+            let parsed: IpAddr = text.parse().unwrap();
+            assert_eq!(name(parsed), named);
+            assert_eq!(address(named), Some(parsed));
+        }
+        for other in ["2001-db8--10", "2001-0DB8-0000-0000-0000-0000-0000-0010", "198.51.100.07", "web", ""] {
+            assert_eq!(address(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! What is given out and who waits: everything that decisions about several load balancers rest on, in one place. A plain state machine.
+//!
+//! ```text
+//! pools, namespaces, VirtualIPs (watched, or written by us) --> World --> whose turn it is to look again
+//! wishes ----------------------------------------------------->       --> what each gets, or why it gets nothing
+//! ```
+//!
+//! Whoever asks is told at once, and has what he was told until he has recorded it or asks no more, so that two who ask at the same time are
+//! told different things. Who gets nothing waits, and whatever becomes free is offered in the order of creation. Between two controllers
+//! the `VirtualIP` decides, whose name is the address; what is promised here binds nobody else.
+
+mod stage;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use portolan_core::balancer::Family;
+use portolan_core::ids::{Instance, LoadBalancerId, ResourceVersion};
+use portolan_core::time::Timestamp;
+use serde::Serialize;
+
+use crate::allocation::{Allotted, Denied, Holder, Ledger, Request};
+use crate::placement::Ranks;
+use crate::pool::{Checked, Pool, PoolName, Subject, Surroundings, check};
+use crate::selector::Labels;
+use crate::vip::{Shown, Vip};
+use crate::wish::Wish;
+use stage::Stage;
+
+/// What somebody was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// When he asked this.
+    pub wish: Wish,
+    /// All that he gets, what he has included; or why he gets nothing of what is missing.
+    #[serde(skip)]
+    pub given: Result<Vec<Allotted>, Denied>,
+}
+
+/// How much of a pool is given out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Addresses that somebody has.
+    pub assigned: u32,
+    /// Addresses that are free.
+    pub available: u128,
+}
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub struct World {
+    instance: Instance,
+    pools: Vec<Pool>,
+    around: Surroundings,
+    checked: Arc<Vec<Checked>>,
+    namespaces: BTreeMap<String, Labels>,
+    vips: BTreeMap<IpAddr, Vip>,
+    of: BTreeMap<LoadBalancerId, BTreeSet<IpAddr>>,
+    ledger: Ledger,
+    /// What those were told who have not recorded it yet, or want more.
+    answers: BTreeMap<LoadBalancerId, Answer>,
+    /// Whom an address was promised to that nobody has recorded yet.
+    promised: BTreeMap<IpAddr, LoadBalancerId>,
+    /// Those who were given less than they want, in the order in which they are served.
+    waiting: BTreeSet<(Timestamp, LoadBalancerId)>,
+    /// Those who should look again.
+    news: BTreeSet<LoadBalancerId>,
+    stage: Stage,
+}
+
+impl World {
+    /// Of this Portolan; the addresses of others are theirs.
+    pub fn new(instance: Instance) -> Self {
+        Self { instance, ..Self::default() }
+    }
+
+    /// Whose it is.
+    pub fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    /// These pools from now on.
+    pub fn set_pools(&mut self, pools: Vec<Pool>) {
+        if self.pools != pools {
+            self.pools = pools;
+            self.check();
+        }
+    }
+
+    /// This is around the pools from now on.
+    pub fn set_surroundings(&mut self, around: Surroundings) {
+        if self.around != around {
+            self.around = around;
+            self.check();
+        }
+    }
+
+    fn check(&mut self) {
+        self.stage.edition += 1;
+        self.checked = Arc::new(check(self.pools.clone(), &self.around));
+        self.ledger.set_pools(self.checked.to_vec());
+        // Of those who have all that they want some may say so in other words by now.
+        self.news.extend(self.of.keys().cloned());
+        self.offer();
+    }
+
+    /// The labels of a Namespace, or that it is gone.
+    pub fn set_namespace(&mut self, name: &str, labels: Option<Labels>) {
+        let before = match labels {
+            Some(labels) => self.namespaces.insert(name.to_owned(), labels.clone()).filter(|before| *before == labels),
+            None => self.namespaces.remove(name),
+        };
+        if before.is_none() {
+            self.offer();
+        }
+    }
+
+    /// Somebody has this address: it was read, or written by us.
+    pub fn set_vip(&mut self, vip: Vip) {
+        let address = vip.address;
+        let before = self.vips.get(&address);
+        if before.is_some_and(|before| before.same_content(&vip)) {
+            self.vips.insert(address, vip);
+            return;
+        }
+        self.stage.edition += 1;
+        let is_ranked_anew =
+            before.is_none_or(|before| (&before.ranks, &before.interfaces) != (&vip.ranks, &vip.interfaces));
+        let mut concerned: Vec<LoadBalancerId> = before.and_then(|before| self.own(before)).into_iter().collect();
+        if is_ranked_anew {
+            self.stage.ranked(&vip);
+        }
+        self.forget(address);
+        concerned.extend(self.own(&vip));
+        if let Some(id) = self.own(&vip) {
+            self.of.entry(id).or_default().insert(address);
+        }
+        self.ledger.hold(address, holder(&vip, &self.instance));
+        self.recorded(&vip);
+        self.vips.insert(address, vip);
+        concerned.iter().for_each(|id| self.is_content(id));
+        self.news.extend(concerned);
+    }
+
+    /// There is a record of this address that nobody can read. Whatever was read of it before stands; else nobody gets it.
+    pub fn set_aside(&mut self, address: IpAddr) {
+        if self.vips.contains_key(&address) {
+            return;
+        }
+        self.set_vip(Vip {
+            address,
+            version: None,
+            instance: Instance::default(),
+            holder: None,
+            pool: None,
+            scheme: None,
+            services: Vec::new(),
+            reserved_for: None,
+            ranks: Ranks::default(),
+            interfaces: BTreeMap::new(),
+            shown: Shown::default(),
+        });
+    }
+
+    /// Nobody has it any more.
+    pub fn remove_vip(&mut self, address: IpAddr) {
+        let Some(vip) = self.vips.get(&address) else { return };
+        let gone = self.own(vip);
+        self.news.extend(gone.clone());
+        self.stage.edition += 1;
+        self.stage.ranked_at.remove(&address);
+        self.forget(address);
+        if let Some(id) = gone.filter(|id| !self.of.contains_key(id)) {
+            self.stage.backing.remove(&id);
+        }
+        self.offer();
+    }
+
+    /// A watch shows this. What we have written since is newer.
+    pub fn shown(&mut self, vip: Vip) {
+        let known = self.vips.get(&vip.address).and_then(|known| number(known.version.as_ref()));
+        if known.is_none_or(|known| number(vip.version.as_ref()).is_none_or(|version| version >= known)) {
+            self.set_vip(vip);
+        }
+    }
+
+    /// A watch shows that nobody has it any more as of this version. Somebody may have it again since.
+    pub fn shown_gone(&mut self, address: IpAddr, version: &ResourceVersion) {
+        let known = self.vips.get(&address).and_then(|known| number(known.version.as_ref()));
+        if known.is_none_or(|known| number(Some(version)).is_none_or(|version| version >= known)) {
+            self.remove_vip(address);
+        }
+    }
+
+    /// A list shows these and no others. What is newer than all of them may have been recorded since.
+    pub fn shown_all(&mut self, vips: Vec<Vip>) {
+        let highest = vips.iter().filter_map(|vip| number(vip.version.as_ref())).max().unwrap_or(0);
+        let listed: BTreeSet<IpAddr> = vips.iter().map(|vip| vip.address).collect();
+        vips.into_iter().for_each(|vip| self.shown(vip));
+        let is_newer = |vip: &Vip| number(vip.version.as_ref()).is_some_and(|version| version > highest);
+        let gone: Vec<IpAddr> = self
+            .vips
+            .values()
+            .filter(|vip| !listed.contains(&vip.address) && !is_newer(vip))
+            .map(|vip| vip.address)
+            .collect();
+        gone.into_iter().for_each(|address| self.remove_vip(address));
+    }
+
+    /// Who has this address.
+    pub fn vip(&self, address: IpAddr) -> Option<&Vip> {
+        self.vips.get(&address)
+    }
+
+    fn forget(&mut self, address: IpAddr) {
+        let Some(vip) = self.vips.remove(&address) else { return };
+        self.ledger.release(address);
+        if let Some(id) = self.own(&vip)
+            && let Some(all) = self.of.get_mut(&id)
+        {
+            all.remove(&address);
+            if all.is_empty() {
+                self.of.remove(&id);
+            }
+        }
+    }
+
+    /// The load balancer of ours that has it.
+    fn own(&self, vip: &Vip) -> Option<LoadBalancerId> {
+        vip.holder.clone().filter(|_| vip.instance == self.instance)
+    }
+
+    /// What a load balancer has.
+    pub fn vips_of(&self, id: &LoadBalancerId) -> Vec<Vip> {
+        let own = self.of.get(id).into_iter().flatten();
+        own.filter_map(|address| self.vips.get(address)).cloned().collect()
+    }
+
+    /// All that have something of ours.
+    pub fn holders(&self) -> impl Iterator<Item = (&LoadBalancerId, &IpAddr)> {
+        self.of.iter().flat_map(|(id, addresses)| addresses.iter().map(move |address| (id, address)))
+    }
+
+    /// What a load balancer was told last.
+    pub fn answer(&self, id: &LoadBalancerId) -> Option<&Answer> {
+        self.answers.get(id)
+    }
+
+    /// All pools, and what is wrong with them.
+    pub fn pools(&self) -> Arc<Vec<Checked>> {
+        Arc::clone(&self.checked)
+    }
+
+    /// Somebody asks. The answer stands until he asks otherwise, and changes when more can be had.
+    pub fn ask(&mut self, wish: Wish) {
+        let id = wish.id.clone();
+        if self.answers.get(&id).is_some_and(|answer| answer.wish == wish) {
+            return;
+        }
+        let asked_before = self.take_back(&id);
+        self.tell(wish);
+        if asked_before {
+            self.offer();
+        }
+    }
+
+    /// He asks no more.
+    pub fn withdraw(&mut self, id: &LoadBalancerId) {
+        if !self.of.contains_key(id) {
+            self.stage.backing.remove(id);
+        }
+        if self.take_back(id) {
+            self.offer();
+        }
+    }
+
+    /// Those who should look again since this was asked last.
+    pub fn news(&mut self) -> BTreeSet<LoadBalancerId> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Of a pool.
+    pub fn usage(&self, pool: &PoolName, family: Family) -> Usage {
+        let (assigned, available) = self.ledger.usage(pool, family);
+        Usage { assigned, available }
+    }
+
+    /// Those who wait for an address of this pool, in the order in which they are served.
+    pub fn waiting_for<'a>(&'a self, pool: &'a PoolName) -> impl Iterator<Item = &'a Wish> {
+        let waits = move |answer: &&Answer| match &answer.given {
+            Err(Denied::Exhausted(pools)) => pools.iter().any(|(name, _)| name == pool),
+            Err(Denied::NotServed { pool: of, .. }) => of == pool,
+            Err(_) | Ok(_) => false,
+        };
+        self.waiting.iter().filter_map(|(_, id)| self.answers.get(id)).filter(waits).map(|answer| &answer.wish)
+    }
+
+    fn tell(&mut self, wish: Wish) {
+        let given = self.allot(&wish);
+        let id = wish.id.clone();
+        for address in given.iter().flatten().map(|allotted| allotted.address) {
+            if !self.vips.contains_key(&address) {
+                self.promised.insert(address, id.clone());
+                let (namespace, told) = (wish.member.namespace.clone(), format!("Service {}", wish.member.key()));
+                self.ledger.hold(address, Holder { id: Some(id.clone()), namespace, told, reserved_for: None });
+            }
+        }
+        let wants_more = given.as_ref().map_or(true, |given| given.len() < wish.families.len());
+        if wants_more {
+            self.waiting.insert((wish.created, id.clone()));
+        }
+        self.answers.insert(id, Answer { wish, given });
+    }
+
+    /// What he gets now.
+    fn allot(&self, wish: &Wish) -> Result<Vec<Allotted>, Denied> {
+        let none = Labels::new();
+        let namespace = &wish.member.namespace;
+        let namespace_labels = self.namespaces.get(namespace).unwrap_or(&none);
+        let vips = self.vips_of(&wish.id);
+        let mut keeps: Vec<IpAddr> = wish.kept(&vips, &self.checked).into_values().map(|vip| vip.address).collect();
+        let before = self.answers.get(&wish.id).filter(|answer| answer.wish == *wish);
+        for allotted in before.iter().flat_map(|answer| &answer.given).flatten() {
+            let promised = self.promised.get(&allotted.address) == Some(&wish.id);
+            if promised && !keeps.iter().any(|own| Family::of(*own) == Family::of(allotted.address)) {
+                keeps.push(allotted.address);
+            }
+        }
+        let request = |requested| Request {
+            id: &wish.id,
+            member: &wish.member,
+            subject: Subject { namespace, namespace_labels, labels: &wish.labels },
+            scheme: wish.scheme,
+            families: &wish.families,
+            all_families: wish.all_families,
+            requested,
+            pool: wish.pool.as_ref(),
+            keeps: &keeps,
+        };
+        let with_known: Vec<IpAddr> = wish.requested.iter().chain(&wish.known).copied().collect();
+        match self.ledger.allocate(&request(&with_known)) {
+            Err(_) if !wish.known.is_empty() => self.ledger.allocate(&request(&wish.requested)),
+            answer => answer,
+        }
+    }
+
+    /// What was promised and is not recorded is free again. True if he had asked.
+    fn take_back(&mut self, id: &LoadBalancerId) -> bool {
+        let Some(answer) = self.answers.remove(id) else { return false };
+        self.waiting.remove(&(answer.wish.created, id.clone()));
+        for address in answer.given.iter().flatten().map(|allotted| allotted.address) {
+            if self.promised.get(&address) == Some(id) {
+                self.promised.remove(&address);
+                self.ledger.release(address);
+            }
+        }
+        true
+    }
+
+    /// A promise ends when it is recorded. What somebody else has recorded was promised in vain: he is told anew.
+    fn recorded(&mut self, vip: &Vip) {
+        let Some(promised) = self.promised.remove(&vip.address) else { return };
+        if self.own(vip).as_ref() == Some(&promised) {
+            return;
+        }
+        let Some(wish) = self.answers.get(&promised).map(|answer| answer.wish.clone()) else { return };
+        self.take_back(&promised);
+        self.tell(wish);
+        self.news.insert(promised);
+    }
+
+    /// Who has recorded all that he was told, and wants no more, asks no more.
+    fn is_content(&mut self, id: &LoadBalancerId) {
+        let Some(answer) = self.answers.get(id) else { return };
+        let (vips, wish) = (self.vips_of(id), &answer.wish);
+        let kept = wish.kept(&vips, &self.checked);
+        // Another controller may have recorded another address for him than he was told here.
+        if wish.families.iter().all(|family| kept.contains_key(family)) {
+            self.withdraw(&id.clone());
+            return;
+        }
+        let waits = self.waiting.contains(&(answer.wish.created, id.clone()));
+        let mut given = answer.given.iter().flatten();
+        if !waits && given.all(|allotted| !self.promised.contains_key(&allotted.address)) {
+            self.answers.remove(id);
+        }
+    }
+
+    /// Offers what there is to those who wait, in their order.
+    fn offer(&mut self) {
+        for (created, id) in self.waiting.clone() {
+            let Some(answer) = self.answers.get(&id) else { continue };
+            let given = self.allot(&answer.wish);
+            if given == answer.given {
+                continue;
+            }
+            let wish = answer.wish.clone();
+            self.take_back(&id);
+            self.waiting.remove(&(created, id.clone()));
+            self.tell(wish);
+            self.news.insert(id);
+        }
+    }
+}
+
+fn number(version: Option<&ResourceVersion>) -> Option<u64> {
+    version?.number()
+}
+
+fn holder(vip: &Vip, instance: &Instance) -> Holder {
+    Holder {
+        id: vip.holder.clone().filter(|_| vip.instance == *instance),
+        namespace: vip.namespace(),
+        told: vip.told(),
+        reserved_for: vip.reserved_for.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

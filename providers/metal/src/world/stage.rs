@@ -1,0 +1,168 @@
+//! What placement rests on besides addresses, and what it and the speakers have said of those.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use portolan_core::ids::{LoadBalancerId, NodeName};
+
+use super::{World, number};
+use crate::advertisement::{Advertisement, PoolRef};
+use crate::announcement::{Announcement, Report};
+use crate::backing::Backing;
+use crate::eligible::{Eligibility, Host};
+use crate::placement::Rebalance;
+use crate::pool::{Pool, PoolName};
+use crate::round::{Picture, Placed};
+use crate::vip::Vip;
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub(super) struct Stage {
+    /// Who is behind the addresses of each load balancer.
+    pub(super) backing: BTreeMap<LoadBalancerId, Arc<Backing>>,
+    hosts: Arc<Vec<Host>>,
+    advertisements: Arc<Vec<Advertisement>>,
+    reports: BTreeMap<NodeName, Report>,
+    /// Nothing has been heard of their speakers lately.
+    silent: BTreeSet<NodeName>,
+    /// As of which version each address is ranked as it is. Whatever else is written there since need not reach a wire.
+    pub(super) ranked_at: BTreeMap<IpAddr, u64>,
+    eligible: BTreeMap<IpAddr, Arc<Eligibility>>,
+    /// Grows whenever something changes that placement rests on.
+    pub(super) edition: u64,
+}
+
+impl Stage {
+    /// An address has these ranks as of this version.
+    pub(super) fn ranked(&mut self, vip: &Vip) {
+        self.ranked_at.insert(vip.address, number(vip.version.as_ref()).unwrap_or(u64::MAX));
+    }
+}
+
+impl World {
+    /// Grows whenever something changes that [`picture`](Self::picture) shows.
+    pub fn edition(&self) -> u64 {
+        self.stage.edition
+    }
+
+    /// These Services are behind the addresses of a load balancer.
+    pub fn back(&mut self, id: &LoadBalancerId, backing: Backing) {
+        self.stage.backing.insert(id.clone(), Arc::new(backing));
+        self.stage.edition += 1;
+    }
+
+    /// Nobody is known to be behind any of them: what was known is of a time before others decided.
+    pub fn forget_backing(&mut self) {
+        self.stage.backing.clear();
+        self.stage.edition += 1;
+    }
+
+    /// Who was told to be behind them.
+    pub fn backing(&self, id: &LoadBalancerId) -> Option<Arc<Backing>> {
+        self.stage.backing.get(id).cloned()
+    }
+
+    /// These nodes there are, in this state.
+    pub fn set_hosts(&mut self, hosts: Vec<Host>) {
+        if *self.stage.hosts == hosts {
+            return;
+        }
+        let silent: BTreeSet<NodeName> =
+            hosts.iter().filter(|host| host.is_silent()).map(|host| host.node.name.clone()).collect();
+        let changed: BTreeSet<&NodeName> = silent.symmetric_difference(&self.stage.silent).collect();
+        let own = |vip: &&Vip| vip.ranks.owner().is_some_and(|owner| changed.contains(owner));
+        let addresses: BTreeSet<IpAddr> = self.vips.values().filter(own).map(|vip| vip.address).collect();
+        let before = self.announcements(&addresses);
+        self.stage.silent = silent;
+        self.stage.hosts = Arc::new(hosts);
+        self.stage.edition += 1;
+        self.wake_changed(&before);
+    }
+
+    /// These advertisements there are.
+    pub fn set_advertisements(&mut self, advertisements: Vec<Advertisement>) {
+        if *self.stage.advertisements != advertisements {
+            self.stage.advertisements = Arc::new(advertisements);
+            self.stage.edition += 1;
+        }
+    }
+
+    /// The speaker of a node says this; none if its word counts no more.
+    pub fn set_report(&mut self, node: &NodeName, report: Option<Report>) {
+        if self.stage.reports.get(node) == report.as_ref() {
+            return;
+        }
+        let own = |vip: &&Vip| vip.ranks.owner() == Some(node);
+        let addresses: BTreeSet<IpAddr> = self.vips.values().filter(own).map(|vip| vip.address).collect();
+        let before = self.announcements(&addresses);
+        match report {
+            Some(report) => drop(self.stage.reports.insert(node.clone(), report)),
+            None => drop(self.stage.reports.remove(node)),
+        }
+        self.wake_changed(&before);
+    }
+
+    /// These may answer for each address, placement has found.
+    pub fn set_eligible(&mut self, eligible: BTreeMap<IpAddr, Arc<Eligibility>>) {
+        let differs = |address: &&IpAddr| {
+            let (was, is) = (self.stage.eligible.get(*address), eligible.get(*address));
+            was.is_none_or(|was| is.is_none_or(|is| !Arc::ptr_eq(was, is)))
+        };
+        let addresses: BTreeSet<IpAddr> = self.vips.keys().filter(differs).copied().collect();
+        let before = self.announcements(&addresses);
+        self.stage.eligible = eligible;
+        self.wake_changed(&before);
+    }
+
+    /// What becomes of the address on the wire.
+    pub fn announcement(&self, address: IpAddr) -> Announcement {
+        let of = |vip| {
+            let since = self.stage.ranked_at.get(&address).copied().unwrap_or(u64::MAX);
+            let eligible = self.stage.eligible.get(&address);
+            Announcement::of(vip, since, eligible, &self.stage.reports, &self.stage.silent)
+        };
+        self.vips.get(&address).map(of).unwrap_or_default()
+    }
+
+    fn announcements(&self, addresses: &BTreeSet<IpAddr>) -> BTreeMap<IpAddr, Announcement> {
+        addresses.iter().map(|address| (*address, self.announcement(*address))).collect()
+    }
+
+    fn wake_changed(&mut self, before: &BTreeMap<IpAddr, Announcement>) {
+        let changed = before.iter().filter(|(address, before)| self.announcement(**address) != **before);
+        let concerned: Vec<LoadBalancerId> =
+            changed.filter_map(|(address, _)| self.own(self.vips.get(address)?)).collect();
+        self.news.extend(concerned);
+    }
+
+    /// All that placement rests on. Addresses of others, and such as nobody uses, are not placed.
+    pub fn picture(&self) -> Picture {
+        let pools: BTreeMap<&str, &Pool> = self.pools.iter().map(|pool| (pool.name.as_str(), pool)).collect();
+        let placed = |vip: &Vip| {
+            let id = self.own(vip)?;
+            // The pool that holds it now, whatever it was called when the address was given out.
+            let recorded = vip.pool.as_ref().and_then(|name| pools.get(name.as_str()).copied());
+            let holds = |pool: &&Pool| pool.contains(vip.address);
+            let pool = recorded.filter(|pool| holds(pool)).or_else(|| self.pools.iter().find(holds)).or(recorded);
+            let name = pool.map(|pool| pool.name.clone()).or(vip.pool.clone());
+            let name = name.unwrap_or_else(|| PoolName::new(String::new()));
+            let labels = pool.map(|pool| pool.labels.clone()).unwrap_or_default();
+            // Of one of them who is not known nobody could say whether he is served.
+            let services = self.stage.backing.get(&id).and_then(|backing| {
+                vip.services.iter().map(|served| backing.get(&served.member.uid).cloned()).collect()
+            });
+            Some(Placed {
+                vip: vip.clone(),
+                pool: PoolRef { name, labels },
+                rebalance: pool.map_or(Rebalance::Never, |pool| pool.rebalance),
+                services,
+            })
+        };
+        Picture {
+            vips: self.vips.values().filter_map(|vip| Some((vip.address, placed(vip)?))).collect(),
+            hosts: Arc::clone(&self.stage.hosts),
+            advertisements: Arc::clone(&self.stage.advertisements),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+use std::collections::BTreeMap;
+
+use portolan_core::balancer::{Member, Scheme};
+use portolan_core::ids::Uid;
+use proptest::prelude::*;
+
+use super::*;
+use crate::range::Range;
+use crate::vip::Reservation;
+
+fn pool(name: &str, ranges: &[&str]) -> Pool {
+    Pool::new(PoolName::new(name), ranges.iter().map(|range| Range::parse(range).unwrap()).collect())
+}
+
+fn world(pools: Vec<Pool>) -> World {
+    let mut world = World::default();
+    world.set_pools(pools);
+    world.news();
+    world
+}
+
+fn id(name: &str) -> LoadBalancerId {
+    LoadBalancerId::new(name)
+}
+
+/// `created` is the order of creation.
+fn wish(name: &str, created: i64) -> Wish {
+    Wish {
+        id: id(name),
+        member: Member { uid: Uid::new(name), namespace: "default".to_owned(), name: name.to_owned() },
+        labels: Labels::new(),
+        created: Timestamp(created),
+        scheme: None,
+        families: vec![Family::V4],
+        all_families: true,
+        requested: Vec::new(),
+        known: Vec::new(),
+        pool: None,
+    }
+}
+
+fn vip(address: &str, holder: &str) -> Vip {
+    Vip {
+        address: address.parse().unwrap(),
+        version: None,
+        instance: Instance::default(),
+        holder: Some(id(holder)),
+        pool: Some(PoolName::new("p")),
+        scheme: None,
+        services: Vec::new(),
+        reserved_for: None,
+        ranks: Ranks::default(),
+        interfaces: BTreeMap::new(),
+        shown: Shown::default(),
+    }
+}
+
+fn versioned(version: u64, vip: Vip) -> Vip {
+    Vip { version: Some(ResourceVersion::new(version.to_string())), ..vip }
+}
+
+/// What somebody was told: addresses, or that there is none.
+fn told(world: &World, name: &str) -> Option<Vec<String>> {
+    let given = world.answer(&id(name))?.given.as_ref().ok()?;
+    Some(given.iter().map(|allotted| allotted.address.to_string()).collect())
+}
+
+fn names(ids: impl IntoIterator<Item = LoadBalancerId>) -> Vec<String> {
+    ids.into_iter().map(|id| id.to_string()).collect()
+}
+
+#[test]
+fn two_who_ask_at_the_same_time_are_told_different_things() {
+    let mut world = world(vec![pool("p", &["192.0.2.1-192.0.2.2"])]);
+    for name in ["a", "b"] {
+        world.ask(wish(name, 0));
+    }
+    assert_eq!(
+        (told(&world, "a").unwrap(), told(&world, "b").unwrap()),
+        (vec!["192.0.2.1".into()], vec!["192.0.2.2".into()])
+    );
+    world.ask(wish("a", 0));
+    assert_eq!(told(&world, "a").unwrap(), ["192.0.2.1"], "who asks the same again is told the same");
+}
+
+#[test]
+fn what_becomes_free_is_offered_in_the_order_of_creation_whoever_asked_first() {
+    let mut world = world(vec![pool("p", &["192.0.2.1"])]);
+    world.set_vip(vip("192.0.2.1", "first"));
+    for (name, created) in [("young", 30), ("old", 10), ("middle", 20)] {
+        world.ask(wish(name, created));
+    }
+    let pool = PoolName::new("p");
+    let queue: Vec<&str> = world.waiting_for(&pool).map(|wish| wish.member.name.as_str()).collect();
+    assert_eq!(queue, ["old", "middle", "young"]);
+    world.news();
+    for next in ["old", "middle", "young"] {
+        world.remove_vip("192.0.2.1".parse().unwrap());
+        assert!(names(world.news()).contains(&next.to_owned()));
+        assert_eq!(told(&world, next).unwrap(), ["192.0.2.1"]);
+        world.set_vip(vip("192.0.2.1", next));
+        world.news();
+    }
+    assert_eq!(world.waiting_for(&pool).count(), 0);
+}
+
+#[test]
+fn who_asks_no_more_gives_back_what_was_promised() {
+    let mut world = world(vec![pool("p", &["192.0.2.1"])]);
+    world.ask(wish("a", 0));
+    world.ask(wish("b", 1));
+    assert_eq!((told(&world, "a").is_some(), told(&world, "b")), (true, None));
+    world.withdraw(&id("a"));
+    assert_eq!(told(&world, "b").unwrap(), ["192.0.2.1"]);
+    assert_eq!(names(world.news()), ["b"]);
+}
+
+#[test]
+fn what_somebody_else_has_recorded_was_promised_in_vain() {
+    let mut world = world(vec![pool("p", &["192.0.2.1-192.0.2.2"])]);
+    world.ask(wish("a", 0));
+    assert_eq!(told(&world, "a").unwrap(), ["192.0.2.1"]);
+    world.set_vip(vip("192.0.2.1", "of another controller"));
+    assert_eq!(told(&world, "a").unwrap(), ["192.0.2.2"]);
+    assert!(names(world.news()).contains(&"a".to_owned()));
+}
+
+#[test]
+fn what_was_promised_to_one_for_whom_another_controller_has_recorded_another_address_is_free_again() {
+    let mut world = world(vec![pool("p", &["192.0.2.1-192.0.2.2"])]);
+    world.ask(wish("a", 0));
+    world.set_vip(vip("192.0.2.2", "a"));
+    world.ask(wish("b", 1));
+    assert_eq!(told(&world, "b").unwrap(), ["192.0.2.1"]);
+}
+
+#[test]
+fn who_has_recorded_all_that_he_was_told_asks_no_more() {
+    let mut world = world(vec![pool("p", &["192.0.2.1"])]);
+    world.ask(wish("a", 0));
+    world.set_vip(vip("192.0.2.1", "a"));
+    assert!(world.answer(&id("a")).is_none());
+    assert_eq!(world.vips_of(&id("a")).len(), 1);
+}
+
+#[test]
+fn a_family_that_was_preferred_and_not_to_be_had_comes_with_a_pool_that_has_it() {
+    let mut world = world(vec![pool("p", &["192.0.2.1"])]);
+    world.ask(Wish { families: vec![Family::V6, Family::V4], all_families: false, ..wish("a", 0) });
+    assert_eq!(told(&world, "a").unwrap(), ["192.0.2.1"]);
+    world.set_pools(vec![pool("p", &["192.0.2.1"]), pool("q", &["2001:db8::1"])]);
+    assert_eq!(told(&world, "a").unwrap(), ["2001:db8::1", "192.0.2.1"], "and what was promised stays promised");
+}
+
+#[test]
+fn what_clients_know_is_given_again_only_if_it_is_free() {
+    let known: IpAddr = "192.0.2.7".parse().unwrap();
+    let mut world = world(vec![pool("p", &["192.0.2.1-192.0.2.9"])]);
+    world.ask(Wish { known: vec![known], ..wish("a", 0) });
+    assert_eq!(told(&world, "a").unwrap(), ["192.0.2.7"]);
+    world.ask(Wish { known: vec![known], ..wish("b", 1) });
+    assert_eq!(told(&world, "b").unwrap(), ["192.0.2.1"], "a status written by hand steals nothing");
+    world.ask(Wish { known: vec!["203.0.113.1".parse().unwrap()], ..wish("c", 2) });
+    assert_eq!(told(&world, "c").unwrap(), ["192.0.2.2"], "nor does it bring an address that no pool has");
+}
+
+#[test]
+fn a_reservation_is_for_whom_it_is_kept_and_one_that_nobody_can_read_is_for_nobody() {
+    let mut world = world(vec![pool("p", &["192.0.2.1-192.0.2.2"])]);
+    let reserved_for = Some(Reservation { namespace: "default".to_owned(), name: Some("a".to_owned()) });
+    world.set_vip(Vip { holder: None, reserved_for, ..vip("192.0.2.1", "") });
+    world.set_aside("192.0.2.2".parse().unwrap());
+    let by_name = |name: &str, address: &str| Wish { requested: vec![address.parse().unwrap()], ..wish(name, 0) };
+    world.ask(by_name("b", "192.0.2.1"));
+    world.ask(by_name("c", "192.0.2.2"));
+    world.ask(wish("d", 0));
+    assert_eq!((told(&world, "b"), told(&world, "c"), told(&world, "d")), (None, None, None));
+    world.ask(by_name("a", "192.0.2.1"));
+    assert_eq!(told(&world, "a").unwrap(), ["192.0.2.1"]);
+}
+
+#[test]
+fn a_watch_that_is_behind_undoes_nothing() {
+    let address: IpAddr = "192.0.2.1".parse().unwrap();
+    let mut world = world(vec![pool("p", &["192.0.2.1"])]);
+    world.set_vip(versioned(7, vip("192.0.2.1", "ours")));
+    world.shown(versioned(5, vip("192.0.2.1", "who had it before")));
+    world.shown_gone(address, &ResourceVersion::new("6"));
+    world.shown_all(vec![versioned(4, vip("192.0.2.9", "somebody"))]);
+    assert_eq!(names(world.vip(address).unwrap().holder.clone()), ["ours"]);
+    world.shown_gone(address, &ResourceVersion::new("8"));
+    assert!(world.vip(address).is_none());
+}
+
+#[test]
+fn a_marked_pool_and_a_scheme_of_the_record_move_nobody() {
+    let own = [Vip { scheme: Some(Scheme::Internal), ..vip("192.0.2.1", "a") }];
+    let marked = |scheme| world(vec![Pool { scheme, ..pool("p", &["192.0.2.1"]) }]).pools();
+    let asked = |scheme| Wish { scheme, ..wish("a", 0) };
+    for (pools, asks, keeps) in [
+        (marked(Some(Scheme::Public)), Some(Scheme::Internal), true),
+        (marked(Some(Scheme::Internal)), None, true),
+        (marked(Some(Scheme::Internal)), Some(Scheme::Public), false),
+        (marked(None), Some(Scheme::Public), true),
+    ] {
+        assert_eq!(asked(asks).kept(&own, &pools).len(), usize::from(keeps), "{asks:?}");
+    }
+    let other_pool = Wish { pool: Some(PoolName::new("q")), ..wish("a", 0) };
+    let own_pool = Wish { pool: Some(PoolName::new("p")), ..wish("a", 0) };
+    assert!(other_pool.kept(&own, &[]).is_empty(), "he asks for another one");
+    assert_eq!(own_pool.kept(&own, &[]).len(), 1, "the pool is gone, and he keeps what he has");
+}
+
+proptest! {
+    /// Whoever asks, records, leaves or is recorded by somebody else, in any order: no address is promised or held twice, and nobody waits while
+    /// something that he could have is free.
+    #[test]
+    fn nothing_is_promised_twice_and_nobody_waits_in_vain(edits in proptest::collection::vec((0..8_u8, 0..5_u8), 0..120)) {
+        let mut world = world(vec![pool("p", &["192.0.2.1-192.0.2.4"])]);
+        for (who, what) in edits {
+            let name = who.to_string();
+            match what {
+                0 | 1 => world.ask(wish(&name, who.into())),
+                2 => for address in told(&world, &name).unwrap_or_default() {
+                    world.set_vip(vip(&address, &name));
+                },
+                3 => {
+                    world.withdraw(&id(&name));
+                    for own in world.vips_of(&id(&name)) { world.remove_vip(own.address); }
+                }
+                _ => world.set_vip(vip(&format!("192.0.2.{}", who % 4 + 1), "another")),
+            }
+            let mut whose: BTreeMap<String, String> = BTreeMap::new();
+            let waits = (0..8).map(|who: u8| who.to_string()).filter(|name| world.answer(&id(name)).is_some_and(|answer| answer.given.is_err()));
+            let waits = waits.count();
+            for who in (0..8).map(|who: u8| who.to_string()) {
+                for address in told(&world, &who).unwrap_or_default() {
+                    prop_assert_eq!(whose.insert(address.clone(), who.clone()), None, "{}", address);
+                }
+            }
+            for vip in world.vips.values() {
+                let holder = vip.holder.clone().unwrap().to_string();
+                let promised = whose.insert(vip.address.to_string(), holder.clone());
+                prop_assert!(promised.is_none_or(|promised| promised == holder), "{}", vip.address);
+            }
+            prop_assert!(waits == 0 || whose.len() == 4, "{waits} wait while something is free: {whose:?}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What is told of interfaces, in a namespace where they come, go and change.
+
+use std::time::Duration;
+
+use portolan_sys::{Interface, Interfaces};
+
+use super::{Wire, ip, within};
+
+/// Far longer than any of it takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Awaits news until this holds of an interface.
+async fn until(
+    interfaces: &mut Interfaces,
+    name: &str,
+    holds: impl Fn(Option<&Interface>) -> bool,
+) -> Option<Interface> {
+    let wait = async {
+        loop {
+            let all = interfaces.next().await.unwrap();
+            let found = all.iter().find(|interface| interface.name == name);
+            if holds(found) {
+                return found.cloned();
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("it is told")
+}
+
+/// On a runtime of its own within the namespace `here`, whose interface `wire` has a station at the other end.
+fn watched(wire: &Wire, work: impl AsyncFnOnce(Interfaces) + Send + 'static) {
+    within(&wire.here(), move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { work(Interfaces::open().unwrap()).await });
+    });
+}
+
+#[test]
+fn an_interface_is_told_with_its_station_its_prefixes_and_whether_it_is_up() {
+    let Some(wire) = Wire::lay("told") else { return };
+    let there = wire.there();
+    watched(&wire, async move |mut interfaces| {
+        ip(&["addr", "add", "198.51.100.2/24", "dev", "wire"]);
+        ip(&["addr", "add", "2001:db8:51::2/64", "dev", "wire", "nodad"]);
+        let both = |found: Option<&Interface>| {
+            found.is_some_and(|found| {
+                ["198.51.100.9", "2001:db8:51::9"].iter().all(|vip| found.holds(vip.parse().unwrap()))
+            })
+        };
+        let told = until(&mut interfaces, "wire", both).await.unwrap();
+        assert_eq!(told.mac, Some(super::mac("wire")));
+        assert_eq!(told.index, super::index("wire"));
+        assert!(told.up && told.resolves && !told.enslaved, "{told:?}");
+        assert!(!told.holds("192.0.2.1".parse().unwrap()) && !told.holds("fe80::9".parse().unwrap()));
+
+        ip(&["-n", &there, "link", "set", "wire", "down"]);
+        until(&mut interfaces, "wire", |found| found.is_some_and(|found| !found.up)).await;
+        ip(&["-n", &there, "link", "set", "wire", "up"]);
+        let up = until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.up)).await.unwrap();
+        assert!(up.came_up > told.came_up, "{told:?} {up:?}");
+    });
+}
+
+#[test]
+fn default_routes_are_told_with_the_lowest_metric_of_each_family() {
+    let Some(wire) = Wire::lay("default") else { return };
+    watched(&wire, async move |mut interfaces| {
+        ip(&["addr", "add", "198.51.100.2/24", "dev", "wire"]);
+        let first =
+            until(&mut interfaces, "wire", |found| found.is_some_and(|found| !found.addresses.is_empty())).await;
+        assert_eq!(first.map(|found| (found.default_v4, found.default_v6)), Some((None, None)));
+        ip(&["route", "add", "default", "via", "198.51.100.1", "metric", "300"]);
+        until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.default_v4 == Some(300))).await;
+        ip(&["route", "add", "default", "via", "198.51.100.1", "metric", "100"]);
+        until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.default_v4 == Some(100))).await;
+        ip(&["-6", "route", "add", "default", "dev", "wire", "metric", "7"]);
+        let both = until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.default_v6 == Some(7))).await;
+        assert_eq!(both.unwrap().default_v4, Some(100));
+    });
+}
+
+#[test]
+fn what_is_plugged_in_enslaved_and_taken_out_is_told_each_time() {
+    let Some(wire) = Wire::lay("plug") else { return };
+    watched(&wire, async move |mut interfaces| {
+        until(&mut interfaces, "late", |found| found.is_none()).await;
+        ip(&["link", "add", "late", "type", "veth", "peer", "name", "other"]);
+        let late = until(&mut interfaces, "late", |found| found.is_some()).await.unwrap();
+        assert!(!late.up && !late.enslaved, "{late:?}");
+        ip(&["link", "add", "bridge", "type", "bridge"]);
+        ip(&["link", "set", "late", "master", "bridge"]);
+        until(&mut interfaces, "late", |found| found.is_some_and(|found| found.enslaved)).await;
+        ip(&["link", "set", "late", "arp", "off"]);
+        until(&mut interfaces, "late", |found| found.is_some_and(|found| !found.resolves)).await;
+        ip(&["link", "del", "late"]);
+        until(&mut interfaces, "late", |found| found.is_none()).await;
+    });
+}
+
+#[test]
+fn nothing_is_told_where_nothing_of_it_has_changed() {
+    let Some(wire) = Wire::lay("same") else { return };
+    watched(&wire, async move |mut interfaces| {
+        ip(&["addr", "add", "198.51.100.2/24", "dev", "wire"]);
+        ip(&["addr", "add", "198.51.100.3/24", "dev", "wire"]);
+        until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.addresses.len() >= 3)).await;
+        // A route that is no default route is news to the kernel and none to us.
+        ip(&["route", "add", "192.0.2.0/24", "via", "198.51.100.1"]);
+        let quiet = tokio::time::timeout(Duration::from_millis(500), interfaces.next()).await;
+        assert!(quiet.is_err(), "{quiet:?}");
+        // What was given up had lost nothing of what came after.
+        ip(&["addr", "del", "198.51.100.3/24", "dev", "wire"]);
+        until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.addresses.len() == 2)).await;
+    });
+}

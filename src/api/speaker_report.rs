@@ -1,0 +1,99 @@
+//! `SpeakerReport`: what a node's speaker has made of the addresses that are ranked to it. One a node, named as the node.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the speaker of a node announces, by what it does not: an address that ranks the node first is announced, unless it is named here. Written
+/// by the speaker; it is alive while its Lease `portolan-speaker-NODE` is.
+#[derive(CustomResource, JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(group = "portolan.dev", version = "v1alpha1", kind = "SpeakerReport", shortname = "spr")]
+#[kube(derive = "PartialEq", doc = "What the speaker of a node announces, by what it does not.")]
+#[kube(printcolumn = r#"{"name": "Applied", "type": "integer", "jsonPath": ".spec.appliedVersion"}"#)]
+#[kube(printcolumn = r#"{"name": "Not as ranked", "type": "string", "jsonPath": ".spec.notAsRanked[*].reason"}"#)]
+#[kube(printcolumn = r#"{"name": "Preflight", "type": "string", "jsonPath": ".spec.preflight[*].sysctl"}"#)]
+#[kube(printcolumn = r#"{"name": "Forwarding", "type": "string", "jsonPath": ".spec.forwarding"}"#)]
+#[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
+#[serde(rename_all = "camelCase")]
+pub struct SpeakerReportSpec {
+    /// All changes of VirtualIPs that gave this node an address, or took one from it, have reached the wire up to this resourceVersion. One that
+    /// gave an address to another node has when this node has begun to hand it over: it answers on until it has heard the other one, or for three
+    /// seconds.
+    pub applied_version: u64,
+    /// Every interface on which this node could announce an address, whether or not it announces one there now, and the Ethernet address that
+    /// answers there. An interface is left out while it is down or has no carrier, where it resolves no addresses (NOARP), as a port of a bridge or
+    /// bond, and without an Ethernet address.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stations: BTreeMap<String, String>,
+    /// The settings of the node's kernel that keep addresses from being reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preflight: Vec<WrongSysctl>,
+    /// What is not well with the forwarding of packets to Services on this node, as its kube-proxy says (`/healthz`); left out if it is well, or if
+    /// the speaker is not to ask (`--kube-proxy-healthz off`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<Forwarding>,
+    /// The addresses that are not as they are ranked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_as_ranked: Vec<NotAsRanked>,
+}
+
+/// What is not well with a node's forwarding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Forwarding {
+    /// Nobody has answered there since the speaker began: it may be that something else than kube-proxy forwards. Addresses are announced.
+    ForwardingUnknown,
+    /// Kube-proxy was there and does not answer any more, or says that it is not well. Addresses go to other nodes; what no other node can have is
+    /// announced here all the same.
+    NotForwarding,
+}
+
+/// A setting of a node's kernel that keeps addresses from being reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WrongSysctl {
+    /// As `sysctl -w` takes it.
+    pub sysctl: String,
+    /// What it is.
+    pub value: i64,
+    /// What it should be.
+    pub wanted: i64,
+    /// What happens otherwise.
+    pub why: String,
+}
+
+/// Addresses that are not as they are ranked, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NotAsRanked {
+    /// Why.
+    pub reason: NotAsRankedReason,
+    /// The interface that it is about; none if it is about the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// Who else has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// Which.
+    #[schemars(with = "Vec<String>")]
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Why an address is not as it is ranked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum NotAsRankedReason {
+    /// It is announced nowhere: no interface that reaches it, or that it is limited to, is there and up.
+    NoInterface,
+    /// It is announced nowhere on the interface: the kernel gives no socket. The speaker's log says why.
+    NoSocket,
+    /// It is announced, but it is on no prefix of the node: only routers with a route to it ask there.
+    PoolOffLink,
+    /// It is not announced: the node does not forward, and another one could have it.
+    NotForwarding,
+    /// It is not announced: somebody who is no speaker had it before. The wire is asked again each minute.
+    Taken,
+    /// It is not announced any more: somebody who is no speaker insists on it. It is again when he has been silent for a minute (RFC 5227 2.4).
+    Yielded,
+}

@@ -1,0 +1,140 @@
+//! `portolan speaker`: all wiring, in one readable function.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use kube::Client;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::clock::Clock;
+use crate::cluster::connect;
+use crate::cluster::lease::{self, Elector, Place, Timing};
+use crate::cluster::metal::LEASE_PREFIX;
+use crate::cluster::watch as watching;
+use crate::speaker::fellows::Publishers;
+use crate::speaker::forwarding::{Standing, driver};
+use crate::speaker::report::NodeLevel;
+use crate::speaker::wire::{Answers, Sources};
+use crate::speaker::{self, fellows, preflight, ranks, report, wire};
+use crate::supervisor::Supervisor;
+
+/// The sign of life. It is given back at the end within half of the second; another speaker of the same node takes it over at once.
+const SIGN_OF_LIFE: Timing =
+    Timing { lease: Duration::from_secs(15), renew_deadline: Duration::from_secs(8), retry: Duration::from_secs(4) };
+/// How long a speaker that ends answers on for what nobody has taken over yet. With the Lease before it, less than the supervisor's patience; also
+/// with a handover at the end of it, unless the Lease took long because the API server is away: then nobody ranks anything otherwise.
+const LINGER: Duration = Duration::from_secs(3);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SpeakerArguments {
+    #[command(flatten)]
+    cluster: connect::ClusterArguments,
+    /// The Node that this runs on: what ranks it first is announced here.
+    #[arg(long, value_name = "NAME", env = "NODE_NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    node_name: String,
+    /// The namespace of the Lease portolan-speaker-NAME, which says that this speaker is alive.
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "kube-system")]
+    lease_namespace: String,
+    /// Where this node's kube-proxy says whether it forwards (its --healthz-bind-address), or `off` to announce without asking.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10256")]
+    kube_proxy_healthz: KubeProxy,
+}
+
+/// Whether it is asked, and where.
+#[derive(Clone, Copy, Debug)]
+enum KubeProxy {
+    At(SocketAddr),
+    Off,
+}
+
+impl FromStr for KubeProxy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        text.parse()
+            .map(Self::At)
+            .map_err(|_| "give an IP address and a port, such as 127.0.0.1:10256, or off".to_owned())
+    }
+}
+
+pub(super) fn run(arguments: &SpeakerArguments) -> anyhow::Result<ExitCode> {
+    let runtime = super::runtime()?;
+    let ended = runtime.block_on(speak(arguments));
+    // A call that blocks its thread for ever must not keep the process.
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+async fn speak(arguments: &SpeakerArguments) -> anyhow::Result<()> {
+    let clock = Clock::start();
+    let seed = clock.wall().as_nanosecond() as u64;
+    let node = arguments.node_name.clone();
+    let cluster = arguments.cluster.config().await?;
+    let clients = [lease::client(cluster.clone()), watching::client(cluster.clone()), Client::try_from(cluster)];
+    let [alive, watches, reports] = clients.map(|client| client.context("cannot reach the cluster"));
+    let (alive, watches, reports) = (alive?, watches?, reports?);
+
+    let mut supervisor = Supervisor::default();
+    // What comes in, and what is answered, goes on until the sign of life is gone.
+    let (stop, silent) = (supervisor.stop(), CancellationToken::new());
+    let (owns, owned) = watch::channel(None);
+    let (found, interfaces) = watch::channel(None);
+    let (heard_of, known) = watch::channel(Arc::new(BTreeSet::new()));
+    let (heard_badly, worse_off) = watch::channel(Arc::new(BTreeSet::new()));
+    let (stands, standing) = watch::channel(Standing::default());
+    let (tells, told) = watch::channel(None);
+    let (counts, answers) = watch::channel(Answers::default());
+    let (finds, in_the_way) = watch::channel(Vec::new());
+    let announced = match arguments.kube_proxy_healthz {
+        KubeProxy::At(address) => {
+            let (announces, announced) = watch::channel(None);
+            let from = driver::Sources { ranked: owned, worse_off };
+            supervisor.spawn("forwarding", driver::run(address, from, announces, stands, clock, silent.clone()));
+            announced
+        }
+        KubeProxy::Off => owned,
+    };
+    let sources = Sources { owns: announced, interfaces: interfaces.clone(), fellows: known };
+    supervisor.spawn("interfaces", speaker::interfaces(found, silent.clone()));
+    supervisor.spawn("ranks", ranks::run(watches.clone(), seed, node.clone(), owns, silent.clone()));
+    let heard = Publishers { stations: heard_of, worse_off: heard_badly };
+    supervisor.spawn("fellows", fellows::run(watches, seed.wrapping_add(1), node.clone(), heard, silent.clone()));
+    supervisor.spawn("wire", wire::run(sources, tells, counts, clock, silent.clone()));
+    supervisor.spawn("preflight", preflight::run(interfaces, answers.clone(), finds, clock, silent.clone()));
+    let node_level = NodeLevel { preflight: in_the_way, stands: standing };
+    supervisor.spawn("report", report::run(reports, node.clone(), told, node_level, clock, silent.clone()));
+
+    let place = Place { namespace: arguments.lease_namespace.clone(), name: format!("{LEASE_PREFIX}{node}") };
+    let elector = Elector::new(node.clone(), SIGN_OF_LIFE, seed);
+    let silence = silent.drop_guard();
+    supervisor.spawn("lease", async move {
+        let (leads, _) = watch::channel(None);
+        lease::run(alive, place, elector, clock, leads, stop).await;
+        linger(answers).await;
+        drop(silence);
+        Ok::<(), Infallible>(())
+    });
+    tracing::info!(node, "speaker started");
+    Ok(supervisor.run().await?)
+}
+
+/// Answers on until another node has everything, but not for ever: where there is none, or no controller, nobody takes over. What is going to
+/// another node then goes to its end, which it has by itself.
+async fn linger(mut answers: watch::Receiver<Answers>) {
+    let left = answers.wait_for(|answers| answers.owned == 0);
+    if !matches!(tokio::time::timeout(LINGER, left).await, Ok(Ok(_))) {
+        tracing::warn!("some addresses were not taken over by another node; nobody answers for them now");
+    }
+    // In error is only who has nobody to tell him: then nobody answers any more.
+    let _ = answers.wait_for(|answers| answers.leaving == 0).await;
+}

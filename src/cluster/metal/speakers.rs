@@ -1,0 +1,228 @@
+//! Which speakers are alive, and what they have said. A speaker is alive while its Lease changes, by our own clock: a Lease that has just been seen
+//! for the first time gets its whole duration, so that nothing moves because a controller has started. Nor does anybody fall silent because we hear
+//! nothing at all: while no Lease of the namespace changes (our own and those of the cluster's controllers do every 2 s) it is we who are deaf, and
+//! once one does again all get their whole duration anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use portolan_core::ids::{NodeName, ResourceVersion};
+use portolan_core::time::Time;
+use portolan_metal::announcement::{Exception, Report};
+use portolan_metal::eligible::Speaker;
+
+use crate::api::{Forwarding, NotAsRanked, NotAsRankedReason, SpeakerReport};
+use crate::cluster::project;
+use crate::cluster::watch::Projected;
+use crate::controller::index::{Event, Object, Store};
+
+/// The Lease of a node's speaker is called this and the node's name.
+pub(crate) const LEASE_PREFIX: &str = "portolan-speaker-";
+/// Of a Lease that does not say it.
+const DURATION: Duration = Duration::from_secs(15);
+/// Without news of any Lease for so long, we are deaf. Speakers renew every 4 to 5 s.
+const DEAF: Duration = Duration::from_secs(8);
+
+/// What is known of all speakers.
+#[derive(Default)]
+pub(super) struct Speakers {
+    leases: Store<SeenLease>,
+    reports: Store<SeenReport>,
+    /// Until when each is alive.
+    until: BTreeMap<NodeName, Time>,
+    /// When something was last heard of any Lease.
+    heard: Time,
+    /// Until when everybody's end has been told.
+    told: Time,
+}
+
+impl Speakers {
+    /// Both kinds have been listed.
+    pub(super) fn are_listed(&self) -> bool {
+        self.leases.lists() > 0 && self.reports.lists() > 0
+    }
+
+    /// Takes in news of a Lease; whether somebody is alive by it who was not, or the other way round. A renewal is no news.
+    pub(super) fn lease(&mut self, event: Event<SeenLease>, now: Time) -> bool {
+        let mut news = false;
+        if now.since(self.heard) > DEAF {
+            for (node, until) in &mut self.until {
+                let name = format!("{LEASE_PREFIX}{node}");
+                *until = (*until).max(now + self.leases.get(&name).map_or(DURATION, |lease| lease.duration));
+            }
+            news = true;
+        }
+        self.heard = now;
+        for change in self.leases.observe(event) {
+            let Some(node) = change.after.as_ref().or(change.before.as_ref()).map(|seen| seen.node.clone()) else {
+                continue;
+            };
+            let was_alive = self.is_alive(&node, now);
+            match change.after.filter(|seen| seen.held) {
+                Some(SeenLease { duration, .. }) => drop(self.until.insert(node.clone(), now + duration)),
+                None => drop(self.until.remove(&node)),
+            }
+            news |= was_alive != self.is_alive(&node, now);
+        }
+        news
+    }
+
+    fn is_alive(&self, node: &NodeName, now: Time) -> bool {
+        self.until.get(node).is_some_and(|until| now < *until || now.since(self.heard) > DEAF)
+    }
+
+    /// For a dry run: these there are. A Lease counts that is held, and at this time, if there is one, has not run out by its holder's clock.
+    pub(super) fn of_objects(leases: &[Lease], reports: &[SpeakerReport], now: Option<jiff::Timestamp>) -> Self {
+        let mut speakers = Self::default();
+        for lease in leases {
+            let spec = lease.spec.as_ref();
+            let renewed = spec.and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0);
+            if let Projected::Object(seen) = SeenLease::of(lease.clone())
+                && renewed.zip(now).is_none_or(|(renewed, now)| now.duration_since(renewed).as_secs() <= seen.lasts())
+            {
+                speakers.lease(Event::Apply(seen), Time::default());
+            }
+        }
+        for report in reports {
+            speakers.report(Event::Apply(SeenReport::of(report.clone())));
+        }
+        speakers
+    }
+
+    /// Takes in news of a report; whose words have changed, and what they are now.
+    pub(super) fn report(&mut self, event: Event<SeenReport>) -> Vec<(NodeName, Option<Report>)> {
+        let changes = self.reports.observe(event).into_iter();
+        let told = changes.filter_map(|change| {
+            let node = change.after.as_ref().or(change.before.as_ref()).map(|seen| seen.node.clone())?;
+            Some((node, change.after.map(|seen| seen.report)))
+        });
+        told.collect()
+    }
+
+    /// The speaker of a node.
+    pub(super) fn of(&self, node: &NodeName, now: Time) -> Speaker {
+        let Some(seen) = self.reports.get(node) else { return Speaker::Absent };
+        if self.is_alive(node, now) {
+            // What the preflight finds bars no node: most of it depends on what is announced there, and would come and go with the addresses.
+            Speaker::Alive { interfaces: seen.interfaces.clone(), forwards: seen.forwards }
+        } else {
+            Speaker::Silent { interfaces: seen.interfaces.clone() }
+        }
+    }
+
+    /// Who is alive at this time has been told.
+    pub(super) fn are_told(&mut self, now: Time) {
+        self.told = now;
+    }
+
+    /// When the next one falls silent of whom that was not told, unless something is heard of it before.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.until.values().copied().filter(|until| *until > self.told).min()
+    }
+}
+
+/// A Lease of a speaker.
+#[derive(Clone, Debug)]
+pub(super) struct SeenLease {
+    node: NodeName,
+    version: ResourceVersion,
+    /// Somebody has it.
+    held: bool,
+    duration: Duration,
+    /// What its holder's clock said when he renewed it: only whether it changes means anything.
+    renewed: Option<String>,
+}
+
+impl SeenLease {
+    /// Seconds, some more than it says: clocks differ.
+    fn lasts(&self) -> i64 {
+        i64::try_from(self.duration.as_secs().saturating_mul(2)).unwrap_or(i64::MAX)
+    }
+
+    pub(super) fn of(object: Lease) -> Projected<Self> {
+        let version = project::version(&object.metadata);
+        let name = object.metadata.name.unwrap_or_default();
+        let Some(node) = name.strip_prefix(LEASE_PREFIX).filter(|node| !node.is_empty()) else {
+            return Projected::Nothing;
+        };
+        let spec = object.spec.unwrap_or_default();
+        let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        Projected::Object(Self {
+            node: NodeName::new(node),
+            version,
+            held: spec.holder_identity.is_some_and(|holder| !holder.is_empty()),
+            duration: seconds.filter(|seconds| *seconds > 0).map_or(DURATION, Duration::from_secs),
+            renewed: spec.renew_time.map(|time| time.0.to_string()),
+        })
+    }
+}
+
+impl Object for SeenLease {
+    type Name = String;
+
+    fn name(&self) -> String {
+        format!("{LEASE_PREFIX}{}", self.node)
+    }
+
+    fn version(&self) -> Option<&ResourceVersion> {
+        Some(&self.version)
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        (self.held, self.duration, &self.renewed) == (other.held, other.duration, &other.renewed)
+    }
+}
+
+/// A report.
+#[derive(Clone, Debug)]
+pub(super) struct SeenReport {
+    node: NodeName,
+    version: ResourceVersion,
+    interfaces: BTreeSet<String>,
+    /// It does not say that it does not: where nobody knows there are no better ones.
+    forwards: bool,
+    report: Report,
+}
+
+impl SeenReport {
+    pub(super) fn of(object: SpeakerReport) -> Self {
+        let version = project::version(&object.metadata);
+        let node = NodeName::new(object.metadata.name.unwrap_or_default());
+        let mut exceptions: BTreeMap<IpAddr, Vec<Exception>> = BTreeMap::new();
+        for NotAsRanked { reason, interface, mac, addresses } in object.spec.not_as_ranked {
+            let (interface, mac) = (interface.unwrap_or_default(), mac.unwrap_or_default());
+            let exception = match reason {
+                NotAsRankedReason::NoInterface => Exception::NoInterface,
+                NotAsRankedReason::NoSocket => Exception::NoSocket { interface },
+                NotAsRankedReason::PoolOffLink => Exception::PoolOffLink,
+                NotAsRankedReason::NotForwarding => Exception::NotForwarding,
+                NotAsRankedReason::Taken | NotAsRankedReason::Yielded => Exception::Stranger { interface, mac },
+            };
+            addresses.into_iter().for_each(|address| exceptions.entry(address).or_default().push(exception.clone()));
+        }
+        let report = Report { applied: object.spec.applied_version, exceptions };
+        let forwards = object.spec.forwarding != Some(Forwarding::NotForwarding);
+        Self { node, version, interfaces: object.spec.stations.into_keys().collect(), forwards, report }
+    }
+}
+
+impl Object for SeenReport {
+    type Name = NodeName;
+
+    fn name(&self) -> NodeName {
+        self.node.clone()
+    }
+
+    fn version(&self) -> Option<&ResourceVersion> {
+        Some(&self.version)
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        (&self.interfaces, self.forwards, &self.report) == (&other.interfaces, other.forwards, &other.report)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+use serde_json::json;
+
+use super::*;
+
+fn seconds(seconds: u64) -> Time {
+    Time::from_nanos(seconds * 1_000_000_000)
+}
+
+fn node() -> NodeName {
+    NodeName::new("node-a")
+}
+
+fn lease(version: u64, holder: &str, renewed: u64) -> SeenLease {
+    let renewed = format!("2026-11-23T00:00:{renewed:02}.000000Z");
+    let object = json!({
+        "metadata": {"name": "portolan-speaker-node-a", "resourceVersion": version.to_string()},
+        "spec": {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed},
+    });
+    match SeenLease::of(serde_json::from_value(object).unwrap()) {
+        Projected::Object(seen) => seen,
+        Projected::Nothing | Projected::Unreadable(_) => panic!("a speaker's"),
+    }
+}
+
+fn report(spec: &serde_json::Value) -> SeenReport {
+    let object = json!({
+        "apiVersion": "portolan.dev/v1alpha1", "kind": "SpeakerReport",
+        "metadata": {"name": "node-a", "resourceVersion": "7"}, "spec": spec,
+    });
+    SeenReport::of(serde_json::from_value(object).unwrap())
+}
+
+/// Listed, and its speaker has reported.
+fn speakers() -> Speakers {
+    let mut speakers = Speakers::default();
+    for event in [Event::Init, Event::InitDone] {
+        speakers.lease(event, seconds(0));
+    }
+    speakers.report(Event::Init);
+    speakers.report(Event::InitApply(report(&json!({"appliedVersion": 3, "stations": {"lan0": "02:00:00:00:00:01"}}))));
+    speakers.report(Event::InitDone);
+    speakers
+}
+
+fn alive() -> Speaker {
+    Speaker::Alive { interfaces: ["lan0".to_owned()].into(), forwards: true }
+}
+
+fn silent() -> Speaker {
+    Speaker::Silent { interfaces: ["lan0".to_owned()].into() }
+}
+
+/// Somebody else's Lease changes, as the cluster's own do all the time.
+fn rumour(speakers: &mut Speakers, at: u64) -> bool {
+    let name = "kube-scheduler".to_owned();
+    speakers.lease(Event::Delete(name, ResourceVersion::new("1".to_owned())), seconds(at))
+}
+
+#[test]
+fn a_speaker_is_alive_for_the_duration_of_its_lease_after_each_change_of_it() {
+    let mut speakers = speakers();
+    assert_eq!(speakers.of(&node(), seconds(0)), silent(), "it has reported, and has no Lease");
+    assert!(speakers.lease(Event::Apply(lease(1, "node-a", 0)), seconds(100)));
+    assert_eq!(speakers.deadline(), Some(seconds(115)));
+    assert!(!speakers.lease(Event::Apply(lease(2, "node-a", 4)), seconds(104)), "a renewal is no news");
+    for at in [110, 117] {
+        assert!(!rumour(&mut speakers, at));
+    }
+    assert_eq!(speakers.of(&node(), seconds(118)), alive());
+    assert_eq!(speakers.of(&node(), seconds(119)), silent());
+    // Its end is due until it was told, however late that is.
+    assert_eq!(speakers.deadline(), Some(seconds(119)));
+    speakers.are_told(seconds(121));
+    assert_eq!(speakers.deadline(), None);
+    // The list says nothing new: nobody is alive for being listed again.
+    for event in [Event::Init, Event::InitApply(lease(2, "node-a", 4)), Event::InitDone] {
+        assert!(!speakers.lease(event, seconds(124)));
+    }
+    assert_eq!(speakers.of(&node(), seconds(124)), silent());
+}
+
+#[test]
+fn nobody_falls_silent_because_nothing_is_heard_of_any_lease() {
+    let mut speakers = speakers();
+    speakers.lease(Event::Apply(lease(1, "node-a", 0)), seconds(100));
+    // The API server is away, or our watch hangs.
+    assert_eq!(speakers.of(&node(), seconds(190)), alive());
+    assert!(rumour(&mut speakers, 200), "everybody begins anew");
+    assert_eq!(speakers.of(&node(), seconds(201)), alive());
+    rumour(&mut speakers, 207);
+    rumour(&mut speakers, 214);
+    assert_eq!(speakers.of(&node(), seconds(214)), alive());
+    assert_eq!(speakers.of(&node(), seconds(215)), silent(), "whoever does not come back is silent then");
+}
+
+#[test]
+fn a_lease_that_is_given_back_or_deleted_ends_it_at_once() {
+    for last in [
+        Event::Apply(lease(2, "", 4)),
+        Event::Delete("portolan-speaker-node-a".to_owned(), ResourceVersion::new("2".to_owned())),
+    ] {
+        let mut speakers = speakers();
+        speakers.lease(Event::Apply(lease(1, "node-a", 0)), seconds(0));
+        assert_eq!(speakers.of(&node(), seconds(1)), alive());
+        assert!(speakers.lease(last, seconds(1)));
+        assert_eq!(speakers.of(&node(), seconds(1)), silent());
+    }
+}
+
+#[test]
+fn a_node_without_a_report_has_no_speaker() {
+    let mut speakers = Speakers::default();
+    speakers.lease(Event::Apply(lease(1, "node-a", 0)), seconds(0));
+    assert_eq!(speakers.of(&node(), seconds(1)), Speaker::Absent);
+    assert!(!speakers.are_listed());
+}
+
+#[test]
+fn leases_of_others_are_nobodys() {
+    for name in ["portolan", "portolan-speaker-", "kube-controller-manager"] {
+        let object = json!({"metadata": {"name": name, "resourceVersion": "1"}, "spec": {"holderIdentity": "x"}});
+        assert!(matches!(SeenLease::of(serde_json::from_value(object).unwrap()), Projected::Nothing), "{name}");
+    }
+}
+
+#[test]
+fn a_node_that_says_that_it_does_not_forward_does_not_and_one_that_does_not_know_may() {
+    for (said, forwards) in [(json!(null), true), (json!("ForwardingUnknown"), true), (json!("NotForwarding"), false)] {
+        let mut speakers = speakers();
+        speakers.lease(Event::Apply(lease(1, "node-a", 0)), seconds(0));
+        let spec = json!({"appliedVersion": 3, "stations": {"lan0": "02:00:00:00:00:01"}, "forwarding": said});
+        let told = speakers.report(Event::Apply(report(&spec)));
+        assert_eq!(told.len(), usize::from(!forwards), "{said}: that alone is news");
+        let Speaker::Alive { forwards: found, .. } = speakers.of(&node(), seconds(1)) else { panic!("it is alive") };
+        assert_eq!(found, forwards, "{said}");
+    }
+}
+
+#[test]
+fn a_report_says_of_each_address_what_is_wrong_with_it() {
+    let seen = report(&json!({
+        "appliedVersion": 12, "stations": {},
+        "notAsRanked": [
+            {"reason": "NoInterface", "addresses": ["198.51.100.1"]},
+            {"reason": "PoolOffLink", "addresses": ["198.51.100.2"]},
+            {"reason": "NotForwarding", "addresses": ["198.51.100.3"]},
+            {"reason": "Yielded", "interface": "lan0", "mac": "02:00:00:00:00:09", "addresses": ["198.51.100.2", "2001:db8::1"]},
+        ],
+    }));
+    let stranger = || Exception::Stranger { interface: "lan0".to_owned(), mac: "02:00:00:00:00:09".to_owned() };
+    let of = |text: &str| seen.report.exceptions[&text.parse::<IpAddr>().unwrap()].clone();
+    assert_eq!(seen.report.applied, 12);
+    assert_eq!(of("198.51.100.1"), [Exception::NoInterface]);
+    assert_eq!(of("198.51.100.2"), [Exception::PoolOffLink, stranger()]);
+    assert_eq!(of("198.51.100.3"), [Exception::NotForwarding]);
+    assert_eq!(of("2001:db8::1"), [stranger()]);
+}

@@ -1,0 +1,200 @@
+//! What this node has to announce, and where: a pure function of the addresses that it owns and the interfaces that it has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use portolan_l2::Mac;
+use portolan_sys::Interface;
+
+use crate::speaker::ranks::{Owned, Owns};
+
+/// The interfaces where something is announced, by index.
+pub(crate) type Places = BTreeMap<NonZeroU32, Place>;
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Duty {
+    pub(crate) places: Places,
+    /// Every interface on which something could be announced, by name.
+    pub(crate) stations: BTreeMap<String, Mac>,
+    /// What is to be said of an address besides.
+    pub(crate) notes: BTreeMap<IpAddr, Note>,
+}
+
+/// An interface where something is announced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) name: String,
+    pub(crate) mac: Mac,
+    /// How often its link has come up.
+    pub(crate) came_up: u32,
+    /// The addresses, and what the node is to each.
+    pub(crate) vips: BTreeMap<IpAddr, Part>,
+}
+
+/// What a node is to an address at an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It answers for it, and says so.
+    Owner(Asks),
+    /// It has answered for it and does so until the heir, another node, has said that it is his.
+    Leaving,
+}
+
+/// Whether the wire is asked before an address is announced for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// Nobody of ours has had it yet, so whoever answers is a stranger.
+    First,
+    /// Another node of ours has had it, and may answer until it has seen that it is to be silent: nothing can be concluded from an answer.
+    Not,
+}
+
+/// What is to be said of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// It is announced nowhere: no interface that reaches it can.
+    NoInterface,
+    /// No interface of this node has a prefix that holds it; it is announced where the default route leads out. Only routers that have a route of
+    /// their own to it will ever ask there.
+    PoolOffLink,
+    /// It is announced nowhere: the node forwards nothing, and another one could.
+    NotForwarding,
+}
+
+/// Where each address is announced: on every interface whose connected prefix holds it; if its ranks limit this node to some interfaces, on those
+/// and whatever their prefixes are, because somebody has chosen them. Each interface is independent of the others. What has gone to another node is
+/// answered for wherever it was `before`, but nowhere else.
+pub(crate) fn duty(owns: &Owns, interfaces: &[Interface], before: &Places) -> Duty {
+    let mut duty = Duty::default();
+    let usable: Vec<(&Interface, Mac)> = interfaces.iter().filter_map(usable).collect();
+    duty.stations = usable.iter().map(|(interface, mac)| (interface.name.clone(), *mac)).collect();
+    let connected: Vec<&Interface> =
+        interfaces.iter().filter(|interface| interface.resolves && !interface.addresses.is_empty()).collect();
+    for (&vip, owned) in &owns.addresses {
+        let mut at: Vec<(&Interface, Mac)> = match &owned.only {
+            Some(only) => usable.iter().filter(|(interface, _)| only.contains(&interface.name)).copied().collect(),
+            None => usable.iter().filter(|(interface, _)| interface.holds(vip)).copied().collect(),
+        };
+        // One that is down holds it all the same: elsewhere nobody would ask for it.
+        if at.is_empty() && owned.only.is_none() && !connected.iter().any(|interface| interface.holds(vip)) {
+            at.extend(way_out(&usable, vip));
+            if !at.is_empty() {
+                duty.notes.insert(vip, Note::PoolOffLink);
+            }
+        }
+        if at.is_empty() {
+            duty.notes.insert(vip, Note::NoInterface);
+        }
+        for (interface, mac) in at {
+            let place = duty.places.entry(interface.index).or_insert_with(|| place(interface, mac));
+            place.vips.insert(vip, Part::Owner(asks(owned)));
+        }
+    }
+    duty.notes.extend(owns.withheld.iter().map(|vip| (*vip, Note::NotForwarding)));
+    for (interface, mac) in usable {
+        let was = before.get(&interface.index).filter(|was| was.is_at(&interface.name, mac));
+        let left = was.into_iter().flat_map(|was| was.vips.keys()).filter(|vip| owns.left.contains(*vip));
+        for vip in left {
+            let place = duty.places.entry(interface.index).or_insert_with(|| place(interface, mac));
+            place.vips.insert(*vip, Part::Leaving);
+        }
+    }
+    duty
+}
+
+/// It can announce, and so is a station.
+pub(crate) fn usable(interface: &Interface) -> Option<(&Interface, Mac)> {
+    let can = interface.up && interface.resolves && !interface.enslaved;
+    interface.mac.filter(|_| can).map(|mac| (interface, mac))
+}
+
+/// The interface of the default route with the lowest metric.
+fn way_out<'a>(usable: &[(&'a Interface, Mac)], vip: IpAddr) -> Option<(&'a Interface, Mac)> {
+    let metric = |interface: &Interface| if vip.is_ipv4() { interface.default_v4 } else { interface.default_v6 };
+    let ways = usable.iter().filter_map(|(interface, mac)| Some((metric(interface)?, (*interface, *mac))));
+    ways.min_by_key(|(metric, (interface, _))| (*metric, interface.index)).map(|(_, way)| way)
+}
+
+fn place(interface: &Interface, mac: Mac) -> Place {
+    Place { name: interface.name.clone(), mac, came_up: interface.came_up, vips: BTreeMap::new() }
+}
+
+impl Place {
+    fn is_at(&self, name: &str, mac: Mac) -> bool {
+        (self.name.as_str(), self.mac) == (name, mac)
+    }
+
+    fn is_leaving(&self, vip: &IpAddr) -> bool {
+        self.vips.get(vip) == Some(&Part::Leaving)
+    }
+}
+
+/// The first generation of ranks is that of the first owner.
+fn asks(owned: &Owned) -> Asks {
+    if owned.generation <= 1 { Asks::First } else { Asks::Not }
+}
+
+/// What to do where a duty has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Edit {
+    /// Nothing is announced there any more, or it is not what it was.
+    Close(NonZeroU32),
+    /// Something is from now on; what, follows.
+    Open(NonZeroU32),
+    /// These are announced there no more.
+    Withdraw(NonZeroU32, BTreeSet<IpAddr>),
+    /// These go to another node.
+    HandOver(NonZeroU32, BTreeSet<IpAddr>),
+    /// These are announced from now on.
+    Announce(NonZeroU32, BTreeMap<IpAddr, Asks>),
+    /// Its link came up again since.
+    CameUp(NonZeroU32),
+}
+
+/// The way from one to the other. What falls silent comes first, so that an address which goes from one interface to another is at most at one.
+pub(crate) fn edits(before: &Places, after: &Places) -> Vec<Edit> {
+    let (mut first, mut then) = (Vec::new(), Vec::new());
+    for (&index, was) in before {
+        match after.get(&index).filter(|now| now.is_at(&was.name, was.mac)) {
+            None => first.push(Edit::Close(index)),
+            Some(now) => {
+                let gone: BTreeSet<IpAddr> =
+                    was.vips.keys().filter(|vip| !now.vips.contains_key(vip)).copied().collect();
+                if !gone.is_empty() {
+                    first.push(Edit::Withdraw(index, gone));
+                }
+                let leaves = |vip: &&IpAddr| now.is_leaving(vip) && !was.is_leaving(vip);
+                let left: BTreeSet<IpAddr> = was.vips.keys().filter(leaves).copied().collect();
+                if !left.is_empty() {
+                    first.push(Edit::HandOver(index, left));
+                }
+                if now.came_up != was.came_up {
+                    then.push(Edit::CameUp(index));
+                }
+            }
+        }
+    }
+    for (&index, now) in after {
+        let was = before.get(&index).filter(|was| was.is_at(&now.name, now.mac));
+        if was.is_none() {
+            then.push(Edit::Open(index));
+        }
+        let owned = |part: Part| match part {
+            Part::Owner(asks) => Some(asks),
+            Part::Leaving => None,
+        };
+        let had = |vip: &IpAddr| was.and_then(|was| was.vips.get(vip)).copied().and_then(owned).is_some();
+        let new = now.vips.iter().filter(|(vip, _)| !had(vip));
+        let new: BTreeMap<IpAddr, Asks> = new.filter_map(|(vip, part)| Some((*vip, owned(*part)?))).collect();
+        if !new.is_empty() {
+            then.push(Edit::Announce(index, new));
+        }
+    }
+    first.append(&mut then);
+    first
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! The stations of the other nodes' speakers, as their reports have them, and which of the nodes do not forward. A frame of one of these is no stranger's: which of two of us answers is
+//! for the ranks to say.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use futures::{FutureExt, StreamExt};
+use kube::Client;
+use portolan_core::ids::ResourceVersion;
+use portolan_l2::Mac;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::api;
+use crate::cluster::project;
+use crate::cluster::watch::{Projected, events};
+use crate::controller::index::{Event, Object, Store};
+
+/// Watches `SpeakerReport`s and publishes what is said of all nodes but `node`, as soon as all have been listed, until `stop`.
+pub(crate) async fn run(
+    client: Client,
+    seed: u64,
+    node: String,
+    published: Publishers,
+    stop: CancellationToken,
+) -> Result<(), Infallible> {
+    let mut seen =
+        events::<api::SpeakerReport, _>(client, seed, "SpeakerReports", project::namespace_name, read).boxed();
+    let follow = async {
+        let mut fellows = Fellows::of(node);
+        while let Some(event) = seen.next().await {
+            let mut changed = fellows.observe(event);
+            // One look at all for everything that is there already.
+            while let Some(Some(event)) = seen.next().now_or_never() {
+                changed |= fellows.observe(event);
+            }
+            if !changed {
+                continue;
+            }
+            publish(&published.stations, fellows.stations());
+            publish(&published.worse_off, fellows.worse_off());
+        }
+    };
+    stop.run_until_cancelled(follow).await;
+    Ok(())
+}
+
+/// Where it goes.
+#[derive(Debug)]
+pub(crate) struct Publishers {
+    pub(crate) stations: watch::Sender<Arc<BTreeSet<Mac>>>,
+    /// The nodes that say that they do not forward.
+    pub(crate) worse_off: watch::Sender<Arc<BTreeSet<String>>>,
+}
+
+fn publish<T: PartialEq>(to: &watch::Sender<Arc<T>>, now: T) {
+    to.send_if_modified(|last| {
+        let changed = **last != now;
+        if changed {
+            *last = Arc::new(now);
+        }
+        changed
+    });
+}
+
+/// What has been seen.
+struct Fellows {
+    node: String,
+    store: Store<Fellow>,
+}
+
+impl Fellows {
+    fn of(node: String) -> Self {
+        Self { node, store: Store::default() }
+    }
+
+    /// True if something may be otherwise now: most of what a report says is not looked at.
+    fn observe(&mut self, event: Event<Fellow>) -> bool {
+        !self.store.observe(event).is_empty()
+    }
+
+    fn stations(&self) -> BTreeSet<Mac> {
+        self.others().flat_map(|fellow| fellow.stations.iter().copied()).collect()
+    }
+
+    fn worse_off(&self) -> BTreeSet<String> {
+        self.others().filter(|fellow| !fellow.forwards).map(|fellow| fellow.node.clone()).collect()
+    }
+
+    fn others(&self) -> impl Iterator<Item = &Fellow> {
+        self.store.iter().filter(|fellow| fellow.node != self.node)
+    }
+}
+
+/// A `SpeakerReport`, as far as other speakers go by it.
+#[derive(Clone, Debug)]
+struct Fellow {
+    node: String,
+    stations: BTreeSet<Mac>,
+    /// It does not say that it does not.
+    forwards: bool,
+}
+
+impl Object for Fellow {
+    type Name = String;
+
+    fn name(&self) -> String {
+        self.node.clone()
+    }
+
+    /// Never written from here on: the watch is always right.
+    fn version(&self) -> Option<&ResourceVersion> {
+        None
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        (&self.stations, self.forwards) == (&other.stations, other.forwards)
+    }
+}
+
+fn read(report: api::SpeakerReport) -> Projected<Fellow> {
+    let stations: Result<BTreeSet<Mac>, _> = report.spec.stations.values().map(|text| text.parse()).collect();
+    let forwards = report.spec.forwarding != Some(api::Forwarding::NotForwarding);
+    let node = report.metadata.name.unwrap_or_default();
+    stations.map_or_else(
+        |error| Projected::Unreadable(format!("of its stations {error}")),
+        |stations| Projected::Object(Fellow { node, stations, forwards }),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn report(node: &str, stations: &serde_json::Value) -> api::SpeakerReport {
+        let spec = json!({"appliedVersion": 1, "stations": stations});
+        api::SpeakerReport::new(node, serde_json::from_value(spec).unwrap())
+    }
+
+    fn fellow(node: &str, stations: &serde_json::Value) -> Fellow {
+        match read(report(node, stations)) {
+            Projected::Object(fellow) => fellow,
+            Projected::Nothing | Projected::Unreadable(_) => panic!("{node} is read"),
+        }
+    }
+
+    fn known(fellows: &Fellows) -> Vec<String> {
+        fellows.stations().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_fellows_are_all_stations_of_other_nodes_and_never_its_own() {
+        let mut fellows = Fellows::of("node-a".to_owned());
+        fellows.observe(Event::Init);
+        fellows.observe(Event::InitApply(fellow("node-a", &json!({"lan0": "02:00:00:00:00:01"}))));
+        fellows.observe(Event::InitApply(fellow(
+            "node-b",
+            &json!({"lan0": "02:00:00:00:00:02", "lan1": "02:00:00:00:00:03"}),
+        )));
+        fellows.observe(Event::InitApply(fellow("node-c", &json!({}))));
+        fellows.observe(Event::InitDone);
+        assert_eq!(known(&fellows), ["02:00:00:00:00:02", "02:00:00:00:00:03"]);
+        assert!(fellows.observe(Event::Apply(fellow("node-b", &json!({"lan1": "02:00:00:00:00:03"})))));
+        assert!(!fellows.observe(Event::Apply(fellow("node-b", &json!({"bond0": "02:00:00:00:00:03"})))), "the same");
+        assert_eq!(known(&fellows), ["02:00:00:00:00:03"]);
+        fellows.observe(Event::Delete("node-b".to_owned(), ResourceVersion::new("9".to_owned())));
+        assert_eq!(known(&fellows), [""; 0]);
+    }
+
+    #[test]
+    fn other_nodes_that_say_that_they_do_not_forward_are_worse_off_until_they_do_not_say_it_any_more() {
+        let mut fellows = Fellows::of("node-a".to_owned());
+        let told = |node: &str, forwarding| {
+            let mut report = report(node, &json!({}));
+            report.spec.forwarding = forwarding;
+            match read(report) {
+                Projected::Object(fellow) => Event::Apply(fellow),
+                Projected::Nothing | Projected::Unreadable(_) => panic!("{node} is read"),
+            }
+        };
+        for node in ["node-a", "node-b"] {
+            fellows.observe(told(node, Some(api::Forwarding::NotForwarding)));
+        }
+        fellows.observe(told("node-c", Some(api::Forwarding::ForwardingUnknown)));
+        fellows.observe(told("node-d", None));
+        assert_eq!(fellows.worse_off(), BTreeSet::from(["node-b".to_owned()]));
+        assert!(fellows.observe(told("node-b", None)));
+        assert_eq!(fellows.worse_off(), BTreeSet::new());
+    }
+
+    #[test]
+    fn what_was_known_stands_while_everything_is_listed_again_and_where_a_report_makes_no_sense() {
+        let mut fellows = Fellows::of("node-a".to_owned());
+        fellows.observe(Event::Init);
+        fellows.observe(Event::InitApply(fellow("node-b", &json!({"lan0": "02:00:00:00:00:02"}))));
+        fellows.observe(Event::InitDone);
+        fellows.observe(Event::Init);
+        assert_eq!(known(&fellows), ["02:00:00:00:00:02"]);
+        assert!(matches!(
+            read(report("node-b", &json!({"lan0": "somewhere"}))),
+            Projected::Unreadable(why) if why.contains("no Ethernet address")
+        ));
+        fellows.observe(Event::Unreadable("node-b".to_owned()));
+        fellows.observe(Event::InitDone);
+        assert_eq!(known(&fellows), ["02:00:00:00:00:02"]);
+        fellows.observe(Event::Init);
+        fellows.observe(Event::InitDone);
+        assert_eq!(known(&fellows), [""; 0], "gone from the list");
+    }
+}

@@ -1,0 +1,191 @@
+//! What the cluster is told: the node's `SpeakerReport`, written when something in it has changed and at most so often. Nothing on the wire waits
+//! for it.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Forwarding, NotAsRanked, NotAsRankedReason, SpeakerReport, SpeakerReportSpec, WrongSysctl};
+use crate::cluster::clock::Clock;
+use crate::cluster::error::{CallError, call_within};
+use crate::speaker::forwarding::Standing;
+use crate::speaker::preflight::Finding;
+use crate::speaker::segment::Trouble;
+use crate::speaker::wire::{Exception, Told};
+
+/// From one write to the next, at least.
+pub(crate) const PAUSE: Duration = Duration::from_secs(2);
+/// After a write that failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// A write takes no longer: the next one says it all again.
+const CALL: Duration = Duration::from_secs(5);
+/// The owner of the fields.
+const FIELD_MANAGER: &str = "portolan-speaker";
+
+/// Writes what is told until `stop`; first what there is at the beginning, so that a report of an earlier life is not believed.
+pub(crate) async fn run(
+    client: Client,
+    node: String,
+    mut told: watch::Receiver<Option<Told>>,
+    mut node_level: NodeLevel,
+    clock: Clock,
+    stop: CancellationToken,
+) -> Result<(), Infallible> {
+    let api: Api<SpeakerReport> = Api::all(client);
+    let write = async {
+        let mut logged = None;
+        // The wire says something when it has something to say; before that there is nothing to be believed.
+        while any(&mut told, &mut node_level).await {
+            loop {
+                let said = told.borrow_and_update().clone();
+                let preflight = node_level.preflight.borrow_and_update().clone();
+                let forwarding = node_level.forwarding();
+                let Some(report) = said.map(|told| report(&node, &told, &preflight, forwarding)) else { break };
+                let written = write(&api, &node, &report).await;
+                let pause = if written.is_ok() { PAUSE } else { AFTER_FAILURE };
+                log(&written, &mut logged);
+                clock.sleep_until(Some(clock.now() + pause)).await;
+                if written.is_ok() {
+                    break;
+                }
+            }
+        }
+    };
+    stop.run_until_cancelled(write).await;
+    Ok(())
+}
+
+/// What is said of the node, whatever its addresses are.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeLevel {
+    pub(crate) preflight: watch::Receiver<Vec<Finding>>,
+    pub(crate) stands: watch::Receiver<Standing>,
+}
+
+impl NodeLevel {
+    fn forwarding(&mut self) -> Option<Forwarding> {
+        match *self.stands.borrow_and_update() {
+            Standing::Fine => None,
+            Standing::Unknown => Some(Forwarding::ForwardingUnknown),
+            Standing::NotForwarding => Some(Forwarding::NotForwarding),
+        }
+    }
+}
+
+/// One of them has something new; false if nobody is there to have it.
+async fn any(told: &mut watch::Receiver<Option<Told>>, node_level: &mut NodeLevel) -> bool {
+    tokio::select! {
+        said = told.changed() => said.is_ok(),
+        found = node_level.preflight.changed() => found.is_ok(),
+        // Nobody says it any more where kube-proxy is not asked.
+        Ok(()) = node_level.stands.changed() => true,
+    }
+}
+
+/// Applied, so that no reading of what is there comes before.
+async fn write(api: &Api<SpeakerReport>, node: &str, report: &SpeakerReport) -> Result<(), CallError> {
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let patch = Patch::Apply(report);
+    let request = api.patch(node, &parameters, &patch);
+    call_within(CALL, format!("write SpeakerReport {node}"), request).await.map(drop)
+}
+
+fn log(written: &Result<(), CallError>, logged: &mut Option<String>) {
+    let text = written.as_ref().err().map(ToString::to_string);
+    match &text {
+        Some(error) if *logged != text => tracing::warn!(error, "the report goes on being tried"),
+        None if logged.is_some() => tracing::info!("the report is written again"),
+        Some(_) | None => {}
+    }
+    *logged = text;
+}
+
+fn report(node: &str, told: &Told, preflight: &[Finding], forwarding: Option<Forwarding>) -> SpeakerReport {
+    let wrong = |Finding { sysctl, value, wanted, why }: &Finding| WrongSysctl {
+        sysctl: sysctl.clone(),
+        value: *value,
+        wanted: *wanted,
+        why: (*why).to_owned(),
+    };
+    let not_as_ranked = told.exceptions.iter().map(|(exception, addresses)| {
+        let (reason, interface, mac) = match exception {
+            Exception::NoInterface => (NotAsRankedReason::NoInterface, None, None),
+            Exception::PoolOffLink => (NotAsRankedReason::PoolOffLink, None, None),
+            Exception::NotForwarding => (NotAsRankedReason::NotForwarding, None, None),
+            Exception::NoSocket { interface } => (NotAsRankedReason::NoSocket, Some(interface), None),
+            Exception::Stranger { interface, trouble: Trouble::Taken(mac) } => {
+                (NotAsRankedReason::Taken, Some(interface), Some(mac))
+            }
+            Exception::Stranger { interface, trouble: Trouble::Yielded(mac) } => {
+                (NotAsRankedReason::Yielded, Some(interface), Some(mac))
+            }
+        };
+        let (interface, mac) = (interface.cloned(), mac.map(ToString::to_string));
+        NotAsRanked { reason, interface, mac, addresses: addresses.clone() }
+    });
+    let spec = SpeakerReportSpec {
+        applied_version: told.version,
+        stations: told.stations.iter().map(|(name, mac)| (name.clone(), mac.to_string())).collect(),
+        preflight: preflight.iter().map(wrong).collect(),
+        forwarding,
+        not_as_ranked: not_as_ranked.collect(),
+    };
+    SpeakerReport::new(node, spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use portolan_l2::Mac;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_report_names_only_what_is_in_the_way_and_what_is_not_as_ranked_grouped_by_why() {
+        let mac = Mac([2, 0, 0, 0, 0, 9]);
+        let stranger = |trouble| Exception::Stranger { interface: "lan0".to_owned(), trouble };
+        let ips = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+        let told = Told {
+            version: 7,
+            stations: BTreeMap::from([("lan0".to_owned(), Mac([2, 0, 0, 0, 0, 1]))]),
+            exceptions: BTreeMap::from([
+                (Exception::NoInterface, ips(&["198.51.100.1", "2001:db8::1"])),
+                (Exception::PoolOffLink, ips(&["203.0.113.1"])),
+                (Exception::NotForwarding, ips(&["198.51.100.9"])),
+                (Exception::NoSocket { interface: "lan1".to_owned() }, ips(&["198.51.100.2"])),
+                (stranger(Trouble::Taken(mac)), ips(&["198.51.100.3"])),
+                (stranger(Trouble::Yielded(mac)), ips(&["198.51.100.4"])),
+            ]),
+        };
+        let sysctl = "net.ipv4.conf.all.arp_ignore".to_owned();
+        let finding = Finding { sysctl, value: 0, wanted: 1, why: "it answers" };
+        let report =
+            serde_json::to_value(report("node-a", &told, &[finding], Some(Forwarding::NotForwarding))).unwrap();
+        assert_eq!(report["metadata"]["name"], "node-a");
+        assert_eq!(
+            report["spec"],
+            json!({
+                "appliedVersion": 7,
+                "stations": {"lan0": "02:00:00:00:00:01"},
+                "preflight": [
+                    {"sysctl": "net.ipv4.conf.all.arp_ignore", "value": 0, "wanted": 1, "why": "it answers"},
+                ],
+                "forwarding": "NotForwarding",
+                "notAsRanked": [
+                    {"reason": "NoInterface", "addresses": ["198.51.100.1", "2001:db8::1"]},
+                    {"reason": "PoolOffLink", "addresses": ["203.0.113.1"]},
+                    {"reason": "NotForwarding", "addresses": ["198.51.100.9"]},
+                    {"reason": "NoSocket", "interface": "lan1", "addresses": ["198.51.100.2"]},
+                    {"reason": "Taken", "interface": "lan0", "mac": "02:00:00:00:00:09", "addresses": ["198.51.100.3"]},
+                    {"reason": "Yielded", "interface": "lan0", "mac": "02:00:00:00:00:09", "addresses": ["198.51.100.4"]},
+                ],
+            })
+        );
+    }
+}

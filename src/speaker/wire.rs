@@ -1,0 +1,315 @@
+//! All interfaces of the node: opened and closed as its duty says, driven by frames and by one timer, and by nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use portolan_core::time::Time;
+use portolan_l2::Mac;
+use portolan_sys::Interface;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::clock::Clock;
+use crate::speaker::duty::{Duty, Edit, Note, Part, Places, duty, edits};
+use crate::speaker::ranks::Owns;
+use crate::speaker::segment::{Segment, Trouble};
+
+/// From one attempt to open an interface to the next: it may be on its way out.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is announced, where, and by whom else.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources {
+    pub(crate) owns: watch::Receiver<Option<Arc<Owns>>>,
+    pub(crate) interfaces: watch::Receiver<Option<Arc<Vec<Interface>>>>,
+    /// The stations of other nodes' speakers, as far as they are known.
+    pub(crate) fellows: watch::Receiver<Arc<BTreeSet<Mac>>>,
+}
+
+/// What this node answers for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answers {
+    /// How many addresses because it owns them, counted at each interface.
+    pub(crate) owned: usize,
+    /// How many until their heirs have been heard.
+    pub(crate) leaving: usize,
+    /// On which interfaces, by name.
+    pub(crate) at: BTreeMap<String, Families>,
+}
+
+/// Of which families there is an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Families {
+    pub(crate) v4: bool,
+    pub(crate) v6: bool,
+}
+
+/// What came of the duty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// All changes of VirtualIPs that concern this node up to this version have reached the wire. One that gives an address to another node has
+    /// when that has begun: for a moment both answer.
+    pub(crate) version: u64,
+    /// Every interface on which something could be announced, by name.
+    pub(crate) stations: BTreeMap<String, Mac>,
+    /// Which addresses are not as they are ranked, and why.
+    pub(crate) exceptions: BTreeMap<Exception, Vec<IpAddr>>,
+}
+
+/// Why an address is not as it is ranked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exception {
+    /// No interface that reaches it can announce it.
+    NoInterface,
+    /// It is announced where nobody but routers asks.
+    PoolOffLink,
+    /// It is not announced because the node does not forward.
+    NotForwarding,
+    /// The kernel gives no socket for the interface.
+    NoSocket {
+        /// Its name.
+        interface: String,
+    },
+    /// A stranger has it.
+    Stranger {
+        /// The interface where he is heard.
+        interface: String,
+        /// How that came.
+        trouble: Trouble,
+    },
+}
+
+/// Announces what the node owns on the interfaces that it has, until `stop`. Nothing happens, and nothing is told, before both are known.
+pub(crate) async fn run(
+    mut from: Sources,
+    told: watch::Sender<Option<Told>>,
+    answers: watch::Sender<Answers>,
+    clock: Clock,
+    stop: CancellationToken,
+) -> Result<(), Infallible> {
+    let mut wire = Wire::default();
+    loop {
+        let due = wire.deadline();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            // Whoever says these ends only when the process does.
+            Ok(()) = from.fellows.changed() => {
+                wire.fellows = from.fellows.borrow_and_update().clone();
+                wire.introduce(at(clock.now()));
+            }
+            Ok(()) = from.owns.changed() => {
+                wire.changed(&from.owns.borrow_and_update(), &from.interfaces.borrow(), clock.now());
+            }
+            Ok(()) = from.interfaces.changed() => {
+                wire.changed(&from.owns.borrow(), &from.interfaces.borrow_and_update(), clock.now());
+            }
+            () = wire.frame() => {
+                let now = at(clock.now());
+                wire.segments.values_mut().for_each(|segment| segment.receive(now));
+            }
+            () = clock.sleep_until(due) => wire.on_time(&from.owns.borrow(), &from.interfaces.borrow(), clock.now()),
+        }
+        wire.let_go(clock.now());
+        wire.tell(&told, &answers);
+    }
+}
+
+/// The same time for those who know nothing of us.
+fn at(now: Time) -> portolan_l2::Time {
+    portolan_l2::Time::at(Duration::from_nanos(now.as_nanos()))
+}
+
+#[derive(Debug, Default)]
+struct Wire {
+    segments: BTreeMap<NonZeroU32, Segment>,
+    /// What has been carried out.
+    places: Places,
+    version: u64,
+    stations: BTreeMap<String, Mac>,
+    notes: BTreeMap<IpAddr, Note>,
+    fellows: Arc<BTreeSet<Mac>>,
+    /// What could not be opened, and when that is tried again.
+    closed: Places,
+    open_again: Option<Time>,
+    /// Something of what is told may have changed.
+    news: bool,
+}
+
+impl Wire {
+    fn changed(&mut self, owns: &Option<Arc<Owns>>, interfaces: &Option<Arc<Vec<Interface>>>, now: Time) {
+        let (Some(owns), Some(interfaces)) = (owns, interfaces) else { return };
+        let Duty { places, stations, notes } = duty(owns, interfaces, &self.places);
+        let (vips, edits) = (owns.addresses.len(), edits(&self.places, &places));
+        if !edits.is_empty() {
+            tracing::info!(vips, interfaces = places.len(), changes = edits.len(), "what is announced has changed");
+        }
+        (self.places, self.stations, self.notes, self.version) = (places, stations, notes, owns.version);
+        self.closed.clear();
+        self.news = true;
+        self.open_again = None;
+        self.carry_out_all(now, &edits);
+    }
+
+    fn carry_out_all(&mut self, now: Time, edits: &[Edit]) {
+        for edit in edits {
+            self.carry_out(at(now), edit);
+        }
+        // As if it had never been tried, so that the next look does it all.
+        for index in self.closed.keys() {
+            self.places.remove(index);
+            self.open_again = Some(now + OPEN_AGAIN);
+        }
+    }
+
+    /// Closes what is left of addresses that were handed over.
+    fn let_go(&mut self, now: Time) {
+        let mut edits = Vec::new();
+        for (index, segment) in &mut self.segments {
+            let silent = segment.take_silent();
+            let Some(place) = self.places.get_mut(index).filter(|_| !silent.is_empty()) else { continue };
+            place.vips.retain(|vip, part| *part != Part::Leaving || !silent.contains(vip));
+            edits.push(if place.vips.is_empty() { Edit::Close(*index) } else { Edit::Withdraw(*index, silent) });
+            if place.vips.is_empty() {
+                self.places.remove(index);
+            }
+        }
+        self.news |= !edits.is_empty();
+        self.carry_out_all(now, &edits);
+    }
+
+    fn introduce(&mut self, now: portolan_l2::Time) {
+        for segment in self.segments.values_mut() {
+            segment.know(now, &self.fellows);
+        }
+    }
+
+    fn carry_out(&mut self, now: portolan_l2::Time, edit: &Edit) {
+        let (index, done) = match edit {
+            Edit::Close(index) => {
+                self.segments.remove(index);
+                return;
+            }
+            Edit::Open(index) => {
+                let Some(place) = self.places.get(index) else { return };
+                let opened = Segment::open(*index, place).map(|mut segment| {
+                    segment.know(now, &self.fellows);
+                    self.segments.insert(*index, segment);
+                });
+                (*index, opened)
+            }
+            Edit::Withdraw(index, vips) => (*index, self.at(*index, |segment| segment.withdraw(now, vips))),
+            Edit::HandOver(index, vips) => (
+                *index,
+                self.at(*index, |segment| {
+                    segment.hand_over(now, vips);
+                    Ok(())
+                }),
+            ),
+            Edit::Announce(index, vips) => (*index, self.at(*index, |segment| segment.announce(now, vips))),
+            Edit::CameUp(index) => (
+                *index,
+                self.at(*index, |segment| {
+                    segment.link_came_up(now);
+                    Ok(())
+                }),
+            ),
+        };
+        if let Err(error) = done {
+            self.segments.remove(&index);
+            if let Some(place) = self.places.get(&index) {
+                let interface = place.name.as_str();
+                tracing::error!(interface, %error, "nothing is announced there; it is tried again");
+                self.closed.insert(index, place.clone());
+            }
+        }
+    }
+
+    fn at<E>(&mut self, index: NonZeroU32, work: impl FnOnce(&mut Segment) -> Result<(), E>) -> Result<(), E> {
+        self.segments.get_mut(&index).map_or(Ok(()), work)
+    }
+
+    fn on_time(&mut self, owns: &Option<Arc<Owns>>, interfaces: &Option<Arc<Vec<Interface>>>, now: Time) {
+        if self.open_again.is_some_and(|again| again <= now) {
+            self.changed(owns, interfaces, now);
+        }
+        self.segments.values_mut().for_each(|segment| segment.on_time(at(now)));
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let start = portolan_l2::Time::default();
+        let segments = self.segments.values().filter_map(Segment::deadline);
+        segments.map(|due| Time::default() + due.since(start)).chain(self.open_again).min()
+    }
+
+    /// Returns once a frame may be there.
+    async fn frame(&self) {
+        poll_fn(|context| {
+            // All, so that all wake us.
+            let ready = self.segments.values().filter(|segment| segment.poll_frame(context).is_ready()).count();
+            if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn tell(&mut self, told: &watch::Sender<Option<Told>>, answers: &watch::Sender<Answers>) {
+        let segments = self.segments.values_mut().filter_map(|segment| segment.take_news().then_some(())).count();
+        if !std::mem::take(&mut self.news) && segments == 0 {
+            return;
+        }
+        let mut exceptions: BTreeMap<Exception, Vec<IpAddr>> = BTreeMap::new();
+        for (vip, note) in &self.notes {
+            let exception = match note {
+                Note::NoInterface => Exception::NoInterface,
+                Note::PoolOffLink => Exception::PoolOffLink,
+                Note::NotForwarding => Exception::NotForwarding,
+            };
+            exceptions.entry(exception).or_default().push(*vip);
+        }
+        for place in self.closed.values() {
+            let exception = Exception::NoSocket { interface: place.name.clone() };
+            exceptions.entry(exception).or_default().extend(place.vips.keys());
+        }
+        for segment in self.segments.values() {
+            for (vip, trouble) in segment.troubles() {
+                let exception = Exception::Stranger { interface: segment.name().to_owned(), trouble: *trouble };
+                exceptions.entry(exception).or_default().push(*vip);
+            }
+        }
+        say(told, Some(Told { version: self.version, stations: self.stations.clone(), exceptions }));
+        say(answers, self.answers());
+    }
+
+    fn answers(&self) -> Answers {
+        let mut answers = Answers::default();
+        for place in self.places.values() {
+            let families = answers.at.entry(place.name.clone()).or_default();
+            for (vip, part) in &place.vips {
+                families.v4 |= vip.is_ipv4();
+                families.v6 |= vip.is_ipv6();
+                match part {
+                    Part::Owner(_) => answers.owned += 1,
+                    Part::Leaving => answers.leaving += 1,
+                }
+            }
+        }
+        answers
+    }
+}
+
+fn say<T: PartialEq>(to: &watch::Sender<T>, now: T) {
+    to.send_if_modified(|last| {
+        let changed = *last != now;
+        *last = now;
+        changed
+    });
+}
+
+#[cfg(test)]
+mod tests;

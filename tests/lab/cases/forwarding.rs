@@ -1,0 +1,72 @@
+//! An address is announced where kube-proxy is well, if there is such a node.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::announced::leads_to;
+use crate::cluster::Lab;
+use crate::load::{Load, Protocol};
+use crate::network::{CLIENT, NODES, Node};
+
+/// Between two requests.
+const EVERY: Duration = Duration::from_millis(25);
+
+/// From the end of a kube-proxy to the new owner's rank: two bad answers, a report, which may have to wait for two seconds, a placement. On a machine
+/// that does other things besides.
+const MOVED: Duration = Duration::from_secs(8);
+
+/// After that much a speaker is silent that leaves an address to others: the three seconds, and something for reports and frames under way.
+const SILENT: Duration = Duration::from_secs(5);
+
+pub(super) fn addresses_of_a_node_whose_kube_proxy_is_gone_go_to_another_and_if_all_are_gone_somebody_has_them(
+    lab: &'static Lab,
+) {
+    let (portolan, namespace) = (lab.portolan(), lab.namespace("unforwarded"));
+    lab.web(&namespace, NODES.len());
+    for node in NODES {
+        portolan.await_alive(node);
+        portolan.await_forwarding(node, Value::Null);
+    }
+    let vips: Vec<IpAddr> = portolan.serve(&namespace, "web", json!({})).into();
+    let node = NODES[1];
+    portolan.advertise(&namespace, &[node]);
+    vips.iter().for_each(|vip| leads_to(*vip, node));
+    portolan.advertise(&namespace, &NODES);
+    let loads: Vec<(IpAddr, Load)> =
+        vips.iter().map(|vip| (*vip, Load::start(CLIENT, Protocol::Tcp, *vip, EVERY))).collect();
+
+    lab.proxies().of(node).kill();
+    let gone = Instant::now();
+    let others: Vec<Node> = NODES.into_iter().filter(|other| *other != node).collect();
+    let heirs: Vec<Node> = vips.iter().map(|vip| portolan.await_owner(*vip, &others)).collect();
+    let took = gone.elapsed();
+    println!("  ranked anew after {:.1} s", took.as_secs_f64());
+    assert!(took < MOVED, "{took:?}");
+    vips.iter().zip(heirs).for_each(|(vip, heir)| leads_to(*vip, heir));
+    portolan.await_forwarding(node, json!("NotForwarding"));
+
+    // Of somebody who has forgotten each time who has it: others would go on sending to one who is silent.
+    let questions: Vec<(IpAddr, Load)> = vips.iter().map(|vip| (*vip, Load::start_anew(*vip, EVERY))).collect();
+    others.iter().for_each(|other| lab.proxies().of(*other).kill());
+    NODES.iter().for_each(|node| portolan.await_forwarding(*node, json!("NotForwarding")));
+    // Whoever were to fall silent has by then.
+    std::thread::sleep(SILENT);
+    for (vip, asked) in questions {
+        let tally = asked.stop();
+        println!("  questions for {vip}: {}", tally.summary());
+        assert!(tally.0.len() > 20 && tally.unreached().is_empty(), "{vip}: {}", tally.summary());
+    }
+    // The rules of those that are gone are still in force, so hardly anybody has to notice. (Once, on a busy machine, 150 ms of refused connections.)
+    for (vip, load) in loads {
+        let tally = load.stop();
+        println!("  {vip}: {}", tally.summary());
+        assert!(tally.longest_outage() < Duration::from_secs(1), "{vip}: {}", tally.summary());
+        let last = tally.0.last().expect("some were asked");
+        assert!(last.outcome.is_ok(), "{}", tally.summary());
+    }
+
+    lab.start_proxies();
+    NODES.iter().for_each(|node| portolan.await_forwarding(*node, Value::Null));
+}

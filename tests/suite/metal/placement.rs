@@ -1,0 +1,296 @@
+//! Which node answers for an address: ranked by the controller from advertisements, Nodes, speakers and endpoints. The speakers are played by the case:
+//! their Leases and reports are all that a controller knows of them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{CLASS, Pool, VIPS, create, grant};
+use crate::case::both;
+use crate::harness::{Controller, SOON, World, condition, eventually, merged};
+
+const NODES: &str = "/api/v1/nodes";
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+const REPORTS: &str = "/apis/portolan.dev/v1alpha1/speakerreports";
+const ADVERTISEMENTS: &str = "/apis/portolan.dev/v1alpha1/l2advertisements";
+
+/// No resourceVersion is as high.
+const EVERYTHING: u64 = 1 << 52;
+
+/// Nodes of the case alone, that no other case sends anything to, and the speakers on them.
+struct Site<'a> {
+    world: &'a World,
+    nodes: Vec<String>,
+    advertisement: String,
+}
+
+impl<'a> Site<'a> {
+    fn new(world: &'a World, nodes: &[&str]) -> Self {
+        let nodes: Vec<String> = nodes.iter().map(|node| format!("{}-{node}", world.namespace)).collect();
+        for (number, node) in nodes.iter().enumerate() {
+            let labels = json!({"node.kubernetes.io/exclude-from-external-load-balancers": "", "lan": world.namespace, "rank": number.to_string()});
+            let metadata = json!({"name": node, "labels": labels});
+            world.api.create(NODES, &json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata}));
+            let ready = json!({"type": "Ready", "status": "True"});
+            world.api.patch(&format!("{NODES}/{node}/status"), &json!({"status": {"conditions": [ready]}}));
+            let lease = json!({"holderIdentity": node, "leaseDurationSeconds": 3600});
+            let metadata = json!({"name": format!("portolan-speaker-{node}"), "namespace": "kube-system"});
+            let lease =
+                json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": lease});
+            world.api.create(LEASES, &lease);
+            let report = json!({"appliedVersion": 0, "stations": {"lan0": "02:00:00:00:00:01"}});
+            let metadata = json!({"name": node});
+            let report = json!({"apiVersion": "portolan.dev/v1alpha1", "kind": "SpeakerReport", "metadata": metadata, "spec": report});
+            world.api.create(REPORTS, &report);
+        }
+        Self { world, nodes, advertisement: world.namespace.clone() }
+    }
+
+    /// Announced from these nodes, of this pool.
+    fn advertise(&self, pool: &Pool<'_>, changes: Value) {
+        let spec =
+            json!({"ipAddressPools": [pool.name], "nodeSelectors": [{"matchLabels": {"lan": self.world.namespace}}]});
+        let metadata = json!({"name": self.advertisement});
+        let all = json!({
+            "apiVersion": "portolan.dev/v1alpha1", "kind": "L2Advertisement", "metadata": metadata, "spec": merged(spec, changes),
+        });
+        self.world.api.create(ADVERTISEMENTS, &all);
+    }
+
+    fn start(&self) -> Controller {
+        let classes = json!([{"name": CLASS, "provider": "metal"}]);
+        let setup = self.world.setup().configured(json!({"classes": classes, "nodes": {"ignoreExcludeLabel": true}}));
+        grant(self.world, &setup.user);
+        setup.start()
+    }
+
+    fn node(&self, number: usize) -> &str {
+        &self.nodes[number]
+    }
+
+    fn falls_silent(&self, node: &str) {
+        let path = format!("{LEASES}/portolan-speaker-{node}");
+        self.world.api.patch(&path, &json!({"spec": {"holderIdentity": ""}}));
+    }
+
+    /// A speaker says that everything there is by now is on the wire, but for this.
+    fn reports(&self, node: &str, not_as_ranked: Value) {
+        let spec = json!({"appliedVersion": EVERYTHING, "notAsRanked": not_as_ranked});
+        self.world.api.patch(&format!("{REPORTS}/{node}"), &json!({"spec": spec}));
+    }
+
+    fn drains(&self, node: &str) {
+        let metadata = json!({"annotations": {"portolan.dev/drain": "true"}});
+        self.world.api.patch(&format!("{NODES}/{node}"), &json!({"metadata": metadata}));
+    }
+}
+
+impl Drop for Site<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        for node in &self.nodes {
+            self.world.api.delete(&format!("{NODES}/{node}"));
+            self.world.api.delete(&format!("{LEASES}/portolan-speaker-{node}"));
+            self.world.api.delete(&format!("{REPORTS}/{node}"));
+        }
+        self.world.api.delete(&format!("{ADVERTISEMENTS}/{}", self.advertisement));
+    }
+}
+
+fn vip(world: &World, address: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    eventually(&format!("{address}: {what}"), SOON, || {
+        let vip = world.api.get(&format!("{VIPS}/{address}")).unwrap_or_default();
+        if holds(&vip) { Ok(vip) } else { Err(format!("{vip:#}")) }
+    })
+}
+
+fn owner(vip: &Value) -> &str {
+    vip["spec"]["ranks"]["nodes"][0].as_str().unwrap_or_default()
+}
+
+#[test]
+fn addresses_are_spread_over_the_nodes_that_may_and_only_those_of_a_node_that_goes_move() {
+    both(|world| {
+        let pool = Pool::new(world, "", json!({"addresses": ["10.77.20.0/29"]}));
+        let site = Site::new(world, &["a", "b", "c"]);
+        let _controller = site.start();
+        let names = ["one", "two", "three", "four", "five", "six"];
+        for name in names {
+            create(world, name, json!({}));
+            world.addressed(name);
+        }
+        // Nobody may before an advertisement says so, which is told with the reason.
+        let first = vip(world, "10.77.20.0", "it says why nobody announces it", |vip| {
+            vip["status"]["barred"].as_array().into_iter().flatten().any(|of| of["reason"] == "NotAdvertised")
+        });
+        assert_eq!((&first["spec"]["ranks"], &first["status"]["owner"]), (&Value::Null, &Value::Null));
+        let service = world.becomes("one", "it says so", |service| {
+            let programmed = condition(service, "portolan.dev/Programmed");
+            let told = programmed.map(|programmed| programmed["message"].to_string()).unwrap_or_default();
+            told.contains("is not selected by an L2Advertisement")
+        });
+        assert_eq!(condition(&service, "portolan.dev/Programmed").unwrap()["reason"], "NotAnnounced");
+
+        site.advertise(&pool, json!({}));
+        let addresses: Vec<String> = (0..6).map(|number| format!("10.77.20.{number}")).collect();
+        let owners = |what: &str, holds: &dyn Fn(&Value) -> bool| -> BTreeMap<String, String> {
+            let of = |address: &String| (address.clone(), owner(&vip(world, address, what, holds)).to_owned());
+            addresses.iter().map(of).collect()
+        };
+        let before = owners("it is ranked", &|vip| {
+            vip["spec"]["ranks"]["nodes"].as_array().is_some_and(|nodes| nodes.len() == 3)
+        });
+        for node in &site.nodes {
+            assert_eq!(before.values().filter(|owner| *owner == node).count(), 2, "{before:?}");
+        }
+
+        // Its speaker stops: the first heir of each of its addresses follows, and nothing else moves.
+        let gone = site.node(0).to_owned();
+        let heirs: BTreeMap<&String, String> = addresses
+            .iter()
+            .map(|address| {
+                (
+                    address,
+                    vip(world, address, "it has heirs", |_| true)["spec"]["ranks"]["nodes"][1]
+                        .as_str()
+                        .unwrap()
+                        .to_owned(),
+                )
+            })
+            .collect();
+        site.falls_silent(&gone);
+        let after = owners("its owner is alive", &|vip| !vip["spec"]["ranks"]["nodes"].to_string().contains(&gone));
+        for (address, owner) in &after {
+            let expected = if before[address] == gone { &heirs[address] } else { &before[address] };
+            assert_eq!(owner, expected, "{address}: {before:?} -> {after:?}");
+        }
+        let shown = vip(world, "10.77.20.0", "it says why not the other one", |vip| {
+            vip["status"]["barred"].as_array().into_iter().flatten().any(|of| of["reason"] == "SpeakerSilent")
+        });
+        assert_eq!(shown["status"]["owner"], shown["spec"]["ranks"]["nodes"][0]);
+        assert!(shown["status"]["since"].is_string(), "{shown:#}");
+
+        // Drained by its owner, the next one goes too, and the last one stays whatever is asked of it.
+        let drained = site.node(1).to_owned();
+        site.drains(&drained);
+        let after = owners("the last node has it", &|vip| owner(vip) == site.node(2));
+        assert_eq!(after.len(), 6);
+    });
+}
+
+#[test]
+fn a_service_is_programmed_once_its_nodes_speaker_says_that_it_announces_it() {
+    both(|world| {
+        let pool = Pool::new(world, "", json!({"addresses": ["10.77.21.0/30"]}));
+        let site = Site::new(world, &["a"]);
+        site.advertise(&pool, json!({}));
+        let _controller = site.start();
+        create(world, "web", json!({}));
+        vip(world, "10.77.21.0", "it is ranked", |vip| owner(vip) == site.node(0));
+        let service = world.becomes("web", "it says who is waited for", |service| {
+            let programmed = condition(service, "portolan.dev/Programmed");
+            programmed.is_some_and(|programmed| programmed["message"].to_string().contains("waits for the speaker"))
+        });
+        assert_eq!(condition(&service, "portolan.dev/Programmed").unwrap()["status"], "False");
+        site.reports(site.node(0), json!([]));
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+
+        // An interface by name that the node does not have.
+        let path = format!("{ADVERTISEMENTS}/{}", site.advertisement);
+        world.api.patch(&path, &json!({"spec": {"interfaces": ["lan7"]}}));
+        vip(world, "10.77.21.0", "nobody may", |vip| vip["status"]["barred"].to_string().contains("NoInterface"));
+        world.condition("web", "portolan.dev/Programmed", "False", "NotAnnounced");
+        world.api.patch(&path, &json!({"spec": {"interfaces": ["lan0", "lan7"]}}));
+        let limited = vip(world, "10.77.21.0", "it is ranked again", |vip| owner(vip) == site.node(0));
+        assert_eq!(limited["spec"]["ranks"]["interfaces"][site.node(0)], json!(["lan0", "lan7"]));
+    });
+}
+
+#[test]
+fn what_a_speaker_cannot_announce_is_told_on_the_service() {
+    both(|world| {
+        let pool = Pool::new(world, "", json!({"addresses": ["10.77.22.0/30"]}));
+        let site = Site::new(world, &["a"]);
+        site.advertise(&pool, json!({}));
+        let _controller = site.start();
+        create(world, "web", json!({}));
+        vip(world, "10.77.22.0", "it is ranked", |vip| owner(vip) == site.node(0));
+        let stranger =
+            json!([{"reason": "Taken", "interface": "lan0", "mac": "02:00:00:00:00:09", "addresses": ["10.77.22.0"]}]);
+        site.reports(site.node(0), stranger);
+        let service = world.condition("web", "portolan.dev/Programmed", "False", "AddressConflict");
+        let message = condition(&service, "portolan.dev/Programmed").unwrap()["message"].to_string();
+        assert!(message.contains("02:00:00:00:00:09") && message.contains("lan0"), "{message}");
+        site.reports(site.node(0), json!([]));
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+    });
+}
+
+#[test]
+fn under_policy_local_an_address_goes_where_its_endpoint_goes() {
+    both(|world| {
+        let pool = Pool::new(world, "", json!({"addresses": ["10.77.23.0/30"]}));
+        let site = Site::new(world, &["a", "b"]);
+        site.advertise(&pool, json!({}));
+        let _controller = site.start();
+        world.create_without_endpoints(
+            "web",
+            json!({"spec": {"loadBalancerClass": CLASS, "externalTrafficPolicy": "Local"}}),
+        );
+        let none =
+            vip(world, "10.77.23.0", "nobody may", |vip| vip["status"]["barred"].to_string().contains("NoEndpoints"));
+        assert_eq!(owner(&none), "");
+        let slice = |node: &str, ready: bool| {
+            let conditions = json!({"ready": ready, "serving": true, "terminating": !ready});
+            json!({"addresses": [if node == site.node(0) { "10.1.0.1" } else { "10.1.0.2" }], "conditions": conditions, "nodeName": node})
+        };
+        let metadata = json!({"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}});
+        let mut all = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata, "addressType": "IPv4",
+            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}], "endpoints": [slice(site.node(0), true)],
+        });
+        let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices", world.namespace);
+        world.api.create(&slices, &all);
+        let at = |number: usize| {
+            vip(world, "10.77.23.0", "it is where its endpoint is", |vip| {
+                vip["spec"]["ranks"]["nodes"] == json!([site.node(number)])
+            })
+        };
+        at(0);
+        // The other one is ready while the first still serves: it goes before the first ends.
+        all["endpoints"] = json!([slice(site.node(0), false), slice(site.node(1), true)]);
+        world.api.patch(&format!("{slices}/web-1"), &json!({"endpoints": all["endpoints"]}));
+        at(1);
+    });
+}
+
+#[test]
+fn a_controller_that_starts_again_decides_nothing_anew_and_moves_nobody() {
+    both(|world| {
+        let pool = Pool::new(world, "", json!({"addresses": ["10.77.24.0/29"]}));
+        let site = Site::new(world, &["a", "b", "c"]);
+        site.advertise(&pool, json!({}));
+        let controller = site.start();
+        for name in ["one", "two", "three", "four", "five"] {
+            create(world, name, json!({}));
+            world.addressed(name);
+        }
+        let addresses: Vec<String> = (0..5).map(|number| format!("10.77.24.{number}")).collect();
+        let all = || -> Vec<Value> {
+            let ranked = |vip: &Value| vip["spec"]["ranks"]["nodes"].as_array().is_some_and(|nodes| nodes.len() == 3);
+            addresses.iter().map(|address| vip(world, address, "it is ranked", ranked)).collect()
+        };
+        let before = all();
+        assert!(controller.terminate(SOON).is_some());
+        let _again = site.start();
+        // It has looked at all of them when it has ranked one more.
+        create(world, "six", json!({}));
+        vip(world, "10.77.24.5", "it is ranked too", |vip| !owner(vip).is_empty());
+        // Which other nodes may not announce it is written as other cases' nodes come and go.
+        let decided =
+            |vip: &Value| (vip["spec"].clone(), vip["status"]["owner"].clone(), vip["status"]["since"].clone());
+        assert_eq!(all().iter().map(decided).collect::<Vec<_>>(), before.iter().map(decided).collect::<Vec<_>>());
+    });
+}
