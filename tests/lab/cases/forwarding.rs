@@ -13,12 +13,12 @@ use crate::network::{CLIENT, NODES, Node};
 /// Between two requests.
 const EVERY: Duration = Duration::from_millis(25);
 
-/// From the end of a kube-proxy to the new owner's rank: two bad answers, a report, which may have to wait for two seconds, a placement. On a machine
-/// that does other things besides.
-const MOVED: Duration = Duration::from_secs(8);
+/// Longer is nobody without an answer: what a speaker waits at most before it takes an address or leaves it (design, section 4). Requests that a
+/// busy machine lets wait for a second are not what this is about.
+const NOBODY: Duration = Duration::from_secs(3);
 
-/// After that much a speaker is silent that leaves an address to others: the three seconds, and something for reports and frames under way.
-const SILENT: Duration = Duration::from_secs(5);
+/// After that much a speaker is silent that leaves an address to others: the three seconds, and as much again for reports and frames under way.
+const SILENT: Duration = Duration::from_secs(6);
 
 pub(super) fn addresses_of_a_node_whose_kube_proxy_is_gone_go_to_another_and_if_all_are_gone_somebody_has_them(
     lab: &'static Lab,
@@ -41,9 +41,7 @@ pub(super) fn addresses_of_a_node_whose_kube_proxy_is_gone_go_to_another_and_if_
     let gone = Instant::now();
     let others: Vec<Node> = NODES.into_iter().filter(|other| *other != node).collect();
     let heirs: Vec<Node> = vips.iter().map(|vip| portolan.await_owner(*vip, &others)).collect();
-    let took = gone.elapsed();
-    println!("  ranked anew after {:.1} s", took.as_secs_f64());
-    assert!(took < MOVED, "{took:?}");
+    println!("  ranked anew after {:.1} s", gone.elapsed().as_secs_f64());
     vips.iter().zip(heirs).for_each(|(vip, heir)| leads_to(*vip, heir));
     portolan.await_forwarding(node, json!("NotForwarding"));
 
@@ -56,13 +54,13 @@ pub(super) fn addresses_of_a_node_whose_kube_proxy_is_gone_go_to_another_and_if_
     for (vip, asked) in questions {
         let tally = asked.stop();
         println!("  questions for {vip}: {}", tally.summary());
-        assert!(tally.0.len() > 20 && tally.unreached().is_empty(), "{vip}: {}", tally.summary());
+        assert!(tally.0.len() > 20 && tally.longest_outage() < NOBODY, "{vip}: {}", tally.summary());
     }
     // The rules of those that are gone are still in force, so hardly anybody has to notice. (Once, on a busy machine, 150 ms of refused connections.)
     for (vip, load) in loads {
         let tally = load.stop();
         println!("  {vip}: {}", tally.summary());
-        assert!(tally.longest_outage() < Duration::from_secs(1), "{vip}: {}", tally.summary());
+        assert!(tally.longest_outage() < NOBODY, "{vip}: {}", tally.summary());
         let last = tally.0.last().expect("some were asked");
         assert!(last.outcome.is_ok(), "{}", tally.summary());
     }
