@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,13 +131,13 @@ impl Kept {
 }
 
 /// One request on a connection that stays open, and its answer.
-fn exchange(mut stream: &std::net::TcpStream) -> std::io::Result<()> {
-    use std::io::{Read, Write};
+fn exchange(mut stream: &std::net::TcpStream) -> io::Result<()> {
+    use io::{Read, Write};
     stream.write_all(b"GET /hostname HTTP/1.1\r\nHost: lab\r\n\r\n")?;
     let mut room = [0; 1024];
     // Short enough to come in one piece.
     match stream.read(&mut room)? {
-        0 => Err(std::io::ErrorKind::ConnectionReset.into()),
+        0 => Err(io::ErrorKind::ConnectionReset.into()),
         _ => Ok(()),
     }
 }
@@ -219,33 +220,44 @@ async fn request(protocol: Protocol, target: SocketAddr, question: String) -> Re
     let at = Instant::now();
     let outcome = match protocol {
         Protocol::Tcp => over_tcp(target, &question).await,
-        Protocol::Udp => in_time(at, over_udp(target, &question)).await.map_err(Failure::Unreached),
+        Protocol::Udp => {
+            in_time(at, over_udp(target, &question)).await.map_err(|error| Failure::Unreached(said(&error)))
+        }
     };
     Request { at, took: at.elapsed(), outcome }
 }
 
 /// What became of it by the time by which a request that began then must be answered.
-async fn in_time<T>(began: Instant, work: impl Future<Output = std::io::Result<T>>) -> Result<T, String> {
-    match tokio::time::timeout_at((began + ANSWER_WITHIN).into(), work).await {
-        Ok(done) => done.map_err(|error| error.kind().to_string()),
-        Err(_) => Err("unanswered".to_owned()),
+async fn in_time<T>(began: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let done = tokio::time::timeout_at((began + ANSWER_WITHIN).into(), work).await;
+    done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+fn said(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::TimedOut => "unanswered".to_owned(),
+        kind => kind.to_string(),
     }
 }
 
 async fn over_tcp(target: SocketAddr, question: &str) -> Result<String, Failure> {
     let began = Instant::now();
-    let mut stream = in_time(began, TcpStream::connect(target)).await.map_err(Failure::Unreached)?;
+    let mut stream = in_time(began, TcpStream::connect(target)).await.map_err(|error| match error.kind() {
+        // Who refuses a SYN is told apart by the kernel: this one was answered, and broke before the client's next turn.
+        io::ErrorKind::ConnectionReset => Failure::Broken(said(&error)),
+        _ => Failure::Unreached(said(&error)),
+    })?;
     let exchange = async {
         stream.write_all(format!("GET /{question} HTTP/1.0\r\n\r\n").as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
-        body.ok_or_else(|| std::io::Error::other("no HTTP answer"))
+        body.ok_or_else(|| io::Error::other("no HTTP answer"))
     };
-    in_time(began, exchange).await.map_err(Failure::Broken)
+    in_time(began, exchange).await.map_err(|error| Failure::Broken(said(&error)))
 }
 
-async fn over_udp(target: SocketAddr, question: &str) -> std::io::Result<String> {
+async fn over_udp(target: SocketAddr, question: &str) -> io::Result<String> {
     let any: SocketAddr = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }.parse().expect("an address");
     let socket = UdpSocket::bind(any).await?;
     socket.connect(target).await?;

@@ -409,7 +409,7 @@ fn two_controllers_without_election_give_no_address_twice() {
                 Err(format!("{given_count} given, {waiting} wait"))
             }
         };
-        eventually("half of them have addresses", SOON * 4, settled);
+        eventually("half of them have addresses", SOON * 8, settled);
         assert_eq!(recorded(world).len(), half);
         pool.becomes("the others wait", |status| {
             (&status["waiting"], &status["assigned"]) == (&json!(half), &json!(half))
@@ -419,7 +419,7 @@ fn two_controllers_without_election_give_no_address_twice() {
         let served = all.iter().filter(|service| !addresses(service).is_empty());
         let served = served.map(|service| service["metadata"]["name"].as_str().unwrap().to_owned()).collect();
         each(served, |name| world.delete(name));
-        eventually("the other half has them", SOON * 4, || {
+        eventually("the other half has them", SOON * 8, || {
             let services = world.api.list(&world.services_path());
             let given = services.iter().filter(|service| addresses(service).len() == 1).count();
             if (services.len(), given) == (half, half) {
