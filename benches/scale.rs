@@ -36,9 +36,10 @@ use suite::{api, gate, harness, process, rights, server};
 mod parts {
     pub(crate) mod floor;
     pub(crate) mod meters;
+    pub(crate) mod stand;
     pub(crate) mod traffic;
 }
-use parts::{floor, meters, traffic};
+use parts::{floor, meters, stand, traffic};
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -49,7 +50,7 @@ use kube::api::Api;
 
 use harness::{Controller, World};
 use meters::{Tally, cpu, peak_memory};
-use server::Server;
+use stand::{SINGLES, begun, fresh};
 use traffic::{CONCURRENCY, Run};
 
 /// How many endpoint changes are made to find the cost of one.
@@ -58,8 +59,8 @@ const CHANGES: usize = 200;
 /// How many of them are counted at the provider, which slows it down.
 const COUNTED_CHANGES: usize = 20;
 
-/// How many Services are created one after the other, when nothing else goes on.
-const SINGLES: usize = 50;
+/// The class of the Services.
+const CLASS: &str = "portolan.dev/mock";
 
 fn main() {
     let numbers: Vec<usize> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
@@ -105,12 +106,12 @@ fn portolan(number: usize) -> (Run, f64) {
     begun(&controller, 1);
     let empty = peak_memory(controller.process.pid());
 
-    let mut run = traffic::create_all(server, &services, number);
+    let mut run = traffic::create_all(server, &services, CLASS, number);
     tally.settle();
     let memory = peak_memory(controller.process.pid());
     let used = cpu(controller.process.pid());
     run.requests = tally.per(number + 1);
-    run.singles = traffic::create_singly(&services, "single", SINGLES);
+    run.singles = traffic::create_singly(&services, CLASS, "single", SINGLES);
     run.print("portolan");
     println!("             {}", run.requests);
     println!(
@@ -169,7 +170,7 @@ fn restart(world: &World, controller: Controller, setup: &harness::Setup, tally:
     begun(&controller, 2);
     let listed = started.elapsed();
     // Its key stands behind all others, which are ready since the lists were complete.
-    traffic::create_singly(services, "last", 1);
+    traffic::create_singly(services, CLASS, "last", 1);
     let waited = started.elapsed();
     tally.settle();
     let writes = tally.writes - written;
@@ -185,22 +186,6 @@ fn restart(world: &World, controller: Controller, setup: &harness::Setup, tally:
     assert_eq!(writes, 4, "a restart writes nothing but what the new Service costs: {:?}", tally.kinds);
     world.nobody_was_refused();
     controller.is_well();
-}
-
-/// A server of its own for a run.
-fn fresh(name: &str) -> &'static Server {
-    let server = Server::start(&format!("scale-{name}")).expect("KUBEBUILDER_ASSETS is set");
-    let server: &'static Server = Box::leak(Box::new(server));
-    server.apply_crds();
-    server
-}
-
-/// Waits until a controller has listed everything, for the `time`-th time of its log.
-fn begun(controller: &Controller, time: usize) {
-    harness::eventually("everything is listed", Duration::from_secs(120), || {
-        let times = controller.log().matches("all kinds are listed").count();
-        if times >= time { Ok(()) } else { Err(controller.log()) }
-    });
 }
 
 /// The file in which the mock keeps the load balancer of this Service.

@@ -6,10 +6,14 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::json;
 
+use crate::api;
 use crate::harness::World;
 use crate::meters::Tally;
+use crate::stand::{SINGLES, fresh};
 use crate::traffic::{self, CONCURRENCY, Run, has_address};
-use crate::{SINGLES, api, fresh};
+
+/// The class of its Services, which it does not look at.
+const NOBODY: &str = "portolan.dev/mock";
 
 /// One run on a server of its own.
 pub(crate) fn run(number: usize) -> Run {
@@ -19,10 +23,10 @@ pub(crate) fn run(number: usize) -> Run {
     let mut tally = Tally::new(server, &user);
     let bare = api::RUNTIME.spawn(bare_client(api::client(&server.kubeconfig(&user)), world.namespace.clone()));
     let services: Api<Service> = Api::namespaced(api::client(&server.kubeconfig("admin")), &world.namespace);
-    let mut run = traffic::create_all(server, &services, number);
+    let mut run = traffic::create_all(server, &services, NOBODY, number);
     tally.settle();
     run.requests = tally.per(number + 1);
-    run.singles = traffic::create_singly(&services, "single", SINGLES);
+    run.singles = traffic::create_singly(&services, NOBODY, "single", SINGLES);
     bare.abort();
     server.stop();
     run

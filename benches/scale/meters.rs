@@ -1,10 +1,10 @@
 //! What is read off a run: requests from the audit log, time and memory from the kernel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -22,13 +22,22 @@ pub(crate) struct Tally {
     pub(crate) writes: usize,
     /// Of each kind, watches and lists excluded.
     pub(crate) kinds: BTreeMap<String, usize>,
+    /// When the server received the first write of each Service's status, by name.
+    pub(crate) published: HashMap<String, SystemTime>,
 }
 
 impl Tally {
     pub(crate) fn new(server: &Server, user: &str) -> Self {
         let log = File::open(server.folder.join("audit.log")).expect("the server writes an audit log");
         let marker = format!("\"username\":\"{user}\"");
-        Self { log: BufReader::new(log), marker, line: Vec::new(), writes: 0, kinds: BTreeMap::new() }
+        Self {
+            log: BufReader::new(log),
+            marker,
+            line: Vec::new(),
+            writes: 0,
+            kinds: BTreeMap::new(),
+            published: HashMap::new(),
+        }
     }
 
     /// All requests counted so far.
@@ -77,6 +86,10 @@ impl Tally {
         }
         if verb != "get" {
             self.writes += 1;
+        }
+        if verb != "get" && resource == "services" && object["subresource"] == "status" {
+            let received: jiff::Timestamp = text(&event["requestReceivedTimestamp"]).parse().unwrap();
+            self.published.entry(text(&object["name"])).or_insert_with(|| received.into());
         }
         let answer = event["responseStatus"]["code"].as_u64().unwrap_or_default();
         let subresource = object["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default();

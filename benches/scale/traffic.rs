@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Service;
@@ -32,6 +32,8 @@ pub(crate) struct Run {
     /// CPU time of API server and etcd for all.
     pub(crate) servers: Duration,
     pub(crate) requests: Requests,
+    /// When a bare watch first showed each Service.
+    pub(crate) shown: HashMap<String, SystemTime>,
 }
 
 impl Run {
@@ -55,21 +57,21 @@ impl Run {
     }
 }
 
-fn quantile(sorted: &[Duration], quantile: f64) -> Duration {
+pub(crate) fn quantile(sorted: &[Duration], quantile: f64) -> Duration {
     let index = (sorted.len() as f64 * quantile) as usize;
     sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
-/// Creates `s0`, `s1`, ... and waits for their addresses on a watch.
-pub(crate) fn create_all(server: &Server, services: &Api<Service>, number: usize) -> Run {
+/// Creates `s0`, `s1`, ... of a class and waits for their addresses on a watch.
+pub(crate) fn create_all(server: &Server, services: &Api<Service>, class: &str, number: usize) -> Run {
     // The server takes two seconds over the first object of a new kind.
-    create_singly(services, "first", 1);
+    create_singly(services, class, "first", 1);
     let names: Vec<String> = (0..number).map(|index| format!("s{index}")).collect();
     let (before, started) = (servers(server), Instant::now());
-    let (created, addressed) = api::RUNTIME.block_on(async {
+    let (created, (addressed, shown)) = api::RUNTIME.block_on(async {
         let creating = stream::iter(names.clone())
             .map(|name| async move {
-                create(services, &name).await;
+                create(services, class, &name).await;
                 (name, Instant::now())
             })
             .buffer_unordered(CONCURRENCY)
@@ -80,7 +82,7 @@ pub(crate) fn create_all(server: &Server, services: &Api<Service>, number: usize
     let mut each: Vec<Duration> =
         names.iter().map(|name| addressed[name].saturating_duration_since(created[name])).collect();
     each.sort();
-    Run { all, each, singles: Vec::new(), servers: servers(server) - before, requests: Requests::default() }
+    Run { all, each, singles: Vec::new(), servers: servers(server) - before, requests: Requests::default(), shown }
 }
 
 fn servers(server: &Server) -> Duration {
@@ -88,12 +90,12 @@ fn servers(server: &Server) -> Duration {
 }
 
 /// Creates one Service after the other, each when the one before has its address; how long each waited, sorted.
-pub(crate) fn create_singly(services: &Api<Service>, name: &str, number: usize) -> Vec<Duration> {
+pub(crate) fn create_singly(services: &Api<Service>, class: &str, name: &str, number: usize) -> Vec<Duration> {
     let mut waits: Vec<Duration> = (0..number)
         .map(|index| {
             let name = format!("{name}-{index}");
             api::RUNTIME.block_on(async {
-                create(services, &name).await;
+                create(services, class, &name).await;
                 let created = Instant::now();
                 let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
                 let mut watch = watcher(services.clone(), config).applied_objects().boxed();
@@ -106,30 +108,34 @@ pub(crate) fn create_singly(services: &Api<Service>, name: &str, number: usize) 
     waits
 }
 
-async fn create(services: &Api<Service>, name: &str) {
+async fn create(services: &Api<Service>, class: &str, name: &str) {
     let service = json!({
         "metadata": {"name": name},
         "spec": {
-            "type": "LoadBalancer", "loadBalancerClass": "portolan.dev/mock", "allocateLoadBalancerNodePorts": false,
+            "type": "LoadBalancer", "loadBalancerClass": class, "allocateLoadBalancerNodePorts": false,
             "ports": [{"port": 80}],
         },
     });
     services.create(&PostParams::default(), &serde_json::from_value(service).unwrap()).await.unwrap();
 }
 
-/// When each of these had its address.
-async fn addressed(services: Api<Service>, names: &[String]) -> HashMap<String, Instant> {
+/// When a watch showed each of these with its address, and when it showed each first.
+async fn addressed(
+    services: Api<Service>,
+    names: &[String],
+) -> (HashMap<String, Instant>, HashMap<String, SystemTime>) {
     let mut watch = watcher(services, watcher::Config::default()).default_backoff().applied_objects().boxed();
     let awaited: HashSet<&String> = names.iter().collect();
-    let mut seen = HashMap::new();
+    let (mut seen, mut shown) = (HashMap::new(), HashMap::new());
     while seen.len() < names.len() {
         let service = watch.try_next().await.unwrap().expect("a watch does not end");
         let name = service.metadata.name.clone().unwrap_or_default();
+        shown.entry(name.clone()).or_insert_with(SystemTime::now);
         if has_address(&service) && awaited.contains(&name) {
             seen.entry(name).or_insert_with(Instant::now);
         }
     }
-    seen
+    (seen, shown)
 }
 
 pub(crate) fn has_address(service: &Service) -> bool {

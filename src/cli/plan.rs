@@ -18,6 +18,7 @@ use portolan_core::ids::{Instance, LoadBalancerId, ServiceKey};
 use portolan_core::record::Record;
 use portolan_core::snapshot::{self, Versioned};
 use portolan_metal::Site;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -30,6 +31,10 @@ use crate::controller::index::{Dirty, Event, Index, Object, Observed};
 use crate::controller::preview::{PlannedStep, Preview, goes_last, preview};
 use crate::providers::{self, Providers};
 use crate::yaml;
+
+mod line;
+
+use line::Place;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArguments {
@@ -105,13 +110,20 @@ pub(super) fn run(arguments: &PlanArguments, out: &mut impl Write) -> anyhow::Re
         let (index, ids) = objects.index(&classes);
         providers.facts.show_records(index.all_records());
         let numbered = ids.iter().map(|id| index.snapshot(id)).enumerate();
-        let (last, first): (Vec<_>, Vec<_>) = numbered.partition(|(_, snapshot)| goes_last(snapshot, &classes));
+        let (last, mut first): (Vec<_>, Vec<_>) = numbered.partition(|(_, snapshot)| goes_last(snapshot, &classes));
+        // Those who wait for what is scarce are served in this order.
+        first.sort_by_key(|(_, snapshot)| snapshot.services.values().map(|service| service.object.created).min());
         let mut previews = BTreeMap::new();
         for (number, snapshot) in first.into_iter().chain(last) {
             previews.insert(number, preview(&snapshot, &classes, &settings, &providers).await);
         }
         let moves = if knows_speakers { metal::in_the_end(&site, settings.ignore_exclude_label) } else { Vec::new() };
-        anyhow::Ok((previews.into_values().flatten().collect::<Vec<_>>(), moves, unreadable))
+        let places = line::places(&site);
+        let told = previews.into_values().flatten().map(|preview| {
+            let waits = places.get(&preview.id).filter(|_| preview.claim == "Claimed").cloned().unwrap_or_default();
+            Told { preview, waits }
+        });
+        anyhow::Ok((told.collect::<Vec<_>>(), moves, unreadable))
     })?;
     match arguments.output {
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&previews)?)?,
@@ -125,8 +137,18 @@ pub(super) fn run(arguments: &PlanArguments, out: &mut impl Write) -> anyhow::Re
     Ok(if unreadable == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
-    for preview in previews {
+/// What is said of a Service.
+#[derive(Debug, Serialize)]
+struct Told {
+    #[serde(flatten)]
+    preview: Preview,
+    /// For which pools' addresses it waits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waits: Vec<Place>,
+}
+
+fn print(told: &[Told], out: &mut impl Write) -> std::io::Result<()> {
+    for Told { preview, waits } in told {
         let name = preview.service.as_ref().map_or_else(|| preview.id.to_string(), ToString::to_string);
         writeln!(out, "{name}: {} ({})", preview.claim, preview.why)?;
         for refused in &preview.refusals {
@@ -144,6 +166,9 @@ fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
                 Some(when) => writeln!(out, "  then, when {when}: {}: {}", step.name, step.summary)?,
             }
         }
+        for place in waits {
+            writeln!(out, "  waits: {place}")?;
+        }
         if let Some(error) = &preview.error {
             writeln!(out, "  error: {error}")?;
         }
@@ -152,13 +177,14 @@ fn print(previews: &[Preview], out: &mut impl Write) -> std::io::Result<()> {
             writeln!(out, "  nothing to do")?;
         }
     }
-    let count = |claim| previews.iter().filter(|preview| preview.claim == claim).count();
+    let previews = || told.iter().map(|told| &told.preview);
+    let count = |claim| previews().filter(|preview| preview.claim == claim).count();
     let (later, steps): (Vec<_>, Vec<_>) =
-        previews.iter().flat_map(|preview| &preview.steps).partition(|step| step.when.is_some());
+        previews().flat_map(|preview| &preview.steps).partition(|step| step.when.is_some());
     let steps = steps.len();
     let later = if later.is_empty() { String::new() } else { format!(", {} later", later.len()) };
     let allocated = |step: &PlannedStep| step.step.pointer("/listener/targets/nodes/nodePort") == Some(&json!(0));
-    if previews.iter().flat_map(|preview| &preview.steps).any(allocated) {
+    if previews().flat_map(|preview| &preview.steps).any(allocated) {
         writeln!(out, "node port 0 stands for one that the server will allocate")?;
     }
     writeln!(

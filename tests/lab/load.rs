@@ -234,18 +234,15 @@ async fn in_time<T>(began: Instant, work: impl Future<Output = io::Result<T>>) -
 }
 
 fn said(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::TimedOut => "unanswered".to_owned(),
-        kind => kind.to_string(),
-    }
+    if error.kind() == io::ErrorKind::TimedOut { "unanswered".to_owned() } else { error.kind().to_string() }
 }
 
 async fn over_tcp(target: SocketAddr, question: &str) -> Result<String, Failure> {
     let began = Instant::now();
-    let mut stream = in_time(began, TcpStream::connect(target)).await.map_err(|error| match error.kind() {
+    let mut stream = in_time(began, TcpStream::connect(target)).await.map_err(|error| {
         // Who refuses a SYN is told apart by the kernel: this one was answered, and broke before the client's next turn.
-        io::ErrorKind::ConnectionReset => Failure::Broken(said(&error)),
-        _ => Failure::Unreached(said(&error)),
+        let is_broken = error.kind() == io::ErrorKind::ConnectionReset;
+        if is_broken { Failure::Broken(said(&error)) } else { Failure::Unreached(said(&error)) }
     })?;
     let exchange = async {
         stream.write_all(format!("GET /{question} HTTP/1.0\r\n\r\n").as_bytes()).await?;

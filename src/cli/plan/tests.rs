@@ -29,14 +29,7 @@ impl Folder {
             json!(state)
         );
         fs::write(&config, text).unwrap();
-        let arguments = PlanArguments {
-            files: vec![manifest.to_owned()],
-            edits: Vec::new(),
-            lease_namespace: "kube-system".to_owned(),
-            cluster: connect::ClusterArguments { kubeconfig: None, context: None },
-            config: Some(config),
-            output: Format::Text,
-        };
+        let arguments = arguments(&config, manifest, None, Format::Text);
         let mut out = Vec::new();
         self.code.set(run(&arguments, &mut out).unwrap());
         String::from_utf8(out).unwrap()
@@ -178,12 +171,73 @@ fn a_document_that_cannot_be_read_is_left_out_and_the_others_are_planned() {
     assert_eq!(folder.code.get(), ExitCode::SUCCESS);
 }
 
+#[test]
+fn who_waits_for_an_address_has_a_place_in_line_in_the_order_of_creation() {
+    let folder = Folder::new("line");
+    let [config, all] = ["config.yaml", "all.yaml"].map(|file| folder.path.join(file));
+    fs::write(&config, METAL).unwrap();
+    let mut text =
+        "apiVersion: portolan.dev/v1alpha1\nkind: AddressPool\nmetadata: {name: lan, uid: p, resourceVersion: \"1\"}\n\
+                    spec: {addresses: [192.0.2.1/32]}\n"
+            .to_owned();
+    // By name they would come in another order.
+    for (minute, name) in [(3, "a"), (1, "b"), (2, "c")] {
+        text.push_str(&format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: default, uid: {name}, resourceVersion: \"1\", \
+             creationTimestamp: \"2026-01-01T00:0{minute}:00Z\"}}\n\
+             spec: {{type: LoadBalancer, loadBalancerClass: portolan.dev/metal, ports: [{{port: 80}}], ipFamilies: [IPv4], \
+             ipFamilyPolicy: SingleStack, clusterIPs: [10.0.0.{minute}]}}\n"
+        ));
+    }
+    fs::write(&all, text).unwrap();
+    let plan = |output| {
+        let mut out = Vec::new();
+        run(&arguments(&config, &all, None, output), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let text = plan(Format::Text);
+    let told: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("default/") || line.contains("waits") || line.contains("ClaimAddress"))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "default/a: Claimed (class portolan.dev/metal)",
+            "  waits: pool lan, place 2 of 2",
+            "default/b: Claimed (class portolan.dev/metal)",
+            "  then, when the pools have answered: ClaimAddress: create VirtualIP 192.0.2.1 for Service default/b out of pool lan",
+            "default/c: Claimed (class portolan.dev/metal)",
+            "  waits: pool lan, place 1 of 2",
+        ],
+        "{text}"
+    );
+    let all: Value = serde_json::from_str(&plan(Format::Json)).unwrap();
+    let waits: Vec<&Value> = all.as_array().unwrap().iter().map(|one| &one["waits"]).collect();
+    let place = |place: usize| json!([{"pool": "lan", "place": place, "of": 2}]);
+    assert_eq!(waits, [&place(2), &Value::Null, &place(1)]);
+}
+
+/// A configuration with pools.
+const METAL: &str =
+    "apiVersion: portolan.dev/v1alpha1\nkind: Configuration\nclasses:\n- {name: portolan.dev/metal, provider: metal}\n";
+
+fn arguments(config: &Path, files: &Path, edits: Option<&Path>, output: Format) -> PlanArguments {
+    PlanArguments {
+        files: vec![files.to_owned()],
+        edits: edits.map(Path::to_owned).into_iter().collect(),
+        lease_namespace: "kube-system".to_owned(),
+        cluster: connect::ClusterArguments { kubeconfig: None, context: None },
+        config: Some(config.to_owned()),
+        output,
+    }
+}
+
 /// Two nodes with a speaker each, an address on either, and what would become of them.
 fn moves(name: &str, edit: &str) -> Result<Vec<String>, String> {
     let folder = Folder::new(name);
     let [config, all, with] = ["config.yaml", "all.yaml", "with.yaml"].map(|file| folder.path.join(file));
-    let class = "apiVersion: portolan.dev/v1alpha1\nkind: Configuration\nclasses:\n- {name: portolan.dev/metal, provider: metal}\n";
-    fs::write(&config, class).unwrap();
+    fs::write(&config, METAL).unwrap();
     let mut text = fs::read_to_string("testdata/metal/plan/site.yaml").unwrap();
     for (number, node, heir) in [(1, "node-a", "node-b"), (2, "node-b", "node-a")] {
         let site = fs::read_to_string("testdata/metal/plan/each.yaml").unwrap();
@@ -192,14 +246,7 @@ fn moves(name: &str, edit: &str) -> Result<Vec<String>, String> {
     }
     fs::write(&all, text).unwrap();
     fs::write(&with, edit).unwrap();
-    let arguments = PlanArguments {
-        files: vec![all],
-        lease_namespace: "kube-system".to_owned(),
-        edits: if edit.is_empty() { Vec::new() } else { vec![with] },
-        cluster: connect::ClusterArguments { kubeconfig: None, context: None },
-        config: Some(config),
-        output: Format::Text,
-    };
+    let arguments = arguments(&config, &all, (!edit.is_empty()).then_some(with.as_path()), Format::Text);
     let mut out = Vec::new();
     run(&arguments, &mut out).map_err(|error| error.to_string())?;
     let out = String::from_utf8(out).unwrap();

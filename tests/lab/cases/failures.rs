@@ -63,7 +63,7 @@ pub(super) fn a_node_that_loses_the_api_server_answers_on_until_another_does(lab
         });
     }
     println!("  one answers {:.1} s after it reaches the API server again", mended.elapsed().as_secs_f64());
-    scene.ends_with_an_outage_of(Duration::ZERO..NOTICED);
+    scene.ends_with_an_outage_of(Duration::ZERO..MARGIN);
 }
 
 pub(super) fn a_speaker_that_is_killed_and_comes_back_at_once_has_its_addresses_again(lab: &'static Lab) {

