@@ -11,14 +11,17 @@ use crate::settings::settings_of;
 /// Its Services. One that is not there is unknown, and has no say.
 pub type Backing = BTreeMap<Uid, Member>;
 
-/// What is desired, and of those who may not be touched what was known before.
+/// What is desired, and of those who may not be touched what was known before, but for the endpoints of those who are only refused: these go on
+/// counting as they are.
 pub(crate) fn backing(desired: &LoadBalancer, before: Option<&Backing>) -> Backing {
     let of = |uid: &Uid| {
-        if desired.held.contains(uid) {
-            return before?.get(uid).cloned();
+        let own = |listeners: &[Listener]| endpoints(listeners.iter().filter(|listener| listener.service == *uid));
+        if !desired.held.contains(uid) {
+            return Some(Member { labels: settings_of(desired, uid).labels, endpoints: own(&desired.listeners) });
         }
-        let listeners = || desired.listeners.iter().filter(|listener| listener.service == *uid);
-        Some(Member { labels: settings_of(desired, uid).labels, endpoints: endpoints(listeners()) })
+        let known = before?.get(uid)?.clone();
+        let follows = desired.following.iter().any(|listener| listener.service == *uid);
+        Some(if follows { Member { endpoints: own(&desired.following), ..known } } else { known })
     };
     desired.members.iter().filter_map(|member| Some((member.uid.clone(), of(&member.uid)?))).collect()
 }
@@ -39,3 +42,6 @@ fn endpoints<'a>(listeners: impl Iterator<Item = &'a Listener>) -> Endpoints {
         (false, true) => Endpoints::None,
     }
 }
+
+#[cfg(test)]
+mod tests;
