@@ -1,7 +1,7 @@
-//! Needs: KUBEBUILDER_ASSETS (tests/tools prints it) and PORTOLAN_PEERS (benches/peers prints it). Services that get addresses of a pool, on a
+//! Needs: KUBEBUILDER_ASSETS (tests/tools prints it). Services that get addresses of a pool, on a
 //! real API server: Portolan's controller beside MetalLB's, and beside a bare client that only patches status, the floor.
 //!
-//! `KUBEBUILDER_ASSETS=$(tests/tools) PORTOLAN_PEERS=$(benches/peers) cargo bench --bench metal -- 1000 10000`
+//! `KUBEBUILDER_ASSETS=$(tests/tools) cargo bench --bench metal -- 1000 10000`
 //!
 //! Each on a server of its own; 16 creating requests before all of them. Times are of one run on one machine; what compares are the ratios of a
 //! run and what is counted. What Portolan writes is checked, and fails the bench.
@@ -44,10 +44,10 @@ mod parts {
 use parts::{floor, meters, stand, traffic};
 
 /// The peer.
-#[path = "metal/metallb.rs"]
+#[path = "../tests/lab/metallb.rs"]
 mod metallb;
 
-use std::path::PathBuf;
+use std::fs::File;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
@@ -55,7 +55,6 @@ use kube::api::{Api, DeleteParams};
 use serde_json::json;
 
 use harness::World;
-use metallb::MetalLb;
 use meters::{Tally, cpu, peak_memory};
 use process::Process;
 use server::Server;
@@ -75,16 +74,17 @@ fn main() {
         println!("SKIPPED: needs KUBEBUILDER_ASSETS (tests/tools prints the folder)");
         return;
     }
-    let peers = std::env::var_os("PORTOLAN_PEERS").map(PathBuf::from);
+    let peer = server::assets().is_some_and(|folder| folder.join("metallb-controller").exists());
     for number in numbers {
         println!("\n{number} Services");
         let floor = floor::run(number);
         floor.print("floor");
         let portolan = portolan(number);
         print_ratio("portolan", &portolan, &floor);
-        match &peers {
-            Some(folder) => print_ratio("metallb", &metallb(folder, number), &floor),
-            None => println!("  metallb    SKIPPED: needs PORTOLAN_PEERS (benches/peers prints the folder)"),
+        if peer {
+            print_ratio("metallb", &metallb(number), &floor);
+        } else {
+            println!("  metallb    SKIPPED: tests/tools could not build it");
         }
     }
 }
@@ -127,11 +127,20 @@ fn portolan(number: usize) -> Run {
     measured.run
 }
 
-fn metallb(folder: &std::path::Path, number: usize) -> Run {
+fn metallb(number: usize) -> Run {
     let server = fresh("metallb");
     let world = World::new(server, "metallb");
-    let peer = MetalLb::install(folder, &world);
-    let measured = measure("metallb", &world, &peer.user, number, || peer.start());
+    metallb::install(server, &[POOL]);
+    let user = server.new_administrator();
+    let kubeconfig = world.folder.join("metallb.kubeconfig");
+    std::fs::write(&kubeconfig, server.kubeconfig(&user).to_string()).unwrap();
+    let log = File::options().create(true).append(true).open(world.folder.join("metallb.log")).unwrap();
+    let measured = measure("metallb", &world, &user, number, || {
+        let mut command = metallb::controller(Some(CLASS));
+        command.env("KUBECONFIG", &kubeconfig);
+        command.stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());
+        Process::spawn(&mut command).expect("tests/tools has built it")
+    });
     server.stop();
     measured.run
 }

@@ -58,6 +58,14 @@ pub(crate) fn introduce() {
     assert!(missing.is_empty(), "the lab lacks\n  {}", missing.join("\n  "));
 }
 
+/// Prints the sha256 of a peer's program, whose version is in `tests/modules`; fails if it is not there.
+pub(crate) fn introduce_peer(name: &str) -> PathBuf {
+    let file = path(name);
+    assert!(file.exists(), "{} is not there; tests/tools builds it", file.display());
+    println!("{name:24} {}", sha256(&file));
+    file
+}
+
 /// The first line that it prints; `None` if it does not start.
 fn version(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;

@@ -9,6 +9,7 @@ mod failures;
 mod forwarding;
 mod instruments;
 mod kubelets;
+mod migration;
 mod moves;
 mod privilege;
 mod traffic;
@@ -44,6 +45,7 @@ pub(crate) const ALL: &[Case] = cases![
     failures::addresses_of_a_speaker_that_is_killed_are_answered_for_again_once_its_lease_has_run_out,
     failures::addresses_of_a_node_that_dies_are_answered_for_again_once_it_is_not_ready,
     forwarding::addresses_of_a_node_whose_kube_proxy_is_gone_go_to_another_and_if_all_are_gone_somebody_has_them,
+    migration::addresses_of_metallb_go_over_node_by_node_and_clients_go_on_asking,
     privilege::speakers_have_no_right_that_they_do_not_use,
     traffic::nftables_forwards_both_protocols_and_families_from_both_subnets,
     traffic::iptables_forwards_both_protocols_and_families_from_both_subnets,

@@ -14,6 +14,7 @@
 //! | [`binaries`], [`proxies`] | what is real |
 //! | [`kubelet`], [`scheduler`] | what is played |
 //! | [`portolan`] | what is judged: controller and speakers, with the roles of `deploy/` |
+//! | [`metallb`] | the peer from which a cluster comes to Portolan |
 //! | [`load`], [`capture`] | what is measured: requests at a client, frames on the LAN |
 //! | [`sighting`] | who asked for, answered for, announced an address in a capture |
 //! | [`standing`] | the lab that is left standing for a person: `tests/lab/up` |
@@ -55,6 +56,7 @@ mod cluster;
 mod enclosure;
 mod kubelet;
 mod load;
+mod metallb;
 mod network;
 mod portolan;
 mod proxies;
