@@ -7,13 +7,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt};
+use ipnet::IpNet;
 use kube::Client;
 use portolan_core::ids::ResourceVersion;
 use portolan_metal::vip;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
+use crate::api::{self, ProtocolText};
 use crate::cluster::project;
 use crate::cluster::watch::{Projected, events};
 use crate::controller::index::{Event, Object, Store};
@@ -43,12 +44,44 @@ pub(crate) struct Owned {
     pub(crate) version: u64,
 }
 
-/// Watches `VirtualIP`s and publishes what this node owns, as soon as all have been listed, until `stop`.
+/// What a node inherits: the addresses of which it is the first heir.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Inherits {
+    pub(crate) addresses: BTreeMap<IpAddr, Inherited>,
+    /// The highest resourceVersion among them: all up to there is known.
+    pub(crate) version: u64,
+}
+
+/// An address that it inherits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inherited {
+    /// The node that has it.
+    pub(crate) owner: String,
+    /// How often the ranks of the address have changed, from 1.
+    pub(crate) generation: u64,
+    /// The interfaces that this node is limited to, if it is.
+    pub(crate) only: Option<BTreeSet<String>>,
+    /// The TCP ports of its Services.
+    pub(crate) ports: BTreeSet<u16>,
+    /// Who may connect; none: everybody.
+    pub(crate) source_ranges: Vec<IpNet>,
+    /// The version of its object.
+    pub(crate) version: u64,
+}
+
+/// Where it goes.
+#[derive(Debug)]
+pub(crate) struct Publishers {
+    pub(crate) owns: watch::Sender<Option<Arc<Owns>>>,
+    pub(crate) inherits: watch::Sender<Option<Arc<Inherits>>>,
+}
+
+/// Watches `VirtualIP`s and publishes what this node owns and inherits, as soon as all have been listed, until `stop`.
 pub(crate) async fn run(
     client: Client,
     seed: u64,
     node: String,
-    published: watch::Sender<Option<Arc<Owns>>>,
+    published: Publishers,
     stop: CancellationToken,
 ) -> Result<(), Infallible> {
     let mut seen = events::<api::VirtualIP, _>(client, seed, "VirtualIPs", project::namespace_name, read).boxed();
@@ -61,17 +94,22 @@ pub(crate) async fn run(
                 ranks.observe(event);
             }
             let Some(owns) = ranks.owns() else { continue };
-            published.send_if_modified(|last| {
-                let changed = last.as_deref() != Some(&owns);
-                if changed {
-                    *last = Some(Arc::new(owns));
-                }
-                changed
-            });
+            publish(&published.owns, owns);
+            publish(&published.inherits, ranks.inherits());
         }
     };
     stop.run_until_cancelled(follow).await;
     Ok(())
+}
+
+fn publish<T: PartialEq>(to: &watch::Sender<Option<Arc<T>>>, now: T) {
+    to.send_if_modified(|last| {
+        let changed = last.as_deref() != Some(&now);
+        if changed {
+            *last = Some(Arc::new(now));
+        }
+        changed
+    });
 }
 
 /// What has been seen.
@@ -122,6 +160,23 @@ impl Ranks {
     }
 }
 
+impl Ranks {
+    fn inherits(&self) -> Inherits {
+        let inherited = |ranked: &Ranked| {
+            let owner = ranked.owner.clone().filter(|_| ranked.heirs.first() == Some(&self.node))?;
+            let only = ranked.interfaces.get(&self.node).cloned();
+            let Ranked { generation, ports, source_ranges, .. } = ranked.clone();
+            Some((
+                ranked.address,
+                Inherited { owner, generation, only, ports, source_ranges, version: ranked.number() },
+            ))
+        };
+        let addresses: BTreeMap<IpAddr, Inherited> = self.store.iter().filter_map(inherited).collect();
+        let version = addresses.values().map(|inherited| inherited.version).max().unwrap_or(0);
+        Inherits { addresses, version }
+    }
+}
+
 /// A `VirtualIP`, as far as speakers go by it.
 #[derive(Clone, Debug)]
 struct Ranked {
@@ -131,6 +186,9 @@ struct Ranked {
     heirs: Vec<String>,
     generation: u64,
     interfaces: BTreeMap<String, BTreeSet<String>>,
+    /// TCP ports.
+    ports: BTreeSet<u16>,
+    source_ranges: Vec<IpNet>,
 }
 
 impl Ranked {
@@ -155,8 +213,9 @@ impl Object for Ranked {
     }
 
     fn same(&self, other: &Self) -> bool {
-        let what = |ranked: &Self| (ranked.owner.clone(), ranked.generation, ranked.interfaces.clone());
-        self.heirs == other.heirs && what(self) == what(other)
+        let who = |ranked: &Self| (ranked.owner.clone(), ranked.heirs.clone(), ranked.generation);
+        let what = |ranked: &Self| (ranked.interfaces.clone(), ranked.ports.clone(), ranked.source_ranges.clone());
+        who(self) == who(other) && what(self) == what(other)
     }
 }
 
@@ -172,7 +231,10 @@ fn read(object: api::VirtualIP) -> Projected<Ranked> {
     let mut nodes = ranks.nodes.into_iter();
     let owner = nodes.next().filter(|owner| !owner.is_empty());
     let (heirs, generation, interfaces) = (nodes.collect(), ranks.generation, ranks.interfaces);
-    Projected::Object(Ranked { address, version, owner, heirs, generation, interfaces })
+    let ports = object.spec.services.iter().flat_map(|served| &served.ports);
+    let ports = ports.filter(|port| port.protocol == ProtocolText::Tcp).map(|port| port.port).collect();
+    let source_ranges = object.spec.source_ranges;
+    Projected::Object(Ranked { address, version, owner, heirs, generation, interfaces, ports, source_ranges })
 }
 
 #[cfg(test)]
@@ -300,6 +362,41 @@ mod tests {
         ranks.observe(Event::InitDone);
         let only: Vec<_> = ranks.owns().unwrap().addresses.into_values().map(|owned| owned.only).collect();
         assert_eq!(only, [Some(BTreeSet::from(["lan0".to_owned()])), None]);
+    }
+
+    #[test]
+    fn a_node_inherits_what_ranks_it_second_with_what_there_is_to_prove_and_nothing_that_nobody_owns() {
+        let mut ranks = ranks();
+        ranks.observe(Event::Init);
+        let port = |port: u16, protocol: &str| json!({"port": port, "protocol": protocol});
+        let service = |ports: serde_json::Value| json!({"uid": "u", "namespace": "n", "name": "web", "ports": ports});
+        let spec = json!({
+            "loadBalancer": "web",
+            "services": [service(json!([port(80, "TCP"), port(53, "UDP")])), service(json!([port(443, "TCP")]))],
+            "sourceRanges": ["203.0.113.0/24"],
+            "ranks": {"generation": 3, "nodes": ["node-b", "node-a", "node-c"], "interfaces": {"node-a": ["lan0"]}},
+        });
+        ranks.observe(Event::InitApply(ranked("198.51.100.10", 5, spec.clone())));
+        ranks.observe(Event::InitApply(ranked("198.51.100.11", 6, nodes(1, &["node-a", "node-b"]))));
+        ranks.observe(Event::InitApply(ranked("198.51.100.12", 7, nodes(1, &["node-b", "node-c", "node-a"]))));
+        ranks.observe(Event::InitApply(ranked("198.51.100.13", 8, nodes(1, &["", "node-a"]))));
+        ranks.observe(Event::InitDone);
+        let inherited = Inherited {
+            owner: "node-b".to_owned(),
+            generation: 3,
+            only: Some(BTreeSet::from(["lan0".to_owned()])),
+            ports: [80, 443].into(),
+            source_ranges: vec!["203.0.113.0/24".parse().unwrap()],
+            version: 5,
+        };
+        let address: IpAddr = "198.51.100.10".parse().unwrap();
+        assert_eq!(ranks.inherits(), Inherits { addresses: [(address, inherited.clone())].into(), version: 5 });
+
+        let mut other = spec;
+        other["services"] = json!([service(json!([port(53, "UDP")]))]);
+        ranks.observe(Event::Apply(ranked("198.51.100.10", 9, other)));
+        let other = Inherited { ports: BTreeSet::new(), version: 9, ..inherited };
+        assert_eq!(ranks.inherits(), Inherits { addresses: [(address, other)].into(), version: 9 });
     }
 
     #[test]

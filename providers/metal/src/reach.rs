@@ -28,6 +28,8 @@ pub enum Doubt {
     Pending,
     /// The node has no interface on the address's prefix.
     OffLink,
+    /// The node's kernel gives no socket to look.
+    NoSocket,
     /// Its ports cannot be looked at: the Service's source ranges leave the node out.
     Excluded,
     /// Nobody answers for it.
@@ -110,6 +112,12 @@ impl Doubt {
             Self::OffLink => Verdict::unknown(
                 Reason::NoWitness,
                 format!("{address}: node {node}, which would prove it, has no interface on its prefix"),
+            ),
+            Self::NoSocket => Verdict::unknown(
+                Reason::NoWitness,
+                format!(
+                    "{address}: the kernel of node {node}, which would prove it, gives no socket; the speaker's log says why"
+                ),
             ),
             Self::Excluded => layer_two_only(address, node, "the source ranges leave that node out"),
             Self::NoAnswer => Verdict::no(

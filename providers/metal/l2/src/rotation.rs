@@ -36,8 +36,10 @@ pub enum Output {
     Begun(IpAddr),
     /// Put this on its wire.
     Send(IpAddr, Said),
-    /// No more answers are awaited. What was [`found`](Rotation::found) may be something else now.
+    /// No more answers are awaited.
     Ended(IpAddr),
+    /// What was [`found`](Rotation::found) of this address is something else than before.
+    Found(IpAddr),
 }
 
 /// All addresses that are to be proven by this machine.
@@ -102,7 +104,7 @@ impl Rotation {
         self.entries.get(&vip)?.found.as_ref()
     }
 
-    /// Takes in a frame of address resolution that came in by this station.
+    /// Takes in a frame of address resolution.
     pub fn heard(&mut self, frame: &Frame) {
         // A few at most, and each knows what it has asked for.
         self.under_way.values_mut().for_each(|proof| proof.heard(frame));
@@ -145,13 +147,17 @@ impl Rotation {
             self.under_way.iter_mut().filter_map(|(vip, proof)| Some((*vip, proof.conclude(now)?))).collect();
         for (vip, finding) in over {
             self.under_way.remove(&vip);
+            outputs.push(Output::Ended(vip));
             if let Some(entry) = self.entries.get_mut(&vip) {
+                let before = entry.found.clone();
                 let pause = entry.weigh(finding, jitter(vip, self.count));
+                if entry.found != before {
+                    outputs.push(Output::Found(vip));
+                }
                 entry.due = now + pause;
                 let waiting = if entry.found.is_none() { &mut self.fresh } else { &mut self.rest };
                 waiting.insert((entry.due, vip));
             }
-            outputs.push(Output::Ended(vip));
         }
     }
 

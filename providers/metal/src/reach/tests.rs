@@ -101,6 +101,11 @@ fn what_was_seen_says_what_a_service_is_told() {
             (ConditionStatus::False, Reason::ForeignAnswer),
         ),
         (
+            vec![Doubt::NoSocket],
+            (ConditionStatus::Unknown, Reason::NoWitness),
+            (ConditionStatus::Unknown, Reason::NoWitness),
+        ),
+        (
             vec![Doubt::OffLink],
             (ConditionStatus::Unknown, Reason::NoWitness),
             (ConditionStatus::Unknown, Reason::NoWitness),

@@ -28,6 +28,8 @@ struct Wire {
     /// Questions and knocks, by when they went out.
     probes: Vec<(u64, IpAddr)>,
     begun: Vec<(u64, IpAddr)>,
+    /// When it was said that something else is found than before.
+    found: Vec<(u64, IpAddr)>,
     listening: BTreeSet<IpAddr>,
 }
 
@@ -39,6 +41,7 @@ impl Wire {
             down: BTreeSet::new(),
             probes: Vec::new(),
             begun: Vec::new(),
+            found: Vec::new(),
             listening: BTreeSet::new(),
         }
     }
@@ -57,6 +60,7 @@ impl Wire {
                     self.begun.push((self.now, vip));
                 }
                 Output::Ended(vip) => assert!(self.listening.remove(&vip), "{vip} had begun"),
+                Output::Found(vip) => self.found.push((self.now, vip)),
                 Output::Send(vip, said) => {
                     assert!(self.listening.contains(&vip), "answers come through before anything is asked");
                     self.sent(vip, said);
@@ -150,6 +154,7 @@ fn one_alone_is_proven_at_once_and_again_within_the_period() {
     let times: Vec<u64> = wire.begun.iter().map(|(at, _)| *at).collect();
     assert!(times.windows(2).all(|pair| (40_000..=61_000).contains(&(pair[1] - pair[0]))), "{times:?}");
     assert_eq!(times[0], 0);
+    assert_eq!(wire.found.len(), 1, "it is found the same again and again");
 }
 
 #[test]
@@ -170,6 +175,7 @@ fn one_failure_alone_says_nothing_and_a_second_one_does_and_one_proof_ends_it() 
     wire.down.clear();
     wire.run(began + 18_000);
     assert_eq!(wire.is_good(1), Some(true));
+    assert_eq!(wire.found.len(), 3, "each of the three was news");
 
     wire.down.insert(vip(2));
     wire.want(errand(2));
