@@ -82,22 +82,22 @@ pub(crate) async fn run(
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), Infallible> {
-    let mut witness = Bench::new(seed);
+    let mut prover = Prover::new(seed);
     loop {
-        let due = witness.deadline();
+        let due = prover.deadline();
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
             // Whoever says these ends only when the process does.
-            Ok(()) = from.inherits.changed() => witness.look(&mut from, clock.now()),
-            Ok(()) = from.interfaces.changed() => witness.look(&mut from, clock.now()),
-            Ok(()) = from.said.changed() => witness.look(&mut from, clock.now()),
-            () = witness.frame() => witness.receive(),
-            () = clock.sleep_until(due) => witness.open_again(clock.now()),
+            Ok(()) = from.inherits.changed() => prover.look(&mut from, clock.now()),
+            Ok(()) = from.interfaces.changed() => prover.look(&mut from, clock.now()),
+            Ok(()) = from.said.changed() => prover.look(&mut from, clock.now()),
+            () = prover.frame() => prover.receive(),
+            () = clock.sleep_until(due) => prover.open_again(clock.now()),
         }
-        witness.step(clock.now());
-        if std::mem::take(&mut witness.news) {
-            let now = Some(witness.told());
+        prover.step(clock.now());
+        if std::mem::take(&mut prover.news) {
+            let now = Some(prover.told());
             tells.send_if_modified(|last| {
                 let changed = *last != now;
                 last.clone_from(&now);
@@ -109,7 +109,7 @@ pub(crate) async fn run(
 
 /// All of it.
 #[derive(Debug)]
-struct Bench {
+struct Prover {
     rotation: Rotation,
     stands: BTreeMap<NonZeroU32, Stand>,
     /// The interface at which each proof is made that is under way.
@@ -124,7 +124,7 @@ struct Bench {
     news: bool,
 }
 
-impl Bench {
+impl Prover {
     fn new(seed: u64) -> Self {
         Self {
             rotation: Rotation::new(seed),
@@ -233,7 +233,7 @@ impl Bench {
     fn found(&mut self, vip: IpAddr) {
         self.news = true;
         match self.rotation.found(vip) {
-            Some(finding) if finding.is_good() => tracing::info!(%vip, "proven to be reached"),
+            Some(finding) if finding.is_good() => tracing::debug!(%vip, "proven to be reached"),
             finding => tracing::warn!(%vip, ?finding, "not proven to be reached"),
         }
     }
