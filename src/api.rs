@@ -9,8 +9,11 @@ mod virtual_ip;
 pub use address_pool::{AddressPool, AddressPoolSpec, AddressPoolStatus, RebalanceText, ServiceAllocation};
 pub use l2_advertisement::{L2Advertisement, L2AdvertisementSpec, PreferredNodes};
 pub use record::{ClaimedByText, LoadBalancerRecord, LoadBalancerRecordSpec, MemberSpec, StoredRecordError};
-pub use speaker_report::{Forwarding, NotAsRanked, NotAsRankedReason, SpeakerReport, SpeakerReportSpec, WrongSysctl};
-pub use virtual_ip::{StoredVipError, VirtualIP, VirtualIPSpec, VirtualIPStatus};
+pub use speaker_report::{
+    Forwarding, NotAsRanked, NotAsRankedReason, NotProven, NotProvenReason, SpeakerReport, SpeakerReportSpec, Witness,
+    WrongSysctl,
+};
+pub use virtual_ip::{ProtocolText, StoredVipError, VirtualIP, VirtualIPSpec, VirtualIPStatus};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;

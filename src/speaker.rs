@@ -5,6 +5,8 @@
 //!                 kube-proxy ---^         +--> duty (pure) --> edits --> wire -----+
 //!   netlink --> interfaces ---------------+                              ^  |      +<-- frames
 //!   SpeakerReports of others --> fellows --------------------------------+  +--> told --> report (SpeakerReport)
+//!                                    |                                                      ^
+//!   VirtualIPs --> ranks ------------+--> errands (pure) --> witness --> frames, and back ---+
 //! ```
 //!
 //! | Rule | Module |
@@ -15,6 +17,8 @@
 //! | on which interfaces it announces each; what to do when that changes | [`duty`] |
 //! | one interface: its sockets, groups and responder | [`segment`] |
 //! | all of them, one timer, what came of it | [`wire`] |
+//! | which addresses of other nodes this one proves to be reached, and in whose name | [`witness::errands`] |
+//! | that it does, and what it found | [`witness`] |
 //! | which settings of the kernel are in the way | [`preflight`] |
 //! | what of it all the cluster is told, and how often | [`report`] |
 //!
@@ -29,6 +33,7 @@ pub(crate) mod ranks;
 pub(crate) mod report;
 mod segment;
 pub(crate) mod wire;
+pub(crate) mod witness;
 
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 #[kube(derive = "PartialEq", doc = "What the speaker of a node announces, by what it does not.")]
 #[kube(printcolumn = r#"{"name": "Applied", "type": "integer", "jsonPath": ".spec.appliedVersion"}"#)]
 #[kube(printcolumn = r#"{"name": "Not as ranked", "type": "string", "jsonPath": ".spec.notAsRanked[*].reason"}"#)]
+#[kube(printcolumn = r#"{"name": "Not proven", "type": "string", "jsonPath": ".spec.witness.notProven[*].reason"}"#)]
 #[kube(printcolumn = r#"{"name": "Preflight", "type": "string", "jsonPath": ".spec.preflight[*].sysctl"}"#)]
 #[kube(printcolumn = r#"{"name": "Forwarding", "type": "string", "jsonPath": ".spec.forwarding"}"#)]
 #[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
@@ -35,6 +36,9 @@ pub struct SpeakerReportSpec {
     /// the speaker is not to ask (`--kube-proxy-healthz off`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarding: Option<Forwarding>,
+    /// What this node has found of the addresses of which it is the first heir; left out until it knows which those are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<Witness>,
     /// The addresses that are not as they are ranked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_as_ranked: Vec<NotAsRanked>,
@@ -48,6 +52,58 @@ pub enum Forwarding {
     /// Kube-proxy was there and does not answer any more, or says that it is not well. Addresses go to other nodes; what no other node can have is
     /// announced here all the same.
     NotForwarding,
+}
+
+/// What a node has found on the wire of addresses that another one answers for. Each of which it is the first heir is proven, unless it is named
+/// here: one station of its owner answers for it, and each of its TCP ports accepts connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Witness {
+    /// It speaks of all addresses of which it has become the first heir up to this resourceVersion.
+    pub version: u64,
+    /// The addresses that are not proven.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_proven: Vec<NotProven>,
+}
+
+/// Addresses that are not proven to be reached, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NotProven {
+    /// Why.
+    pub reason: NotProvenReason,
+    /// Who answers for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub macs: Vec<String>,
+    /// The TCP ports that it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<u16>,
+    /// Which.
+    #[schemars(with = "Vec<String>")]
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Why an address is not proven to be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum NotProvenReason {
+    /// It has not been looked at since it is as it is, or its owner has not said yet that it is announced.
+    Pending,
+    /// It cannot be looked at from here: no interface on its prefix is up.
+    OffLink,
+    /// It cannot be looked at from here: the kernel gives no socket. The speaker's log says why.
+    NoSocket,
+    /// Its ports are not looked at: the Service's source ranges leave this node out.
+    SourceRanges,
+    /// Nobody answers for it.
+    NoAnswer,
+    /// Several stations answer for it.
+    SeveralAnswers,
+    /// One station answers for it that is none of its owner's.
+    ForeignAnswer,
+    /// Ports leave connections without an answer.
+    NoSynAck,
+    /// Ports refuse connections.
+    ConnectionRefused,
 }
 
 /// A setting of a node's kernel that keeps addresses from being reached.

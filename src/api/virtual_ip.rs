@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
@@ -47,6 +48,11 @@ pub struct VirtualIPSpec {
     /// The Services that are served there, in the order of joining.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServedSpec>,
+    /// Who may connect, as the Services say (`loadBalancerSourceRanges`); none: everybody. For those who prove that the address is reached: what is
+    /// refused is refused by the nodes' kube-proxies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub source_ranges: Vec<IpNet>,
     /// Their names, for people: `kubectl get` shows one value a column. Never read.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub service_names: String,
@@ -180,6 +186,7 @@ impl From<&Vip> for VirtualIP {
             pool: vip.pool.as_ref().map(ToString::to_string).unwrap_or_default(),
             scheme: vip.scheme.map(SchemeText::from),
             services: vip.services.iter().map(ServedSpec::from).collect(),
+            source_ranges: vip.source_ranges.clone(),
             service_names: names.join(", "),
             reserved_for: reserved_for.map(|Reservation { namespace, name }| ReservationSpec { namespace, name }),
             ranks: ranks_spec(vip),
@@ -257,6 +264,7 @@ impl TryFrom<VirtualIP> for Vip {
             pool: given(spec.pool).map(PoolName::new),
             scheme: spec.scheme.map(Scheme::from),
             services: spec.services.into_iter().map(Served::from).collect(),
+            source_ranges: spec.source_ranges,
             reserved_for: spec.reserved_for.map(|ReservationSpec { namespace, name }| Reservation { namespace, name }),
             interfaces: interfaces.into_iter().map(|(node, only)| (NodeName::new(node), only)).collect(),
             ranks: Ranks { nodes: nodes.into_iter().map(NodeName::new).collect(), generation },

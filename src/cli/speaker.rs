@@ -1,6 +1,6 @@
 //! `portolan speaker`: all wiring, in one readable function.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ use crate::speaker::fellows::Publishers;
 use crate::speaker::forwarding::{Standing, driver};
 use crate::speaker::report::NodeLevel;
 use crate::speaker::wire::{Answers, Sources};
-use crate::speaker::{self, fellows, preflight, ranks, report, wire};
+use crate::speaker::{self, fellows, preflight, ranks, report, wire, witness};
 use crate::supervisor::Supervisor;
 
 /// The sign of life. It is given back at the end within half of the second; another speaker of the same node takes it over at once.
@@ -91,6 +91,9 @@ async fn speak(arguments: &SpeakerArguments) -> anyhow::Result<()> {
     let (found, interfaces) = watch::channel(None);
     let (heard_of, known) = watch::channel(Arc::new(BTreeSet::new()));
     let (heard_badly, worse_off) = watch::channel(Arc::new(BTreeSet::new()));
+    let (heard_say, said) = watch::channel(Arc::new(BTreeMap::new()));
+    let (inherits, inherited) = watch::channel(None);
+    let (finds_out, witnessed) = watch::channel(None);
     let (stands, standing) = watch::channel(Standing::default());
     let (tells, told) = watch::channel(None);
     let (counts, answers) = watch::channel(Answers::default());
@@ -106,12 +109,15 @@ async fn speak(arguments: &SpeakerArguments) -> anyhow::Result<()> {
     };
     let sources = Sources { owns: announced, interfaces: interfaces.clone(), fellows: known };
     supervisor.spawn("interfaces", speaker::interfaces(found, silent.clone()));
-    supervisor.spawn("ranks", ranks::run(watches.clone(), seed, node.clone(), owns, silent.clone()));
-    let heard = Publishers { stations: heard_of, worse_off: heard_badly };
+    let ranked = ranks::Publishers { owns, inherits };
+    supervisor.spawn("ranks", ranks::run(watches.clone(), seed, node.clone(), ranked, silent.clone()));
+    let heard = Publishers { stations: heard_of, worse_off: heard_badly, said: heard_say };
     supervisor.spawn("fellows", fellows::run(watches, seed.wrapping_add(1), node.clone(), heard, silent.clone()));
     supervisor.spawn("wire", wire::run(sources, tells, counts, clock, silent.clone()));
+    let proofs = witness::Sources { inherits: inherited, interfaces: interfaces.clone(), said };
+    supervisor.spawn("witness", witness::run(proofs, finds_out, seed, clock, silent.clone()));
     supervisor.spawn("preflight", preflight::run(interfaces, answers.clone(), finds, clock, silent.clone()));
-    let node_level = NodeLevel { preflight: in_the_way, stands: standing };
+    let node_level = NodeLevel { preflight: in_the_way, stands: standing, witnessed };
     supervisor.spawn("report", report::run(reports, node.clone(), told, node_level, clock, silent.clone()));
 
     let place = Place { namespace: arguments.lease_namespace.clone(), name: format!("{LEASE_PREFIX}{node}") };

@@ -1,7 +1,7 @@
-//! The stations of the other nodes' speakers, as their reports have them, and which of the nodes do not forward. A frame of one of these is no stranger's: which of two of us answers is
-//! for the ranks to say.
+//! The stations of the other nodes' speakers, as their reports have them, what of the ranks has reached their wires, and which of the nodes do not
+//! forward. A frame of one of these is no stranger's: which of two of us answers is for the ranks to say.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -40,6 +40,7 @@ pub(crate) async fn run(
             }
             publish(&published.stations, fellows.stations());
             publish(&published.worse_off, fellows.worse_off());
+            publish(&published.said, fellows.said());
         }
     };
     stop.run_until_cancelled(follow).await;
@@ -52,6 +53,16 @@ pub(crate) struct Publishers {
     pub(crate) stations: watch::Sender<Arc<BTreeSet<Mac>>>,
     /// The nodes that say that they do not forward.
     pub(crate) worse_off: watch::Sender<Arc<BTreeSet<String>>>,
+    /// What each node says of what it announces.
+    pub(crate) said: watch::Sender<Arc<BTreeMap<String, Said>>>,
+}
+
+/// What a node says of what it announces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) stations: BTreeSet<Mac>,
+    /// All changes up to this version have reached its wire.
+    pub(crate) applied: u64,
 }
 
 fn publish<T: PartialEq>(to: &watch::Sender<Arc<T>>, now: T) {
@@ -84,6 +95,14 @@ impl Fellows {
         self.others().flat_map(|fellow| fellow.stations.iter().copied()).collect()
     }
 
+    fn said(&self) -> BTreeMap<String, Said> {
+        let said = |fellow: &Fellow| {
+            let said = Said { stations: fellow.stations.clone(), applied: fellow.applied };
+            (fellow.node.clone(), said)
+        };
+        self.others().map(said).collect()
+    }
+
     fn worse_off(&self) -> BTreeSet<String> {
         self.others().filter(|fellow| !fellow.forwards).map(|fellow| fellow.node.clone()).collect()
     }
@@ -98,6 +117,7 @@ impl Fellows {
 struct Fellow {
     node: String,
     stations: BTreeSet<Mac>,
+    applied: u64,
     /// It does not say that it does not.
     forwards: bool,
 }
@@ -115,17 +135,18 @@ impl Object for Fellow {
     }
 
     fn same(&self, other: &Self) -> bool {
-        (&self.stations, self.forwards) == (&other.stations, other.forwards)
+        (&self.stations, self.applied, self.forwards) == (&other.stations, other.applied, other.forwards)
     }
 }
 
 fn read(report: api::SpeakerReport) -> Projected<Fellow> {
     let stations: Result<BTreeSet<Mac>, _> = report.spec.stations.values().map(|text| text.parse()).collect();
     let forwards = report.spec.forwarding != Some(api::Forwarding::NotForwarding);
+    let applied = report.spec.applied_version;
     let node = report.metadata.name.unwrap_or_default();
     stations.map_or_else(
         |error| Projected::Unreadable(format!("of its stations {error}")),
-        |stations| Projected::Object(Fellow { node, stations, forwards }),
+        |stations| Projected::Object(Fellow { node, stations, applied, forwards }),
     )
 }
 

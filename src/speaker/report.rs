@@ -6,16 +6,21 @@ use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
+use portolan_l2::Mac;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Forwarding, NotAsRanked, NotAsRankedReason, SpeakerReport, SpeakerReportSpec, WrongSysctl};
+use crate::api::{
+    Forwarding, NotAsRanked, NotAsRankedReason, NotProven, NotProvenReason, SpeakerReport, SpeakerReportSpec, Witness,
+    WrongSysctl,
+};
 use crate::cluster::clock::Clock;
 use crate::cluster::error::{CallError, call_within};
 use crate::speaker::forwarding::Standing;
 use crate::speaker::preflight::Finding;
 use crate::speaker::segment::Trouble;
 use crate::speaker::wire::{Exception, Told};
+use crate::speaker::witness::{Doubt, Witnessed};
 
 /// From one write to the next, at least.
 pub(crate) const PAUSE: Duration = Duration::from_secs(2);
@@ -44,7 +49,10 @@ pub(crate) async fn run(
                 let said = told.borrow_and_update().clone();
                 let preflight = node_level.preflight.borrow_and_update().clone();
                 let forwarding = node_level.forwarding();
-                let Some(report) = said.map(|told| report(&node, &told, &preflight, forwarding)) else { break };
+                let witness = node_level.witnessed.borrow_and_update().as_ref().map(witness);
+                let Some(told) = said else { break };
+                let mut report = report(&node, &told, &preflight, forwarding);
+                report.spec.witness = witness;
                 let written = write(&api, &node, &report).await;
                 let pause = if written.is_ok() { PAUSE } else { AFTER_FAILURE };
                 log(&written, &mut logged);
@@ -64,6 +72,7 @@ pub(crate) async fn run(
 pub(crate) struct NodeLevel {
     pub(crate) preflight: watch::Receiver<Vec<Finding>>,
     pub(crate) stands: watch::Receiver<Standing>,
+    pub(crate) witnessed: watch::Receiver<Option<Witnessed>>,
 }
 
 impl NodeLevel {
@@ -83,6 +92,7 @@ async fn any(told: &mut watch::Receiver<Option<Told>>, node_level: &mut NodeLeve
         found = node_level.preflight.changed() => found.is_ok(),
         // Nobody says it any more where kube-proxy is not asked.
         Ok(()) = node_level.stands.changed() => true,
+        Ok(()) = node_level.witnessed.changed() => true,
     }
 }
 
@@ -132,19 +142,77 @@ fn report(node: &str, told: &Told, preflight: &[Finding], forwarding: Option<For
         stations: told.stations.iter().map(|(name, mac)| (name.clone(), mac.to_string())).collect(),
         preflight: preflight.iter().map(wrong).collect(),
         forwarding,
+        witness: None,
         not_as_ranked: not_as_ranked.collect(),
     };
     SpeakerReport::new(node, spec)
+}
+
+fn witness(witnessed: &Witnessed) -> Witness {
+    let macs = |macs: &[Mac]| macs.iter().map(ToString::to_string).collect();
+    let not_proven = witnessed.doubts.iter().map(|(doubt, addresses)| {
+        let (reason, macs, ports) = match doubt {
+            Doubt::Pending => (NotProvenReason::Pending, Vec::new(), Vec::new()),
+            Doubt::OffLink => (NotProvenReason::OffLink, Vec::new(), Vec::new()),
+            Doubt::NoSocket => (NotProvenReason::NoSocket, Vec::new(), Vec::new()),
+            Doubt::SourceRanges => (NotProvenReason::SourceRanges, Vec::new(), Vec::new()),
+            Doubt::NoAnswer => (NotProvenReason::NoAnswer, Vec::new(), Vec::new()),
+            Doubt::Several(all) => (NotProvenReason::SeveralAnswers, macs(all), Vec::new()),
+            Doubt::Foreign(all) => (NotProvenReason::ForeignAnswer, macs(all), Vec::new()),
+            Doubt::Silent(ports) => (NotProvenReason::NoSynAck, Vec::new(), ports.clone()),
+            Doubt::Refused(ports) => (NotProvenReason::ConnectionRefused, Vec::new(), ports.clone()),
+        };
+        NotProven { reason, macs, ports, addresses: addresses.clone() }
+    });
+    Witness { version: witnessed.version, not_proven: not_proven.collect() }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use portolan_l2::Mac;
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_proven_is_not_named_and_all_else_is_with_who_answers_or_which_ports() {
+        let mac = Mac([2, 0, 0, 0, 0, 9]);
+        let ips = |text: &str| vec![text.parse().unwrap()];
+        let doubts = BTreeMap::from([
+            (Doubt::Pending, ips("198.51.100.1")),
+            (Doubt::OffLink, ips("198.51.100.2")),
+            (Doubt::NoSocket, ips("198.51.100.3")),
+            (Doubt::SourceRanges, ips("198.51.100.4")),
+            (Doubt::NoAnswer, ips("198.51.100.5")),
+            (Doubt::Several(vec![mac, mac]), ips("198.51.100.6")),
+            (Doubt::Foreign(vec![mac]), ips("198.51.100.7")),
+            (Doubt::Silent(vec![80, 443]), ips("198.51.100.8")),
+            (Doubt::Refused(vec![80]), ips("198.51.100.9")),
+        ]);
+        let text = mac.to_string();
+        assert_eq!(
+            serde_json::to_value(witness(&Witnessed { version: 7, doubts })).unwrap(),
+            json!({
+                "version": 7,
+                "notProven": [
+                    {"reason": "Pending", "addresses": ["198.51.100.1"]},
+                    {"reason": "OffLink", "addresses": ["198.51.100.2"]},
+                    {"reason": "NoSocket", "addresses": ["198.51.100.3"]},
+                    {"reason": "SourceRanges", "addresses": ["198.51.100.4"]},
+                    {"reason": "NoAnswer", "addresses": ["198.51.100.5"]},
+                    {"reason": "SeveralAnswers", "macs": [text, text], "addresses": ["198.51.100.6"]},
+                    {"reason": "ForeignAnswer", "macs": [text], "addresses": ["198.51.100.7"]},
+                    {"reason": "NoSynAck", "ports": [80, 443], "addresses": ["198.51.100.8"]},
+                    {"reason": "ConnectionRefused", "ports": [80], "addresses": ["198.51.100.9"]},
+                ],
+            })
+        );
+        assert_eq!(
+            serde_json::to_value(witness(&Witnessed { version: 7, doubts: BTreeMap::new() })).unwrap(),
+            json!({"version": 7})
+        );
+    }
 
     #[test]
     fn a_report_names_only_what_is_in_the_way_and_what_is_not_as_ranked_grouped_by_why() {

@@ -143,13 +143,10 @@ impl Segment {
 
     /// Takes in the frames that are there.
     pub(crate) fn receive(&mut self, now: Time) {
-        for protocol in [Protocol::Arp, Protocol::Ipv6] {
+        for is_arp in [true, false] {
             for _ in 0..AT_ONCE {
                 let mut room = [0; ROOM];
-                let socket = match protocol {
-                    Protocol::Arp => &self.arp,
-                    Protocol::Ipv6 => &self.ipv6,
-                };
+                let socket = if is_arp { &self.arp } else { &self.ipv6 };
                 let received = socket.receive(&mut room, Frame::read);
                 match received {
                     Ok(Ok(frame)) => self.step(now, &Input::Received(&frame)),

@@ -122,8 +122,13 @@ pub(crate) async fn run(
 }
 
 /// The same time for those who know nothing of us.
-fn at(now: Time) -> portolan_l2::Time {
+pub(super) fn at(now: Time) -> portolan_l2::Time {
     portolan_l2::Time::at(Duration::from_nanos(now.as_nanos()))
+}
+
+/// And back.
+pub(super) fn after_start(due: portolan_l2::Time) -> Time {
+    Time::default() + due.since(portolan_l2::Time::default())
 }
 
 #[derive(Debug, Default)]
@@ -243,9 +248,8 @@ impl Wire {
     }
 
     fn deadline(&self) -> Option<Time> {
-        let start = portolan_l2::Time::default();
         let segments = self.segments.values().filter_map(Segment::deadline);
-        segments.map(|due| Time::default() + due.since(start)).chain(self.open_again).min()
+        segments.map(after_start).chain(self.open_again).min()
     }
 
     /// Returns once a frame may be there.

@@ -103,12 +103,29 @@ impl Portolan {
 
     /// Waits until the condition `portolan.dev/Programmed` of a Service is so; the condition.
     pub(crate) fn await_programmed(&self, namespace: &str, name: &str, status: &str, reason: &str) -> Value {
-        eventually(&format!("{name}: Programmed={status}, {reason}"), SOON, || {
+        self.await_condition(namespace, name, ["Programmed", status, reason], SOON)
+    }
+
+    /// The same of the condition `portolan.dev/Reachable`.
+    pub(crate) fn await_reachable(
+        &self,
+        namespace: &str,
+        name: &str,
+        status: &str,
+        reason: &str,
+        within: Duration,
+    ) -> Value {
+        self.await_condition(namespace, name, ["Reachable", status, reason], within)
+    }
+
+    fn await_condition(&self, namespace: &str, name: &str, wanted: [&str; 3], within: Duration) -> Value {
+        let [kind, status, reason] = wanted;
+        eventually(&format!("{name}: {kind}={status}, {reason}"), within, || {
             let found =
                 self.api.get(&format!("/api/v1/namespaces/{namespace}/services/{name}")).ok_or("no such Service")?;
-            let programmed = condition(&found, "portolan.dev/Programmed").cloned().unwrap_or_default();
-            let is_so = programmed["status"] == status && programmed["reason"] == reason;
-            if is_so { Ok(programmed) } else { Err(format!("{:#}", found["status"])) }
+            let said = condition(&found, &format!("portolan.dev/{kind}")).cloned().unwrap_or_default();
+            let is_so = said["status"] == status && said["reason"] == reason;
+            if is_so { Ok(said) } else { Err(format!("{:#}", found["status"])) }
         })
     }
 

@@ -219,6 +219,9 @@ pub struct Outcome {
     pub programmed: Verdict,
     /// Traffic arrives. None: nobody has looked since the process began, so that what was said before stands.
     pub reachable: Option<Verdict>,
+    /// The same of single Services, where it is not the same for all.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reachable_of: BTreeMap<Uid, Verdict>,
     /// Addresses of pods that are found healthy where clients are sent to now, for which Service and port. The pods' readiness gates need it;
     /// no status says it.
     #[serde(skip)]

@@ -167,6 +167,18 @@ reasons! {
     Unhealthy,
     /// Nobody can tell whether traffic arrives.
     NoWitness,
+    /// One station answers for the address, and nothing more can be proven: the Service has no TCP port with an endpoint, or its source ranges leave out the node that looks.
+    LayerTwoOnly,
+    /// Another node has asked on the wire who has the address, and nobody answers. Look whether the node that announces it is cut off, and at its speaker's log.
+    NoAnswer,
+    /// Several stations answer for the address, so that each client reaches one of them by chance; the message names them. Take it from those who are not its node.
+    SeveralAnswers,
+    /// One station answers for the address, and it is none of the node that announces it; the message names it. Take the address from it, or give the Service another one.
+    ForeignAnswer,
+    /// The node that announces the address leaves connections to the ports in the message without an answer, as another node has found on the wire. Look at that node's kube-proxy and packet filters.
+    NoSynAck,
+    /// Connections to the ports in the message are refused, as another node has found on the wire. Look whether the pods listen at their `targetPort`.
+    ConnectionRefused,
 }
 
 impl Reason {
@@ -217,9 +229,17 @@ impl Reason {
             | Self::AccessDenied
             | Self::NotAnnounced
             | Self::AddressConflict => ConditionType::Programmed,
-            Self::Reachable | Self::NoEndpoints | Self::NoNodes | Self::Unhealthy | Self::NoWitness => {
-                ConditionType::Reachable
-            }
+            Self::Reachable
+            | Self::NoEndpoints
+            | Self::NoNodes
+            | Self::Unhealthy
+            | Self::NoWitness
+            | Self::LayerTwoOnly
+            | Self::NoAnswer
+            | Self::SeveralAnswers
+            | Self::ForeignAnswer
+            | Self::NoSynAck
+            | Self::ConnectionRefused => ConditionType::Reachable,
         }
     }
 }

@@ -71,6 +71,7 @@ pub fn nothing_requested() -> Outcome {
         assigned: verdict(ConditionStatus::False),
         programmed: verdict(ConditionStatus::False),
         reachable: Some(verdict(ConditionStatus::Unknown)),
+        reachable_of: BTreeMap::new(),
         healthy: BTreeSet::new(),
         unserved: Vec::new(),
         warnings: Vec::new(),
@@ -217,9 +218,12 @@ pub fn of_member(service: &Service, whole: &LoadBalancer, outcome: &Outcome) -> 
     {
         own.programmed = Verdict::no(first.reason, join(&unserved));
     }
+    if let Some(reachable) = outcome.reachable_of.get(&service.uid) {
+        own.reachable = Some(reachable.clone());
+    }
     let listeners = whole.listeners.iter().filter(|listener| listener.service == service.uid);
     let listeners: Vec<_> = listeners.cloned().collect();
-    if outcome.reachable.as_ref().is_none_or(|reachable| reachable.status == ConditionStatus::True)
+    if own.reachable.as_ref().is_none_or(|reachable| reachable.status == ConditionStatus::True)
         && !listeners.is_empty()
         && let Some(reason) = nobody_answers(&listeners, &whole.nodes)
     {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use portolan_core::ids::NodeName;
 
 use crate::eligible::{Eligibility, Reason};
+use crate::reach::Witness;
 use crate::vip::Vip;
 
 /// What a speaker has said last.
@@ -17,6 +18,8 @@ pub struct Report {
     pub applied: u64,
     /// What is not as it is ranked.
     pub exceptions: BTreeMap<IpAddr, Vec<Exception>>,
+    /// What it has found of others' addresses; none of one that does not look.
+    pub witness: Option<Witness>,
 }
 
 /// Why an address is not as it is ranked.

@@ -19,6 +19,7 @@
 //! | what a change moves, and why, in words | [`moves`] |
 //! | all of these together: who shall answer, and what is to be recorded of it | [`round`] |
 //! | what becomes of it on the wire, as speakers say | [`announcement`] |
+//! | whether it is reached, as another node has found there | [`reach`] |
 //!
 //! All of this is pure. `provider` carries it out through [`port`].
 
@@ -37,6 +38,7 @@ pub mod pool;
 pub mod port;
 mod provider;
 pub mod range;
+pub mod reach;
 pub mod round;
 pub mod selector;
 pub mod settings;

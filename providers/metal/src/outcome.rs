@@ -1,9 +1,9 @@
 //! What the status says, from what is desired and what exists.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use portolan_core::balancer::{IpMode, LoadBalancer, PortKey, Published, nobody_answers};
+use portolan_core::balancer::{IpMode, Listener, LoadBalancer, Member, PortKey, Protocol, Published, nobody_answers};
 use portolan_core::ids::Uid;
 use portolan_core::provider::{Outcome, Verdict};
 use portolan_core::reason::Reason;
@@ -12,6 +12,7 @@ use portolan_core::status::{nothing_requested, unreachable};
 use crate::allocation::Denied;
 use crate::announcement::Announcement;
 use crate::plan::Standing;
+use crate::reach::{self, Reach};
 use crate::state::{State, is_published};
 use crate::vip::Vip;
 
@@ -39,8 +40,9 @@ pub(crate) fn outcome(desired: Option<&LoadBalancer>, state: &State) -> Outcome 
         programmed: programmed(&vips, state),
         reachable: Some(match nobody_answers(&desired.listeners, &desired.nodes) {
             Some(reason) => unreachable(reason),
-            None => Verdict::unknown(Reason::NoWitness, "no node has looked whether traffic arrives"),
+            None => reachable(None, &vips, state, &desired.listeners),
         }),
+        reachable_of: reachable_of(desired, &vips, state),
         ..of(&vips)
     }
 }
@@ -53,7 +55,7 @@ fn as_it_stands(state: &State) -> Outcome {
     Outcome {
         assigned: Verdict::yes(Reason::Assigned, told(&vips)),
         programmed: programmed(&vips, state),
-        reachable: Some(Verdict::unknown(Reason::NoWitness, "no node has looked whether traffic arrives")),
+        reachable: Some(reachable(None, &vips, state, &[])),
         ..of(&vips)
     }
 }
@@ -94,6 +96,36 @@ fn programmed(vips: &[&Vip], state: &State) -> Verdict {
     } else {
         Verdict::no(Reason::NotAnnounced, message)
     }
+}
+
+/// Of each of several Services by itself: who has other ports may be reached otherwise.
+fn reachable_of(desired: &LoadBalancer, vips: &[&Vip], state: &State) -> BTreeMap<Uid, Verdict> {
+    let several = Some(&desired.members).filter(|members| members.len() > 1).into_iter().flatten();
+    let of = |member: &Member| {
+        let listeners: Vec<Listener> =
+            desired.listeners.iter().filter(|listener| listener.service == member.uid).cloned().collect();
+        let verdict = match nobody_answers(&listeners, &desired.nodes).filter(|_| !listeners.is_empty()) {
+            Some(reason) => unreachable(reason),
+            None => reachable(Some(&member.uid), vips, state, &listeners),
+        };
+        (member.uid.clone(), verdict)
+    };
+    several.map(of).collect()
+}
+
+/// By the ports of one Service, or of all. Those of which it is known that nobody is behind them are not looked at.
+fn reachable(uid: Option<&Uid>, vips: &[&Vip], state: &State, listeners: &[Listener]) -> Verdict {
+    let unknown = Reach::default();
+    let is_deserted = |uid: &Uid, key: PortKey| {
+        listeners.iter().any(|listener| listener.service == *uid && listener.key == key && !listener.has_endpoints)
+    };
+    let of = |vip: &&Vip| {
+        let ports = listening(vip).filter(|(of, key)| {
+            uid.is_none_or(|uid| uid == of) && key.protocol == Protocol::Tcp && !is_deserted(of, *key)
+        });
+        (vip.address, state.reached.get(&vip.address).unwrap_or(&unknown), ports.map(|(_, key)| key.port).collect())
+    };
+    reach::verdict(&vips.iter().map(of).collect::<Vec<_>>())
 }
 
 fn reason(denied: &Denied) -> Reason {

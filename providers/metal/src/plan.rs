@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use portolan_core::balancer::{Family, LoadBalancer, Member};
+use ipnet::IpNet;
+use portolan_core::balancer::{Family, LoadBalancer, Member, SourceRanges};
 use portolan_core::ids::{Instance, Uid};
 use portolan_core::provider::Plan;
 
@@ -89,10 +90,11 @@ pub(crate) fn plan(instance: &Instance, desired: Option<&LoadBalancer>, state: &
         // Of an address on its way out, and of those who may not be touched, it stays what it was asked for as.
         let is_asked_for = standing.wants(vip.address) && desired.held.is_empty();
         let scheme = if is_asked_for { desired.scheme } else { vip.scheme };
+        let ranges = if desired.held.is_empty() { source_ranges(desired) } else { vip.source_ranges.clone() };
         if !standing.wants(vip.address) && !is_published(desired, vip) {
             steps.push(Step::Release { address: vip.address });
-        } else if services != vip.services || scheme != vip.scheme {
-            steps.push(Step::Update { vip: Box::new(Vip { services, scheme, ..vip.clone() }) });
+        } else if (&services, scheme, &ranges) != (&vip.services, vip.scheme, &vip.source_ranges) {
+            steps.push(Step::Update { vip: Box::new(Vip { services, scheme, source_ranges: ranges, ..vip.clone() }) });
         }
     }
     let backing = backing(desired, state.backing.as_deref());
@@ -133,12 +135,20 @@ fn claim(instance: &Instance, desired: &LoadBalancer, wish: &Wish, allotted: &Al
         pool: allotted.pool.clone(),
         scheme: wish.scheme,
         services: services(desired, None),
+        source_ranges: source_ranges(desired),
         reserved_for: None,
         ranks: Ranks::default(),
         interfaces: BTreeMap::new(),
         shown: Shown::default(),
     };
     Step::Claim { vip: Box::new(vip) }
+}
+
+fn source_ranges(desired: &LoadBalancer) -> Vec<IpNet> {
+    match &desired.source_ranges {
+        SourceRanges::All => Vec::new(),
+        SourceRanges::Only(ranges) => ranges.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
+    }
 }
 
 /// Who is served at an address: those who may not be touched as before, the others with their ports.

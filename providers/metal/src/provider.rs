@@ -125,8 +125,9 @@ impl Metal {
         let world = self.site.world();
         let vips = world.vips_of(id);
         let announced = vips.iter().map(|vip| (vip.address, world.announcement(vip.address))).collect();
+        let reached = vips.iter().map(|vip| (vip.address, world.reach(vip.address))).collect();
         let (answer, backing) = (world.answer(id).cloned(), world.backing(id));
-        State { vips, answer, backing, announced, pools: world.pools() }
+        State { vips, answer, backing, announced, reached, pools: world.pools() }
     }
 
     async fn claim(&self, wanted: &Vip) -> Result<(), Error> {
@@ -165,6 +166,7 @@ impl Metal {
             let kept = Vip {
                 holder: None,
                 services: Vec::new(),
+                source_ranges: Vec::new(),
                 scheme: None,
                 ranks: Ranks { nodes: Vec::new(), generation: vip.ranks.generation.saturating_add(1) },
                 interfaces: BTreeMap::new(),

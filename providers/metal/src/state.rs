@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::announcement::Announcement;
 use crate::backing::Backing;
 use crate::pool::Checked;
+use crate::reach::Reach;
 use crate::vip::Vip;
 use crate::world::Answer;
 
@@ -29,6 +30,9 @@ pub struct State {
     /// What becomes of each of its addresses on the wire: the work of others, no part of what a plan makes.
     #[serde(skip)]
     pub announced: BTreeMap<IpAddr, Announcement>,
+    /// Whether it is reached there: the work of others too.
+    #[serde(skip)]
+    pub reached: BTreeMap<IpAddr, Reach>,
     /// All pools: context, no part of the load balancer.
     #[serde(skip)]
     pub pools: Arc<Vec<Checked>>,

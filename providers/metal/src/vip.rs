@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use ipnet::IpNet;
 use portolan_core::balancer::{Member, PortKey, Scheme};
 use portolan_core::ids::{Instance, LoadBalancerId, NodeName, ResourceVersion};
 use portolan_core::time::Timestamp;
@@ -37,6 +38,9 @@ pub struct Vip {
     pub scheme: Option<Scheme>,
     /// The Services that are served there, in the order of joining.
     pub services: Vec<Served>,
+    /// Who may connect, as far as their Services say; empty: everybody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub source_ranges: Vec<IpNet>,
     /// For whom it is kept while nobody uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserved_for: Option<Reservation>,

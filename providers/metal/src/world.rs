@@ -156,6 +156,7 @@ impl World {
             pool: None,
             scheme: None,
             services: Vec::new(),
+            source_ranges: Vec::new(),
             reserved_for: None,
             ranks: Ranks::default(),
             interfaces: BTreeMap::new(),

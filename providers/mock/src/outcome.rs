@@ -1,6 +1,6 @@
 //! What the status says, from what is desired and what exists.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -46,6 +46,7 @@ fn nothing(assigned: Verdict, why: &str) -> Outcome {
         assigned,
         programmed: Verdict::no(Reason::Provisioning, why),
         reachable: Some(Verdict::unknown(Reason::NoWitness, "nothing is programmed yet")),
+        reachable_of: BTreeMap::new(),
         healthy: BTreeSet::new(),
         unserved: Vec::new(),
         warnings: Vec::new(),
@@ -73,6 +74,7 @@ fn standing(parameters: &Parameters, observed: &State) -> Outcome {
             None => Verdict::no(Reason::Provisioning, PROVISIONING),
         },
         reachable: Some(reachable(balancer, serving)),
+        reachable_of: BTreeMap::new(),
         healthy: healthy(balancer, serving),
         unserved: Vec::new(),
         warnings: Vec::new(),
@@ -99,6 +101,7 @@ fn of(parameters: &Parameters, desired: &LoadBalancer, balancer: &Balancer) -> O
         assigned: assigned(parameters, desired, target),
         programmed: programmed(desired, balancer, target),
         reachable: Some(reachable(balancer, serving)),
+        reachable_of: BTreeMap::new(),
         healthy: healthy(balancer, serving),
         unserved: Vec::new(),
         warnings: Vec::new(),

@@ -12,8 +12,9 @@ use portolan_core::ids::{NodeName, ResourceVersion};
 use portolan_core::time::Time;
 use portolan_metal::announcement::{Exception, Report};
 use portolan_metal::eligible::Speaker;
+use portolan_metal::reach::{Doubt, Witness};
 
-use crate::api::{Forwarding, NotAsRanked, NotAsRankedReason, SpeakerReport};
+use crate::api::{self, Forwarding, NotAsRanked, NotAsRankedReason, NotProven, NotProvenReason, SpeakerReport};
 use crate::cluster::project;
 use crate::cluster::watch::Projected;
 use crate::controller::index::{Event, Object, Store};
@@ -202,10 +203,31 @@ impl SeenReport {
             };
             addresses.into_iter().for_each(|address| exceptions.entry(address).or_default().push(exception.clone()));
         }
-        let report = Report { applied: object.spec.applied_version, exceptions };
+        let witness = object.spec.witness.map(witness);
+        let report = Report { applied: object.spec.applied_version, exceptions, witness };
         let forwards = object.spec.forwarding != Some(Forwarding::NotForwarding);
         Self { node, version, interfaces: object.spec.stations.into_keys().collect(), forwards, report }
     }
+}
+
+fn witness(said: api::Witness) -> Witness {
+    let mut doubts: BTreeMap<IpAddr, Vec<Doubt>> = BTreeMap::new();
+    for NotProven { reason, macs, ports, addresses } in said.not_proven {
+        let ports: BTreeSet<u16> = ports.into_iter().collect();
+        let doubt = match reason {
+            NotProvenReason::Pending => Doubt::Pending,
+            NotProvenReason::OffLink => Doubt::OffLink,
+            NotProvenReason::NoSocket => Doubt::NoSocket,
+            NotProvenReason::SourceRanges => Doubt::Excluded,
+            NotProvenReason::NoAnswer => Doubt::NoAnswer,
+            NotProvenReason::SeveralAnswers => Doubt::Several(macs),
+            NotProvenReason::ForeignAnswer => Doubt::Foreign(macs),
+            NotProvenReason::NoSynAck => Doubt::Silent(ports),
+            NotProvenReason::ConnectionRefused => Doubt::Refused(ports),
+        };
+        addresses.into_iter().for_each(|address| doubts.entry(address).or_default().push(doubt.clone()));
+    }
+    Witness { version: said.version, doubts }
 }
 
 impl Object for SeenReport {

@@ -9,8 +9,12 @@ use serde_json::Value;
 
 use crate::yaml;
 
+/// What another node has found on the wire; that it finds it there, the lab's cases `reachable::` hold.
+const PROVEN: &str = "providers/metal/src/reach/tests.rs";
+const SEEN: &str = "what_was_seen_says_what_a_service_is_told";
+
 /// Reasons that no case can provoke: the file and the name of the test that does.
-const ELSEWHERE: [(Reason, &str, &str); 9] = [
+const ELSEWHERE: [(Reason, &str, &str); 15] = [
     (Reason::NotOurs, "providers/mock/src/provider/tests/files.rs", "what_is_not_ours_is_refused_and_left_alone"),
     (Reason::NameTaken, "providers/aws/tests/aws/conformance/rules.rs", "a_name_that_somebody_else_has_is_refused"),
     (
@@ -31,6 +35,12 @@ const ELSEWHERE: [(Reason, &str, &str); 9] = [
         "tests/suite/metal/placement.rs",
         "what_a_speaker_cannot_announce_is_told_on_the_service",
     ),
+    (Reason::LayerTwoOnly, PROVEN, SEEN),
+    (Reason::NoAnswer, PROVEN, SEEN),
+    (Reason::SeveralAnswers, PROVEN, SEEN),
+    (Reason::ForeignAnswer, PROVEN, SEEN),
+    (Reason::NoSynAck, PROVEN, SEEN),
+    (Reason::ConnectionRefused, PROVEN, SEEN),
     (Reason::RecordFailed, "tests/suite/classes.rs", "a_strange_record_under_our_name_is_named_on_the_service"),
 ];
 

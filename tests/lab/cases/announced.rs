@@ -43,6 +43,11 @@ fn the_whole_way(lab: &'static Lab, mode: Mode) {
         assert_eq!(report["spec"]["stations"]["lan"], owner.mac(), "{report:#}");
         assert_eq!(report["spec"]["notAsRanked"], json!(null), "{report:#}");
     }
+    // Now that there is a second node, it sees the same on the wire, under either policy.
+    portolan.advertise(&namespace, &[NODES[2], NODES[0]]);
+    for name in ["cluster", "local"] {
+        portolan.await_reachable(&namespace, name, "True", "Reachable", SOON);
+    }
 }
 
 pub(super) fn an_address_that_is_given_back_is_answered_for_by_nobody(lab: &'static Lab) {

@@ -79,6 +79,13 @@ impl<'a> Site<'a> {
         self.world.api.patch(&format!("{REPORTS}/{node}"), &json!({"spec": spec}));
     }
 
+    /// A speaker says that it has looked at everything it is the first heir of, and that all is proven but this.
+    fn witnesses(&self, node: &str, not_proven: Value) {
+        let witness = json!({"version": EVERYTHING, "notProven": not_proven});
+        let spec = json!({"appliedVersion": EVERYTHING, "witness": witness});
+        self.world.api.patch(&format!("{REPORTS}/{node}"), &json!({"spec": spec}));
+    }
+
     fn drains(&self, node: &str) {
         let metadata = json!({"annotations": {"portolan.dev/drain": "true"}});
         self.world.api.patch(&format!("{NODES}/{node}"), &json!({"metadata": metadata}));
@@ -225,6 +232,43 @@ fn what_a_speaker_cannot_announce_is_told_on_the_service() {
         assert!(message.contains("02:00:00:00:00:09") && message.contains("lan0"), "{message}");
         site.reports(site.node(0), json!([]));
         world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+    });
+}
+
+#[test]
+fn what_the_first_heir_has_found_on_the_wire_is_told_on_the_service_and_what_others_say_is_not() {
+    both(|world| {
+        let pool = Pool::new(world, "", json!({"addresses": ["10.77.33.0/30"]}));
+        let site = Site::new(world, &["a", "b", "c"]);
+        site.advertise(&pool, json!({}));
+        let _controller = site.start();
+        create(world, "web", json!({"spec": {"loadBalancerSourceRanges": ["203.0.113.7/24"]}}));
+        let ranked = vip(world, "10.77.33.0", "it is ranked", |vip| {
+            vip["spec"]["ranks"]["nodes"].as_array().is_some_and(|all| all.len() == 3)
+        });
+        assert_eq!(ranked["spec"]["sourceRanges"], json!(["203.0.113.0/24"]));
+        let node = |rank: usize| ranked["spec"]["ranks"]["nodes"][rank].as_str().unwrap().to_owned();
+        let reachable = |status: &str, reason: &str| {
+            let service = world.condition("web", "portolan.dev/Reachable", status, reason);
+            condition(&service, "portolan.dev/Reachable").unwrap()["message"].as_str().unwrap().to_owned()
+        };
+        let of =
+            |reason: &str, more: Value| json!([merged(json!({"reason": reason, "addresses": ["10.77.33.0"]}), more)]);
+        site.reports(&node(0), json!([]));
+        site.witnesses(&node(2), of("NoAnswer", json!({})));
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        assert!(reachable("Unknown", "NoWitness").contains(&node(1)), "who has not looked is named");
+
+        site.witnesses(&node(1), json!([]));
+        assert!(reachable("True", "Reachable").contains("TCP 80"));
+        site.witnesses(&node(1), of("SourceRanges", json!({})));
+        reachable("True", "LayerTwoOnly");
+        site.witnesses(&node(1), of("SeveralAnswers", json!({"macs": ["02:00:00:00:00:01", "02:00:00:00:00:09"]})));
+        assert!(reachable("False", "SeveralAnswers").contains("02:00:00:00:00:09"));
+        site.witnesses(&node(1), of("NoSynAck", json!({"ports": [80]})));
+        reachable("False", "NoSynAck");
+        site.witnesses(&node(1), of("NoSynAck", json!({"ports": [81]})));
+        reachable("True", "Reachable");
     });
 }
 

@@ -11,6 +11,7 @@ fn outcome(programmed: Verdict) -> Outcome {
         assigned: Verdict::yes(Reason::Assigned, "203.0.113.1"),
         programmed,
         reachable: Some(Verdict::unknown(Reason::NoWitness, "nobody")),
+        reachable_of: Default::default(),
         healthy: Default::default(),
         unserved: Vec::new(),
         warnings: Vec::new(),

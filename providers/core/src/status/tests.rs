@@ -16,6 +16,7 @@ fn outcome() -> Outcome {
         assigned: Verdict::yes(Reason::Assigned, "203.0.113.1"),
         programmed: Verdict::yes(Reason::Programmed, "all there"),
         reachable: Some(Verdict::yes(Reason::Reachable, "seen")),
+        reachable_of: Default::default(),
         healthy: Default::default(),
         unserved: Vec::new(),
         warnings: Vec::new(),
@@ -238,4 +239,10 @@ fn who_comes_while_the_whole_is_replaced_is_not_told_of_what_goes() {
     assert_eq!(of_member(&comes, &internal, &outcome()).published, outcome().published, "it is there by now");
     let whatever = LoadBalancer { scheme: None, ..internal };
     assert_eq!(of_member(&comes, &whatever, &replaced).published, replaced.published, "it did not ask");
+
+    // Whether it is reached is said of all together, or of one by itself.
+    let udp = Verdict::yes(Reason::LayerTwoOnly, "UDP alone");
+    let apart = Outcome { reachable_of: [(comes.uid.clone(), udp.clone())].into(), ..outcome() };
+    assert_eq!(of_member(&comes, &whatever, &apart).reachable, Some(udp));
+    assert_eq!(of_member(&told, &whatever, &apart).reachable, outcome().reachable);
 }

@@ -118,18 +118,21 @@ impl Announcements {
     }
 }
 
-/// Drawn from the address and the count, so that nothing here is by chance (FNV-1a).
-fn jitter(address: IpAddr, count: u64) -> Duration {
+/// Up to [`JITTER`], drawn from the address and the count, so that nothing here is by chance.
+pub(crate) fn jitter(address: IpAddr, count: u64) -> Duration {
+    let hash = hash(address, count);
+    let span = u64::try_from(JITTER.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis((hash >> 16) % span)
+}
+
+/// A number that looks like any (FNV-1a).
+pub(crate) fn hash(address: IpAddr, count: u64) -> u64 {
     let octets = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),
     };
-    let hash = octets
-        .into_iter()
-        .chain(count.to_be_bytes())
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3));
-    let span = u64::try_from(JITTER.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis((hash >> 16) % span)
+    let octets = octets.into_iter().chain(count.to_be_bytes());
+    octets.fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

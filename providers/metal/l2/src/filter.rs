@@ -2,13 +2,15 @@
 //! packet filter (<https://www.kernel.org/doc/html/latest/networking/filter.html>), which has room for 4,096 instructions.
 //!
 //! It lets through ARP packets whose sender or target, and solicitations and advertisements whose target, lies in one of a few prefixes that
-//! cover the addresses. What this host itself sends is not let through.
+//! cover the addresses; for proofs also TCP segments from there to ports from which they ask. What this host itself sends is not let through.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use crate::frame::{ARP, IPV6};
+use crate::frame::{ARP, IPV4, IPV6};
+use crate::rotation::{AT_ONCE, FIRST_PORT};
+use crate::tcp::{PLAIN_IPV4, TCP};
 
 /// What the kernel takes: `BPF_MAXINSNS`.
 pub const MOST: usize = 4096;
@@ -34,6 +36,7 @@ const LOAD_WORD: u16 = 0x20;
 const AND: u16 = 0x54;
 const JUMP: u16 = 0x05;
 const JUMP_EQUAL: u16 = 0x15;
+const JUMP_AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
 
 /// `SKF_AD_OFF + SKF_AD_PKTTYPE`: how the kernel came by the frame.
@@ -47,6 +50,12 @@ const ARP_TARGET: u32 = 38;
 const NEXT_HEADER: u32 = 20;
 const ICMP_TYPE: u32 = 54;
 const NDP_TARGET: u32 = 62;
+const IPV4_FIRST: u32 = 14;
+const IPV4_PROTOCOL: u32 = 23;
+const IPV4_SOURCE: u32 = 26;
+const IPV4_TO_PORT: u32 = 36;
+const IPV6_SOURCE: u32 = 22;
+const IPV6_TO_PORT: u32 = 56;
 const ICMPV6: u32 = 58;
 const SOLICITATION: u32 = 135;
 const ADVERTISEMENT: u32 = 136;
@@ -64,6 +73,20 @@ const DROP: Instruction = instruction(RETURN, 0);
 
 /// The program for these addresses. Without any it lets nothing through.
 pub fn program(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<Instruction> {
+    let (v4, v6) = prefixes(addresses, PREFIXES);
+    by_type([(ARP, arp(&v4)), (IPV6, ndp(&v6))])
+}
+
+/// The program for proofs of these addresses: the same, and what comes back from their ports.
+pub fn for_proofs(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<Instruction> {
+    let (v4, v6) = prefixes(addresses, AT_ONCE);
+    let (mut ipv6, mut ndp) = (tcp_or_next(&tcp6(&v6)), ndp(&v6));
+    ipv6.append(&mut ndp);
+    by_type([(ARP, arp(&v4)), (IPV4, tcp4(&v4)), (IPV6, ipv6)])
+}
+
+/// At most so many prefixes of each family that cover the addresses.
+fn prefixes(addresses: impl IntoIterator<Item = IpAddr>, most: usize) -> (Vec<Ipv4Net>, Vec<Ipv6Net>) {
     let (mut of_v4, mut of_v6) = (Vec::new(), Vec::new());
     for address in addresses {
         match address {
@@ -71,42 +94,88 @@ pub fn program(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<Instruction> 
             IpAddr::V6(address) => of_v6.push(address.to_bits()),
         }
     }
-    let arp = arp(&cover(of_v4, 32)
+    let v4 = cover(of_v4, 32, most)
         .into_iter()
         .map(|(bits, length)| (Ipv4Addr::from_bits(u32::try_from(bits >> 96).unwrap_or_default()), length))
-        .filter_map(|(address, length)| Ipv4Net::new(address, length).ok())
-        .collect::<Vec<_>>());
-    let ndp = ndp(&cover(of_v6, 128)
+        .filter_map(|(address, length)| Ipv4Net::new(address, length).ok());
+    let v6 = cover(of_v6, 128, most)
         .into_iter()
-        .filter_map(|(bits, length)| Ipv6Net::new(Ipv6Addr::from_bits(bits), length).ok())
-        .collect::<Vec<_>>());
+        .filter_map(|(bits, length)| Ipv6Net::new(Ipv6Addr::from_bits(bits), length).ok());
+    (v4.collect(), v6.collect())
+}
+
+/// What comes in, by what it is; each part ends by itself.
+fn by_type<const N: usize>(parts: [(u16, Vec<Instruction>); N]) -> Vec<Instruction> {
     let mut program = vec![
         instruction(LOAD_OCTET, PACKET_TYPE),
         jump_equal(OUTGOING, 0, 1),
         DROP,
         instruction(LOAD_HALF, ETHER_TYPE),
-        jump_equal(u32::from(ARP), 3, 0),
-        jump_equal(u32::from(IPV6), 0, 1),
-        instruction(JUMP, u32::try_from(arp.len()).unwrap_or(u32::MAX).saturating_add(1)),
-        DROP,
     ];
-    program.extend(arp);
-    program.extend(ndp);
+    for (ether_type, mut part) in parts {
+        program.push(jump_equal(u32::from(ether_type), 1, 0));
+        program.push(past(&part));
+        program.append(&mut part);
+    }
+    program.push(DROP);
+    program
+}
+
+fn past(part: &[Instruction]) -> Instruction {
+    instruction(JUMP, u32::try_from(part.len()).unwrap_or(u32::MAX))
+}
+
+/// One test that has to hold, of what was loaded last.
+fn only(test: u16, value: u32) -> [Instruction; 2] {
+    [Instruction { code: test, jump_true: 1, jump_false: 0, value }, DROP]
+}
+
+fn tcp4(prefixes: &[Ipv4Net]) -> Vec<Instruction> {
+    let mut program = Vec::new();
+    for (load, at, test, value) in [
+        (LOAD_OCTET, IPV4_FIRST, JUMP_EQUAL, u32::from(PLAIN_IPV4)),
+        (LOAD_OCTET, IPV4_PROTOCOL, JUMP_EQUAL, u32::from(TCP)),
+        (LOAD_HALF, IPV4_TO_PORT, JUMP_AT_LEAST, u32::from(FIRST_PORT)),
+    ] {
+        program.push(instruction(load, at));
+        program.extend(only(test, value));
+    }
+    within_v4(IPV4_SOURCE, prefixes, &mut program);
+    program.push(DROP);
+    program
+}
+
+fn tcp6(prefixes: &[Ipv6Net]) -> Vec<Instruction> {
+    let mut program = vec![instruction(LOAD_HALF, IPV6_TO_PORT)];
+    program.extend(only(JUMP_AT_LEAST, u32::from(FIRST_PORT)));
+    prefixes.iter().for_each(|prefix| within(IPV6_SOURCE, prefix, &mut program));
+    program.push(DROP);
+    program
+}
+
+/// What is TCP goes through this part; the rest, past it.
+fn tcp_or_next(part: &[Instruction]) -> Vec<Instruction> {
+    let mut program = vec![instruction(LOAD_OCTET, NEXT_HEADER), jump_equal(u32::from(TCP), 1, 0), past(part)];
+    program.extend(part);
     program
 }
 
 fn arp(prefixes: &[Ipv4Net]) -> Vec<Instruction> {
     let mut program = Vec::new();
     for field in [ARP_TARGET, ARP_SENDER] {
-        for prefix in prefixes {
-            program.push(instruction(LOAD_WORD, field));
-            program.push(instruction(AND, prefix.netmask().to_bits()));
-            program.push(jump_equal(prefix.network().to_bits(), 0, 1));
-            program.push(ACCEPT);
-        }
+        within_v4(field, prefixes, &mut program);
     }
     program.push(DROP);
     program
+}
+
+fn within_v4(field: u32, prefixes: &[Ipv4Net], program: &mut Vec<Instruction>) {
+    for prefix in prefixes {
+        program.push(instruction(LOAD_WORD, field));
+        program.push(instruction(AND, prefix.netmask().to_bits()));
+        program.push(jump_equal(prefix.network().to_bits(), 0, 1));
+        program.push(ACCEPT);
+    }
 }
 
 fn ndp(prefixes: &[Ipv6Net]) -> Vec<Instruction> {
@@ -119,13 +188,13 @@ fn ndp(prefixes: &[Ipv6Net]) -> Vec<Instruction> {
         jump_equal(ADVERTISEMENT, 1, 0),
         DROP,
     ];
-    prefixes.iter().for_each(|prefix| within(prefix, &mut program));
+    prefixes.iter().for_each(|prefix| within(NDP_TARGET, prefix, &mut program));
     program.push(DROP);
     program
 }
 
 /// Word by word, as far as the prefix reaches; whoever differs goes on after the last of these.
-fn within(prefix: &Ipv6Net, program: &mut Vec<Instruction>) {
+fn within(field: u32, prefix: &Ipv6Net, program: &mut Vec<Instruction>) {
     let (network, mask) = (prefix.network().to_bits(), prefix.netmask().to_bits());
     let mut tests = Vec::new();
     for (index, shift) in [96, 64, 32, 0].into_iter().enumerate() {
@@ -133,7 +202,7 @@ fn within(prefix: &Ipv6Net, program: &mut Vec<Instruction>) {
         if word(mask) == 0 {
             break;
         }
-        let at = NDP_TARGET + 4 * u32::try_from(index).unwrap_or_default();
+        let at = field + 4 * u32::try_from(index).unwrap_or_default();
         tests.push(instruction(LOAD_WORD, at));
         if word(mask) != u32::MAX {
             tests.push(instruction(AND, word(mask)));
@@ -150,9 +219,9 @@ fn within(prefix: &Ipv6Net, program: &mut Vec<Instruction>) {
     program.extend(tests);
 }
 
-/// At most [`PREFIXES`] prefixes that hold all of these, which are at the upper end of 128 bits: neighbours stay together, and are parted where
+/// At most so many prefixes that hold all of these, which are at the upper end of 128 bits: neighbours stay together, and are parted where
 /// they have least in common.
-fn cover(mut addresses: Vec<u128>, length: u8) -> Vec<(u128, u8)> {
+fn cover(mut addresses: Vec<u128>, length: u8, most: usize) -> Vec<(u128, u8)> {
     addresses.sort_unstable();
     addresses.dedup();
     let common = |pair: &[u128]| match pair {
@@ -161,7 +230,7 @@ fn cover(mut addresses: Vec<u128>, length: u8) -> Vec<(u128, u8)> {
     };
     let mut parted: Vec<(u32, usize)> = addresses.windows(2).map(common).zip(1..).collect();
     parted.sort_unstable();
-    parted.truncate(PREFIXES - 1);
+    parted.truncate(most - 1);
     let mut starts: Vec<usize> = parted.into_iter().map(|(_, start)| start).collect();
     starts.sort_unstable();
     let mut rest = addresses.as_slice();

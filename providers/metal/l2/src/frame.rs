@@ -6,6 +6,8 @@ use crate::ndp::Ndp;
 
 /// EtherType of ARP.
 pub(crate) const ARP: u16 = 0x0806;
+/// EtherType of IPv4.
+pub(crate) const IPV4: u16 = 0x0800;
 /// EtherType of IPv6.
 pub(crate) const IPV6: u16 = 0x86dd;
 /// Octets of an Ethernet header without a VLAN tag; the kernel takes tags off before a packet socket sees a frame.
@@ -38,7 +40,7 @@ pub enum Unread {
     #[error("it is too short")]
     Short,
     /// It is of another protocol.
-    #[error("it is neither ARP nor neighbour discovery")]
+    #[error("it is of no protocol that is asked for here")]
     Other,
     /// It is what no implementation may send, and has to be dropped in silence (RFC 4861 sections 7.1.1 and 7.1.2).
     #[error("it is not valid: {0}")]

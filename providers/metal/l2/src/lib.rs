@@ -20,18 +20,30 @@
 //! | how long an address is answered for that goes to a fellow | [`handover`] |
 //! | all of it for one interface | [`responder`] |
 //! | what the kernel lets through to us | [`filter`] |
+//!
+//! And to prove from another machine that an address is reached, with frames alone:
+//!
+//! | Rule | Module |
+//! |---|---|
+//! | how TCP segments are written and read, as far as that needs it (RFC 9293) | [`tcp`] |
+//! | one proof: who answers for the address, and whether connections are accepted there | [`proof`] |
+//! | which is proven when, how often, and from when on a finding counts | [`rotation`] |
 
 pub mod announce;
 pub mod answer;
 pub mod arp;
 pub mod ask;
+mod checksum;
 pub mod conflict;
 pub mod filter;
 pub mod frame;
 pub mod handover;
 pub mod mac;
 pub mod ndp;
+pub mod proof;
 pub mod responder;
+pub mod rotation;
+pub mod tcp;
 pub mod time;
 
 pub use frame::Frame;

@@ -168,22 +168,8 @@ fn link_layer(mut options: &[u8], wanted: u8) -> Result<Option<Mac>, Unread> {
     Ok(found)
 }
 
-/// The Internet checksum over pseudo-header and message (RFC 8200 section 8.1); 0 over one that is right already.
+/// With the pseudo-header (RFC 8200 section 8.1).
 fn checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> u16 {
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-    let words = |octets: &[u8]| -> u32 {
-        let pairs = octets.chunks(2).map(|pair| match *pair {
-            [high, low] => u32::from(u16::from_be_bytes([high, low])),
-            [high] => u32::from(high) << 8,
-            _ => 0,
-        });
-        pairs.fold(0, |sum, word| fold(sum + word))
-    };
-    let parts = words(&source.octets()) + words(&destination.octets()) + words(&length.to_be_bytes());
-    let sum = fold(fold(parts + u32::from(ICMPV6) + words(message)));
-    !u16::try_from(sum).unwrap_or(u16::MAX)
-}
-
-fn fold(sum: u32) -> u32 {
-    (sum & 0xffff) + (sum >> 16)
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
+    crate::checksum::checksum(&[&source.octets(), &destination.octets(), &length, &[0, 0, 0, ICMPV6], message])
 }

@@ -27,6 +27,7 @@ fn vip(ranked: bool) -> Vip {
         pool: None,
         scheme: None,
         services: Vec::new(),
+        source_ranges: Vec::new(),
         reserved_for: None,
         ranks: Ranks { nodes: ranked.then(node).into_iter().collect(), generation: 1 },
         interfaces: BTreeMap::new(),
@@ -36,7 +37,11 @@ fn vip(ranked: bool) -> Vip {
 
 fn report(applied: u64, exceptions: Vec<Exception>) -> Report {
     let exceptions = Some(exceptions).filter(|exceptions| !exceptions.is_empty());
-    Report { applied, exceptions: exceptions.map(|exceptions| (address(), exceptions)).into_iter().collect() }
+    Report {
+        applied,
+        exceptions: exceptions.map(|exceptions| (address(), exceptions)).into_iter().collect(),
+        witness: None,
+    }
 }
 
 fn stranger() -> Exception {

@@ -30,6 +30,7 @@ fn ranked(nodes: &[&str]) -> Placed {
         pool: Some(PoolName::new("pool")),
         scheme: None,
         services: vec![Served { member: who, ports: BTreeSet::new() }],
+        source_ranges: Vec::new(),
         reserved_for: None,
         ranks: Ranks { nodes: nodes.iter().map(|text| name(text)).collect(), generation: u64::from(!nodes.is_empty()) },
         interfaces: BTreeMap::new(),

@@ -13,6 +13,7 @@ use crate::backing::Backing;
 use crate::eligible::{Eligibility, Host};
 use crate::placement::Rebalance;
 use crate::pool::{Pool, PoolName};
+use crate::reach::Reach;
 use crate::round::{Picture, Placed};
 use crate::vip::Vip;
 
@@ -38,6 +39,11 @@ impl Stage {
     pub(super) fn ranked(&mut self, vip: &Vip) {
         self.ranked_at.insert(vip.address, number(vip.version.as_ref()).unwrap_or(u64::MAX));
     }
+}
+
+/// The nodes whose speakers have something to say of an address: who answers for it, and who proves that.
+fn voices(vip: &Vip) -> impl Iterator<Item = &NodeName> {
+    vip.ranks.nodes.iter().take(2)
 }
 
 impl World {
@@ -71,9 +77,7 @@ impl World {
         let silent: BTreeSet<NodeName> =
             hosts.iter().filter(|host| host.is_silent()).map(|host| host.node.name.clone()).collect();
         let changed: BTreeSet<&NodeName> = silent.symmetric_difference(&self.stage.silent).collect();
-        let own = |vip: &&Vip| vip.ranks.owner().is_some_and(|owner| changed.contains(owner));
-        let addresses: BTreeSet<IpAddr> = self.vips.values().filter(own).map(|vip| vip.address).collect();
-        let before = self.announcements(&addresses);
+        let before = self.on_the_wire(|vip| voices(vip).any(|node| changed.contains(node)));
         self.stage.silent = silent;
         self.stage.hosts = Arc::new(hosts);
         self.stage.edition += 1;
@@ -93,9 +97,7 @@ impl World {
         if self.stage.reports.get(node) == report.as_ref() {
             return;
         }
-        let own = |vip: &&Vip| vip.ranks.owner() == Some(node);
-        let addresses: BTreeSet<IpAddr> = self.vips.values().filter(own).map(|vip| vip.address).collect();
-        let before = self.announcements(&addresses);
+        let before = self.on_the_wire(|vip| voices(vip).any(|voice| voice == node));
         match report {
             Some(report) => drop(self.stage.reports.insert(node.clone(), report)),
             None => drop(self.stage.reports.remove(node)),
@@ -105,12 +107,10 @@ impl World {
 
     /// These may answer for each address, placement has found.
     pub fn set_eligible(&mut self, eligible: BTreeMap<IpAddr, Arc<Eligibility>>) {
-        let differs = |address: &&IpAddr| {
-            let (was, is) = (self.stage.eligible.get(*address), eligible.get(*address));
+        let before = self.on_the_wire(|vip| {
+            let (was, is) = (self.stage.eligible.get(&vip.address), eligible.get(&vip.address));
             was.is_none_or(|was| is.is_none_or(|is| !Arc::ptr_eq(was, is)))
-        };
-        let addresses: BTreeSet<IpAddr> = self.vips.keys().filter(differs).copied().collect();
-        let before = self.announcements(&addresses);
+        });
         self.stage.eligible = eligible;
         self.wake_changed(&before);
     }
@@ -125,12 +125,24 @@ impl World {
         self.vips.get(&address).map(of).unwrap_or_default()
     }
 
-    fn announcements(&self, addresses: &BTreeSet<IpAddr>) -> BTreeMap<IpAddr, Announcement> {
-        addresses.iter().map(|address| (*address, self.announcement(*address))).collect()
+    /// Whether it is reached there.
+    pub fn reach(&self, address: IpAddr) -> Reach {
+        let of = |vip| {
+            let since = self.stage.ranked_at.get(&address).copied().unwrap_or(u64::MAX);
+            Reach::of(vip, since, &self.stage.reports, &self.stage.silent)
+        };
+        self.vips.get(&address).map(of).unwrap_or_default()
     }
 
-    fn wake_changed(&mut self, before: &BTreeMap<IpAddr, Announcement>) {
-        let changed = before.iter().filter(|(address, before)| self.announcement(**address) != **before);
+    /// What is known of these addresses on the wire.
+    fn on_the_wire(&self, concerns: impl Fn(&Vip) -> bool) -> BTreeMap<IpAddr, (Announcement, Reach)> {
+        let concerned = self.vips.values().filter(|vip| concerns(vip)).map(|vip| vip.address);
+        concerned.map(|address| (address, (self.announcement(address), self.reach(address)))).collect()
+    }
+
+    fn wake_changed(&mut self, before: &BTreeMap<IpAddr, (Announcement, Reach)>) {
+        let now = |address: IpAddr| (self.announcement(address), self.reach(address));
+        let changed = before.iter().filter(|(address, before)| now(**address) != **before);
         let concerned: Vec<LoadBalancerId> =
             changed.filter_map(|(address, _)| self.own(self.vips.get(address)?)).collect();
         self.news.extend(concerned);

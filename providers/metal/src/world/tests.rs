@@ -48,6 +48,7 @@ fn vip(address: &str, holder: &str) -> Vip {
         pool: Some(PoolName::new("p")),
         scheme: None,
         services: Vec::new(),
+        source_ranges: Vec::new(),
         reserved_for: None,
         ranks: Ranks::default(),
         interfaces: BTreeMap::new(),

@@ -12,6 +12,8 @@ use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
 pub enum Protocol {
     /// Address resolution for IPv4.
     Arp,
+    /// IPv4.
+    Ipv4,
     /// IPv6, and with it neighbour discovery.
     Ipv6,
 }
@@ -84,6 +86,7 @@ impl AsRawFd for PacketSocket {
 fn address(interface: NonZeroU32, protocol: Protocol) -> io::Result<SockAddr> {
     let protocol = match protocol {
         Protocol::Arp => libc::ETH_P_ARP,
+        Protocol::Ipv4 => libc::ETH_P_IP,
         Protocol::Ipv6 => libc::ETH_P_IPV6,
     };
     let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);

@@ -55,6 +55,7 @@ impl MetalWorld {
                 pool: None,
                 scheme: None,
                 services: Vec::new(),
+                source_ranges: Vec::new(),
                 reserved_for: None,
                 ranks: Ranks::default(),
                 interfaces: BTreeMap::new(),

@@ -137,6 +137,21 @@ fn a_node_that_says_that_it_does_not_forward_does_not_and_one_that_does_not_know
 }
 
 #[test]
+fn what_a_witness_found_is_read_address_by_address() {
+    let address: IpAddr = "198.51.100.1".parse().unwrap();
+    let both = json!(["198.51.100.1", "2001:db8::1"]);
+    let not_proven = json!([
+        {"reason": "NoSynAck", "ports": [443, 80], "addresses": both},
+        {"reason": "ConnectionRefused", "ports": [8080], "addresses": ["198.51.100.1"]},
+    ]);
+    let seen = report(&json!({"appliedVersion": 3, "witness": {"version": 4, "notProven": not_proven}}));
+    let Witness { version, doubts } = seen.report.witness.unwrap();
+    assert_eq!((version, doubts.len()), (4, 2));
+    assert_eq!(doubts[&address], [Doubt::Silent([80, 443].into()), Doubt::Refused([8080].into())]);
+    assert_eq!(report(&json!({"appliedVersion": 3})).report.witness, None, "one that does not look");
+}
+
+#[test]
 fn a_report_says_of_each_address_what_is_wrong_with_it() {
     let seen = report(&json!({
         "appliedVersion": 12, "stations": {},

@@ -1,9 +1,12 @@
+use std::net::SocketAddr;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::answer::gratuitous;
 use crate::ask::question;
 use crate::mac::Mac;
+use crate::tcp::{Kind, Segment};
 
 const US: Mac = Mac([2, 0, 0, 0, 0, 1]);
 
@@ -30,6 +33,10 @@ fn lets_through(program: &[Instruction], packet_type: u32, octets: &[u8]) -> boo
             }
             JUMP_EQUAL => {
                 at += usize::from(if value == operand { jump_true } else { jump_false });
+                continue;
+            }
+            JUMP_AT_LEAST => {
+                at += usize::from(if value >= operand { jump_true } else { jump_false });
                 continue;
             }
             RETURN => return operand != 0,
@@ -76,8 +83,35 @@ proptest! {
 
     #[test]
     fn any_octets_end_the_program(octets in proptest::collection::vec(any::<u8>(), 0..100), addresses in addresses()) {
-        let _ = lets_through(&program(addresses), 0, &octets);
+        let _ = lets_through(&program(addresses.clone()), 0, &octets);
+        let _ = lets_through(&for_proofs(addresses), 0, &octets);
     }
+
+    #[test]
+    fn for_proofs_what_comes_back_from_an_address_gets_through_besides_and_from_nobody_else(
+        addresses in addresses(), others in addresses(),
+    ) {
+        let program = for_proofs(addresses.clone());
+        prop_assert!(program.len() <= MOST);
+        for address in addresses.iter().copied() {
+            prop_assert!(lets_through(&program, 0, &gratuitous(US, address)[0].write()));
+            let octets = segment(address, FIRST_PORT).write().unwrap();
+            prop_assert!(lets_through(&program, 0, &octets));
+            prop_assert!(!lets_through(&program, OUTGOING, &octets));
+            prop_assert!(!lets_through(&program, 0, &segment(address, FIRST_PORT - 1).write().unwrap()));
+            prop_assert!(!lets_through(&super::program(addresses.clone()), 0, &octets));
+        }
+        for other in others.into_iter().filter(|other| !addresses.contains(other)) {
+            prop_assert!(!lets_through(&program, 0, &segment(other, FIRST_PORT).write().unwrap()));
+        }
+    }
+}
+
+/// From a port of this address to one of ours.
+fn segment(from: IpAddr, to: u16) -> Segment {
+    let own: IpAddr = if from.is_ipv4() { "192.0.2.1" } else { "2001:db8::1" }.parse().unwrap();
+    let (from, to) = (SocketAddr::new(from, 80), SocketAddr::new(own, to));
+    Segment { destination: US, source: US, from, to, sequence: 1, acknowledgment: 2, kind: Kind::SynAck }
 }
 
 #[test]

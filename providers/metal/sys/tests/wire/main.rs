@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "the wire has real time")]
 
 mod interfaces;
+mod proofs;
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};

@@ -1,0 +1,93 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::speaker::ranks::Inherited;
+
+const OWNER: Mac = Mac([2, 0, 0, 0, 0, 1]);
+const OTHER: Mac = Mac([2, 0, 0, 0, 0, 2]);
+
+fn vip() -> IpAddr {
+    IpAddr::from([198, 51, 100, 10])
+}
+
+fn proving(excluded: bool) -> Proving {
+    let ports = [80].into_iter().filter(|_| !excluded).collect();
+    let source_ranges = excluded.then(|| "203.0.113.0/24".parse().unwrap()).into_iter().collect();
+    let inherited =
+        Inherited { owner: "node-a".to_owned(), generation: 1, only: None, ports, source_ranges, version: 1 };
+    let inherits = Inherits { addresses: [(vip(), inherited)].into(), version: 1 };
+    let interface = Interface {
+        index: NonZeroU32::MIN,
+        name: "lan0".to_owned(),
+        mac: Some(Mac([2, 0, 0, 0, 0, 9])),
+        up: true,
+        resolves: true,
+        enslaved: false,
+        came_up: 1,
+        addresses: vec!["198.51.100.1/24".parse().unwrap()],
+        default_v4: None,
+        default_v6: None,
+    };
+    let said = [("node-a".to_owned(), Said { stations: BTreeSet::new(), applied: 1 })].into();
+    match tasks(&inherits, &[interface], &said, &BTreeMap::new()).remove(&vip()) {
+        Some(Task::Prove(proving)) => proving,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn only_one_station_of_the_owners_with_open_ports_is_a_proof() {
+    let owner = Said { stations: [OWNER].into(), applied: 1 };
+    let found = |stations: &[Mac], refused: &[u16], silent: &[u16]| Finding {
+        stations: stations.iter().copied().collect(),
+        refused: refused.iter().copied().collect(),
+        silent: silent.iter().copied().collect(),
+    };
+    for (finding, expected) in [
+        (found(&[OWNER], &[], &[]), vec![]),
+        (found(&[], &[], &[]), vec![Doubt::NoAnswer]),
+        (found(&[OWNER, OTHER], &[], &[]), vec![Doubt::Several(vec![OWNER, OTHER])]),
+        (found(&[OTHER], &[], &[]), vec![Doubt::Foreign(vec![OTHER])]),
+        (found(&[OTHER], &[], &[80]), vec![Doubt::Foreign(vec![OTHER])]),
+        (found(&[OWNER], &[443], &[80]), vec![Doubt::Silent(vec![80]), Doubt::Refused(vec![443])]),
+    ] {
+        assert_eq!(of_finding(&finding, &proving(false), Some(&owner)), expected, "{finding:?}");
+    }
+    let good = found(&[OWNER], &[], &[]);
+    assert_eq!(of_finding(&good, &proving(true), Some(&owner)), [Doubt::SourceRanges]);
+    assert_eq!(of_finding(&found(&[OTHER], &[], &[]), &proving(false), None), [], "nobody knows whose it is");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_told_before_it_is_known_what_there_is_to_prove_and_what_waits_for_its_owner_is_told_as_pending() {
+    let (inherits, inherited) = watch::channel(None);
+    let (found, interfaces) = watch::channel(None);
+    let (_says, said) = watch::channel(Arc::default());
+    let (tells, mut told) = watch::channel(None);
+    let stop = CancellationToken::new();
+    let sources = Sources { inherits: inherited, interfaces, said };
+    let story = async {
+        let of = |only| Inherited {
+            owner: "node-a".to_owned(),
+            generation: 1,
+            only,
+            ports: BTreeSet::new(),
+            source_ranges: Vec::new(),
+            version: 7,
+        };
+        let all = Inherits { addresses: [(vip(), of(None))].into(), version: 7 };
+        inherits.send_replace(Some(Arc::new(all)));
+        // Time passes only when nobody has anything to do.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(*told.borrow(), None);
+        found.send_replace(Some(Arc::default()));
+        let off_link = Witnessed { version: 7, doubts: [(Doubt::OffLink, vec![vip()])].into() };
+        assert_eq!(*told.wait_for(Option::is_some).await.unwrap(), Some(off_link));
+        inherits.send_replace(Some(Arc::default()));
+        told.changed().await.unwrap();
+        assert_eq!(*told.borrow(), Some(Witnessed::default()));
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(run(sources, tells, 1, Clock::start(), stop.clone()), story);
+    assert_eq!(ended, Ok(()));
+}
