@@ -3,6 +3,7 @@
 
 mod import;
 mod placement;
+mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;

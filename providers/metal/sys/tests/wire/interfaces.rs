@@ -80,6 +80,25 @@ fn default_routes_are_told_with_the_lowest_metric_of_each_family() {
 }
 
 #[test]
+fn the_next_hops_of_all_default_routes_are_told_those_of_several_ways_too() {
+    let Some(wire) = Wire::lay("hops") else { return };
+    watched(&wire, async move |mut interfaces| {
+        ip(&["addr", "add", "198.51.100.2/24", "dev", "wire"]);
+        ip(&["addr", "add", "2001:db8:51::2/64", "dev", "wire", "nodad"]);
+        let ways = ["nexthop", "via", "198.51.100.3", "nexthop", "via", "198.51.100.1"];
+        ip(&[&["route", "add", "default"][..], &ways].concat());
+        ip(&["route", "add", "default", "via", "198.51.100.9", "metric", "300"]);
+        ip(&["-6", "route", "add", "default", "via", "2001:db8:51::1"]);
+        // Of a route that is no default route it does not matter who is next.
+        ip(&["route", "add", "192.0.2.0/24", "via", "198.51.100.8"]);
+        let all = ["198.51.100.1", "198.51.100.3", "198.51.100.9", "2001:db8:51::1"].map(|text| text.parse().unwrap());
+        until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.gateways == all)).await;
+        ip(&["route", "del", "default", "via", "198.51.100.9"]);
+        until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.gateways.len() == 3)).await;
+    });
+}
+
+#[test]
 fn what_is_plugged_in_enslaved_and_taken_out_is_told_each_time() {
     let Some(wire) = Wire::lay("plug") else { return };
     watched(&wire, async move |mut interfaces| {
