@@ -1,5 +1,6 @@
 //! What is told of interfaces, in a namespace where they come, go and change.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use portolan_sys::{Interface, Interfaces};
@@ -91,7 +92,8 @@ fn the_next_hops_of_all_default_routes_are_told_those_of_several_ways_too() {
         ip(&["-6", "route", "add", "default", "via", "2001:db8:51::1"]);
         // Of a route that is no default route it does not matter who is next.
         ip(&["route", "add", "192.0.2.0/24", "via", "198.51.100.8"]);
-        let all = ["198.51.100.1", "198.51.100.3", "198.51.100.9", "2001:db8:51::1"].map(|text| text.parse().unwrap());
+        let all: [IpAddr; 4] =
+            ["198.51.100.1", "198.51.100.3", "198.51.100.9", "2001:db8:51::1"].map(|text| text.parse().unwrap());
         until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.gateways == all)).await;
         ip(&["route", "del", "default", "via", "198.51.100.9"]);
         until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.gateways.len() == 3)).await;
