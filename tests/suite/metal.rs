@@ -3,6 +3,7 @@
 
 mod import;
 mod placement;
+mod refused;
 mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -295,13 +296,17 @@ fn a_pool_that_overlaps_an_older_one_is_refused_by_condition_and_stops_no_other(
         let _good = Pool::new(world, "-a", json!({"addresses": ["10.77.6.0/29"]}));
         let controller = setup(world).start();
         std::thread::sleep(Duration::from_millis(1100)); // ages are told in seconds
-        let bad = Pool::new(world, "-b", json!({"addresses": ["10.77.6.4-10.77.6.20", "what"]}));
+        let mut addresses = vec!["10.77.6.4-10.77.6.20"];
+        let mut told = vec!["overlaps 10.77.6.0-10.77.6.7"];
+        // A server that evaluates our rules does not even store this.
+        if world.server.which == Which::Sandbox {
+            addresses.push("what");
+            told.push("\"what\" is no range");
+        }
+        let bad = Pool::new(world, "-b", json!({"addresses": addresses}));
         let status = bad.becomes("it is refused", |status| status["conditions"][0]["status"] == "False");
         let message = status["conditions"][0]["message"].as_str().unwrap();
-        assert!(
-            message.contains("overlaps 10.77.6.0-10.77.6.7") && message.contains("\"what\" is no range"),
-            "{message}"
-        );
+        assert!(told.iter().all(|told| message.contains(told)), "{message}");
         create(world, "web", json!({}));
         has(world, "web", &["10.77.6.0"]);
         bad.edit(json!({"addresses": ["10.77.6.8/29"]}));
