@@ -3,13 +3,15 @@
 //! A finalizer list has several owners, so every edit keeps the others' entries in their order and carries the resourceVersion
 //! that it was made from.
 
+use std::collections::BTreeMap;
+
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use portolan_core::class::Classes;
 use portolan_core::ids::{Instance, STANDARD_FINALIZER};
 use portolan_core::record::{ClaimedBy, Record};
 use portolan_core::snapshot::{Condition, Service, Versioned};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use crate::cluster::error::{CallError, Failure, call};
 use crate::cluster::project;
@@ -104,6 +106,8 @@ pub(crate) struct Marks {
     pub ingress: bool,
     /// The conditions that stay.
     pub conditions: Vec<Condition>,
+    /// The annotations that go.
+    pub annotations: &'static [&'static str],
 }
 
 /// Takes our marks off a Service that is not ours any more, in one write: the last thing ever done to it. The Service as it is then.
@@ -113,7 +117,7 @@ pub(crate) async fn release(
     instance: &Instance,
     marks: &Marks,
 ) -> Result<Option<Versioned<Service>>, CallError> {
-    let Marks { standard, ingress, conditions } = marks;
+    let Marks { standard, ingress, conditions, annotations } = marks;
     let ours = instance.finalizer();
     let is_kept = |finalizer: &&String| **finalizer != ours && !(*standard && *finalizer == STANDARD_FINALIZER);
     let kept = service.object.finalizers.iter().filter(is_kept);
@@ -125,10 +129,15 @@ pub(crate) async fn release(
     if *ingress && !service.object.ingress.is_empty() {
         status.insert("loadBalancer".to_owned(), json!({"ingress": null}));
     }
-    if finalizers.len() == service.object.finalizers.len() && status.is_empty() {
+    let annotations = annotations.iter().filter(|key| service.object.annotations.contains_key(**key));
+    let annotations: BTreeMap<_, _> = annotations.map(|key| (*key, Value::Null)).collect();
+    if finalizers.len() == service.object.finalizers.len() && status.is_empty() && annotations.is_empty() {
         return Ok(None);
     }
-    let metadata = json!({"resourceVersion": service.version, "finalizers": finalizers});
+    let mut metadata = json!({"resourceVersion": service.version, "finalizers": finalizers});
+    if !annotations.is_empty() {
+        metadata["annotations"] = json!(annotations);
+    }
     let patch = json!({"metadata": metadata, "status": status});
     match patch_status(client, instance, &service.object, patch).await {
         Err(error) if error.failure == Failure::Gone => Ok(None),
@@ -141,7 +150,7 @@ pub(super) async fn patch_status(
     client: &Client,
     instance: &Instance,
     service: &Service,
-    patch: serde_json::Value,
+    patch: Value,
 ) -> Result<StoredService, CallError> {
     let services: Api<StoredService> = Api::namespaced(client.clone(), &service.key.namespace);
     let patch = Patch::Merge(patch);

@@ -1,4 +1,4 @@
-//! The status writer: the only place that writes `status.loadBalancer` and our conditions.
+//! The status writer: the only place that writes `status.loadBalancer`, our conditions, and the annotations that tell of them.
 
 use kube::Client;
 use portolan_core::ids::Instance;
@@ -21,8 +21,12 @@ pub(crate) async fn write(
     let version = (!planted(Bug::StaleStatus)).then_some(&service.version);
     let kept = |one: &&Condition| !planted(Bug::ForeignConditions) || one.condition_type.starts_with("portolan.dev/");
     let conditions: Vec<_> = status.conditions.iter().filter(kept).collect();
+    let mut metadata = json!({"resourceVersion": version, "uid": service.object.uid});
+    if !status.annotations.is_empty() {
+        metadata["annotations"] = json!(status.annotations);
+    }
     let patch = json!({
-        "metadata": {"resourceVersion": version, "uid": service.object.uid},
+        "metadata": metadata,
         "status": {"loadBalancer": {"ingress": status.ingress}, "conditions": conditions},
     });
     let written = finalizers::patch_status(client, instance, &service.object, patch).await?;

@@ -271,6 +271,36 @@ fn nobody_is_moved_because_a_pool_shrinks_drains_or_goes() {
 }
 
 #[test]
+fn metallbs_annotation_says_with_the_status_of_which_pool_an_address_is_and_goes_with_it() {
+    both(|world| {
+        let _pool = Pool::new(world, "", json!({"addresses": ["10.77.11.1"]}));
+        let gate = Gate::before(world.server);
+        let _controller = setup(world).through(world, &gate).start();
+        let told = "metallb.io/ip-allocated-from-pool";
+        let of = |service: &Value| service["metadata"]["annotations"][told].as_str().map(str::to_owned);
+        gate.mark();
+        create(world, "web", annotated("example.com/mine", "stays"));
+        let service = has(world, "web", &["10.77.11.1"]);
+        assert_eq!(of(&service), Some(format!("{}", world.namespace)));
+        gate.quiet(QUIET);
+        let mut writes = gate.seen().into_iter().filter(|seen| seen.is_write() && seen.path.contains("/services/"));
+        assert!(writes.all(|seen| seen.path.contains("/services/web/status")), "{:?}", gate.seen());
+        // Somebody takes it off, or writes something else there.
+        world.edit("web", annotated(told, "elsewhere"));
+        world.becomes("web", "it says so again", |service| of(service).as_deref() == Some(&world.namespace));
+        // Who has no address has no pool.
+        create(world, "late", annotated(told, "elsewhere"));
+        let late = world.condition("late", "portolan.dev/AddressAssigned", "False", "PoolExhausted");
+        assert_eq!(of(&late), None);
+        world.edit("web", json!({"spec": {"type": "ClusterIP", "loadBalancerClass": null}}));
+        let service = world.becomes("web", "it is nobody's", |service| {
+            service["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
+        });
+        assert_eq!(service["metadata"]["annotations"], json!({"example.com/mine": "stays"}));
+    });
+}
+
+#[test]
 fn what_a_class_has_left_that_is_gone_is_removed_with_its_service() {
     both(|world| {
         let _pool = Pool::new(world, "", json!({"addresses": ["10.77.10.1"]}));

@@ -1,7 +1,7 @@
 //! What the status says, from what is desired and what exists. A name is published once its balancer is active, never with an `ipMode`
 //! (KEP-1860), where the class says so only with a healthy target, and that of a successor only when its targets take traffic as those of its predecessor do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -54,6 +54,7 @@ pub fn outcome(desired: Option<&Model>, observed: &State, published: &[Published
         healthy: serving.map(|balancer| healthy(Some(model), observed, balancer)).unwrap_or_default(),
         unserved: model.unserved.clone(),
         warnings: target.map(|target| names_that_come_late(model, target)).unwrap_or_default(),
+        annotations: BTreeMap::new(),
     }
 }
 
@@ -94,6 +95,7 @@ fn standing(desired: Option<&Model>, observed: &State, published: &[Published]) 
         healthy: serving.map(|balancer| healthy(desired, observed, balancer)).unwrap_or_default(),
         unserved: Vec::new(),
         warnings: Vec::new(),
+        annotations: BTreeMap::new(),
         wait: wait(observed, None),
     }
 }

@@ -15,7 +15,7 @@ use portolan_core::reason::Reason;
 use portolan_core::refusal::Refusal;
 use tokio::sync::{Notify, watch};
 
-use crate::outcome::outcome;
+use crate::outcome::{ALLOCATED_FROM, outcome};
 use crate::placement::Ranks;
 use crate::plan::plan;
 use crate::port::{StoreError, VirtualIps};
@@ -242,6 +242,10 @@ impl Provider for Metal {
 
     fn outcome(&self, desired: Option<&LoadBalancer>, observed: &State) -> Outcome {
         outcome(desired, observed)
+    }
+
+    fn annotations(&self) -> &'static [&'static str] {
+        &[ALLOCATED_FROM]
     }
 
     async fn inventory(&self) -> Result<Vec<Owned>, Error> {

@@ -1,6 +1,6 @@
 //! What the status says, from what is desired and what exists.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -49,6 +49,7 @@ fn nothing(assigned: Verdict, why: &str) -> Outcome {
         healthy: BTreeSet::new(),
         unserved: Vec::new(),
         warnings: Vec::new(),
+        annotations: BTreeMap::new(),
         wait: None,
     }
 }
@@ -76,6 +77,7 @@ fn standing(parameters: &Parameters, observed: &State) -> Outcome {
         healthy: healthy(balancer, serving),
         unserved: Vec::new(),
         warnings: Vec::new(),
+        annotations: BTreeMap::new(),
         wait: wait(balancer),
     }
 }
@@ -102,6 +104,7 @@ fn of(parameters: &Parameters, desired: &LoadBalancer, balancer: &Balancer) -> O
         healthy: healthy(balancer, serving),
         unserved: Vec::new(),
         warnings: Vec::new(),
+        annotations: BTreeMap::new(),
         wait: wait(balancer),
     }
 }

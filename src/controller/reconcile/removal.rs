@@ -101,6 +101,11 @@ impl Pass<'_> {
             // Without a record, our conditions say that the rest of the status is ours too.
             ingress: why == WasOurs::Deleting && before.map_or(has_own_conditions(&service.object), published),
             conditions: status::without_ours(&service.object, why == WasOurs::HandedOver),
+            annotations: match before.map(|record| self.reconciler.providers.of_record(record)) {
+                // Whoever it goes to may have written its own there.
+                Some(Ok(provider)) if why != WasOurs::HandedOver => with_provider!(provider, of => of.annotations()),
+                Some(_) | None => &[],
+            },
         };
         if let Some(released) = finalizers::release(client, service, &classes.instance, &marks).await? {
             self.written.push(Written::Service(released.clone()));
