@@ -294,9 +294,7 @@ impl Follower {
         }
         if self.is_listed() {
             self.site.is_listed();
-            if self.advertisements.lists() > 0 && self.speakers.are_listed() {
-                self.placement.send_if_modified(|listed| !std::mem::replace(listed, true));
-            }
+            self.placement.send_if_modified(|listed| !std::mem::replace(listed, true));
         }
     }
 
@@ -317,10 +315,11 @@ impl Follower {
         }
     }
 
-    /// Each kind has been listed: an address that somebody has is known to be his.
+    /// Each kind has been listed: an address that somebody has is known to be his, and who may share it.
     fn is_listed(&self) -> bool {
-        let lists = [self.pools.lists(), self.namespaces.lists(), self.nodes.lists(), self.service_ranges.lists()];
-        self.vips.listed && self.speakers.have_reported() && lists.iter().all(|lists| *lists > 0)
+        let Self { pools, namespaces, nodes, service_ranges, advertisements, .. } = self;
+        let known = [namespaces.lists(), nodes.lists(), service_ranges.lists(), advertisements.lists()];
+        self.vips.listed && self.speakers.are_listed() && pools.lists() > 0 && known.iter().all(|lists| *lists > 0)
     }
 
     fn vip(&mut self, event: Event<SeenVip>) {

@@ -91,6 +91,11 @@ pub trait Provider: Send + Sync + 'static {
     /// that what exists stays as it is.
     fn outcome(&self, desired: Option<&LoadBalancer>, observed: &Self::State) -> Outcome;
 
+    /// Returns once everything is known that [`dialect`](Self::dialect) rests on. Nothing is desired of it before.
+    fn is_ready(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// The annotations that an outcome may ask for: they go with whatever else marks a Service as ours.
     fn annotations(&self) -> &'static [&'static str] {
         &[]

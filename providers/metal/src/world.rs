@@ -256,6 +256,11 @@ impl World {
         own.filter_map(|address| self.vips.get(address)).cloned().collect()
     }
 
+    /// All that anybody has.
+    pub(crate) fn all_vips(&self) -> impl Iterator<Item = &Vip> {
+        self.vips.values()
+    }
+
     /// All that have something of ours.
     pub fn holders(&self) -> impl Iterator<Item = (&LoadBalancerId, &IpAddr)> {
         self.of.iter().flat_map(|(id, addresses)| addresses.iter().map(move |address| (id, address)))
