@@ -48,15 +48,17 @@ pub(super) fn selectors(generator: &mut SchemaGenerator) -> Schema {
 /// A selector, of which every expression makes sense.
 pub(super) fn selector(generator: &mut SchemaGenerator) -> Schema {
     let mut selector = LabelSelector::json_schema(generator).to_value();
-    if let Some(expressions) = selector.pointer_mut("/properties/matchExpressions") {
-        expressions["maxItems"] = MOST_EXPRESSIONS.into();
-        let expression = &mut expressions["items"];
-        expression["properties"]["operator"]["enum"] = json!(["In", "NotIn", "Exists", "DoesNotExist"]);
-        expression["x-kubernetes-validations"] = json!([{
-            "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
-            "message": "operators In and NotIn need values; Exists and DoesNotExist take none",
-        }]);
-    }
+    let mut say = |at: &str, word: &str, what: Value| {
+        let of = selector.pointer_mut(&format!("/properties/matchExpressions{at}"));
+        of.and_then(Value::as_object_mut).map(|schema| schema.insert(word.to_owned(), what));
+    };
+    say("", "maxItems", MOST_EXPRESSIONS.into());
+    say("/items/properties/operator", "enum", json!(["In", "NotIn", "Exists", "DoesNotExist"]));
+    let rule = json!({
+        "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+        "message": "operators In and NotIn need values; Exists and DoesNotExist take none",
+    });
+    say("/items", "x-kubernetes-validations", json!([rule]));
     schema(selector)
 }
 

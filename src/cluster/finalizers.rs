@@ -3,8 +3,6 @@
 //! A finalizer list has several owners, so every edit keeps the others' entries in their order and carries the resourceVersion
 //! that it was made from.
 
-use std::collections::BTreeMap;
-
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use portolan_core::class::Classes;
@@ -14,8 +12,8 @@ use portolan_core::snapshot::{Condition, Service, Versioned};
 use serde_json::{Map, Value, json};
 
 use crate::cluster::error::{CallError, Failure, call};
-use crate::cluster::project;
 use crate::cluster::stored::StoredService;
+use crate::cluster::{annotations, project};
 use crate::planted::{Bug, planted};
 
 /// What is to become of the standard finalizer on a claimed Service.
@@ -107,7 +105,7 @@ pub(crate) struct Marks {
     /// The conditions that stay.
     pub conditions: Vec<Condition>,
     /// The annotations that go.
-    pub annotations: &'static [&'static str],
+    pub gone: annotations::Annotations,
 }
 
 /// Takes our marks off a Service that is not ours any more, in one write: the last thing ever done to it. The Service as it is then.
@@ -117,7 +115,7 @@ pub(crate) async fn release(
     instance: &Instance,
     marks: &Marks,
 ) -> Result<Option<Versioned<Service>>, CallError> {
-    let Marks { standard, ingress, conditions, annotations } = marks;
+    let Marks { standard, ingress, conditions, gone } = marks;
     let ours = instance.finalizer();
     let is_kept = |finalizer: &&String| **finalizer != ours && !(*standard && *finalizer == STANDARD_FINALIZER);
     let kept = service.object.finalizers.iter().filter(is_kept);
@@ -129,15 +127,10 @@ pub(crate) async fn release(
     if *ingress && !service.object.ingress.is_empty() {
         status.insert("loadBalancer".to_owned(), json!({"ingress": null}));
     }
-    let annotations = annotations.iter().filter(|key| service.object.annotations.contains_key(**key));
-    let annotations: BTreeMap<_, _> = annotations.map(|key| (*key, Value::Null)).collect();
-    if finalizers.len() == service.object.finalizers.len() && status.is_empty() && annotations.is_empty() {
+    if finalizers.len() == service.object.finalizers.len() && status.is_empty() && gone.is_empty() {
         return Ok(None);
     }
-    let mut metadata = json!({"resourceVersion": service.version, "finalizers": finalizers});
-    if !annotations.is_empty() {
-        metadata["annotations"] = json!(annotations);
-    }
+    let metadata = annotations::beside(json!({"resourceVersion": service.version, "finalizers": finalizers}), gone);
     let patch = json!({"metadata": metadata, "status": status});
     match patch_status(client, instance, &service.object, patch).await {
         Err(error) if error.failure == Failure::Gone => Ok(None),

@@ -7,7 +7,7 @@ use portolan_core::status::Status;
 use serde_json::json;
 
 use crate::cluster::error::CallError;
-use crate::cluster::{finalizers, project};
+use crate::cluster::{annotations, finalizers, project};
 use crate::planted::{Bug, planted};
 
 /// Writes a status; whether it is news, the caller has asked. The write carries the resourceVersion that the status was decided on, so that it is dropped
@@ -21,12 +21,8 @@ pub(crate) async fn write(
     let version = (!planted(Bug::StaleStatus)).then_some(&service.version);
     let kept = |one: &&Condition| !planted(Bug::ForeignConditions) || one.condition_type.starts_with("portolan.dev/");
     let conditions: Vec<_> = status.conditions.iter().filter(kept).collect();
-    let mut metadata = json!({"resourceVersion": version, "uid": service.object.uid});
-    if !status.annotations.is_empty() {
-        metadata["annotations"] = json!(status.annotations);
-    }
     let patch = json!({
-        "metadata": metadata,
+        "metadata": annotations::beside(json!({"resourceVersion": version, "uid": service.object.uid}), &status.annotations),
         "status": {"loadBalancer": {"ingress": status.ingress}, "conditions": conditions},
     });
     let written = finalizers::patch_status(client, instance, &service.object, patch).await?;

@@ -273,15 +273,15 @@ fn nobody_is_moved_because_a_pool_shrinks_drains_or_goes() {
 #[test]
 fn metallbs_annotation_says_with_the_status_of_which_pool_an_address_is_and_goes_with_it() {
     both(|world| {
-        let _pool = Pool::new(world, "", json!({"addresses": ["10.77.11.1"]}));
+        let _pool = Pool::new(world, "", json!({"addresses": ["10.77.40.1"]}));
         let gate = Gate::before(world.server);
         let _controller = setup(world).through(world, &gate).start();
         let told = "metallb.io/ip-allocated-from-pool";
         let of = |service: &Value| service["metadata"]["annotations"][told].as_str().map(str::to_owned);
         gate.mark();
         create(world, "web", annotated("example.com/mine", "stays"));
-        let service = has(world, "web", &["10.77.11.1"]);
-        assert_eq!(of(&service), Some(format!("{}", world.namespace)));
+        let service = has(world, "web", &["10.77.40.1"]);
+        assert_eq!(of(&service), Some(world.namespace.clone()));
         gate.quiet(QUIET);
         let mut writes = gate.seen().into_iter().filter(|seen| seen.is_write() && seen.path.contains("/services/"));
         assert!(writes.all(|seen| seen.path.contains("/services/web/status")), "{:?}", gate.seen());

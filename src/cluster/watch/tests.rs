@@ -268,9 +268,10 @@ async fn a_kind_that_a_server_does_not_serve_is_as_if_there_were_none_and_is_fol
     let project = |object| Projected::Object(project::service(object));
     let events = events_if_served::<StoredService, _>(client, 1, "Services", "", project::service_key, project);
     let mut events = Box::pin(events.map(Observed::Service));
-    let begun = tokio::time::Instant::now();
+    let clock = Clock::start();
+    let begun = clock.now();
     assert_eq!(take(&mut events, 2).await, ["Init", "InitDone"]);
-    assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for what is not there");
+    assert_eq!(clock.now().since(begun), Duration::ZERO, "nobody waits for what is not there");
     assert_eq!(take(events, 4).await, ["Init", "Init", "InitApply web", "InitDone"]);
     assert_eq!(*asked.lock().unwrap(), ["list", "list", "list"]);
 }
