@@ -3,6 +3,7 @@
 mod address_pool;
 mod l2_advertisement;
 mod record;
+mod refused;
 mod speaker_report;
 mod virtual_ip;
 
@@ -23,5 +24,6 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut virtual_ip = VirtualIP::crd();
     // Ranks and what is shown of them are written by one request: a VirtualIP has no status of its own, as far as the server knows.
     virtual_ip.spec.versions.iter_mut().for_each(|version| version.subresources = None);
+    refused::named_after_an_address(&mut virtual_ip);
     vec![LoadBalancerRecord::crd(), AddressPool::crd(), L2Advertisement::crd(), virtual_ip, SpeakerReport::crd()]
 }

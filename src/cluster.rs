@@ -1,5 +1,6 @@
 //! Everything that speaks to the Kubernetes API.
 
+pub(crate) mod annotations;
 pub(crate) mod answers;
 pub mod clock;
 pub(crate) mod connect;

@@ -2,6 +2,7 @@
 
 pub(crate) mod decision;
 pub(crate) mod dispatcher;
+pub(crate) mod external_ips;
 pub(crate) mod gate;
 // Its stand-in shares the admission of Services with the sandbox.
 #[cfg(test)]

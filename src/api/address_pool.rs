@@ -27,7 +27,7 @@ use super::record::SchemeText;
 #[serde(rename_all = "camelCase")]
 pub struct AddressPoolSpec {
     /// Networks in CIDR notation (RFC 4632) or ranges `first-last`, both ends included, of both families. At least one.
-    #[schemars(length(min = 1))]
+    #[schemars(schema_with = "super::refused::ranges")]
     pub addresses: Vec<String>,
     /// Given to Services that name no pool. On by default.
     #[serde(default = "yes")]
@@ -81,9 +81,11 @@ pub struct ServiceAllocation {
     pub namespaces: Vec<String>,
     /// Namespaces by label: one of these has to match, or the name be among those.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::refused::selectors")]
     pub namespace_selectors: Vec<LabelSelector>,
     /// Services by label: one of these has to match, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::refused::selectors")]
     pub service_selectors: Vec<LabelSelector>,
 }
 

@@ -19,18 +19,22 @@ pub struct L2AdvertisementSpec {
     pub ip_address_pools: Vec<String>,
     /// AddressPools by label: one of these has to match, or the name be among those.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::refused::selectors")]
     pub ip_address_pool_selectors: Vec<LabelSelector>,
     /// Nodes by label: one of these has to match. Without it, all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::refused::selectors")]
     pub node_selectors: Vec<LabelSelector>,
     /// The interfaces on which addresses are announced, by name, of those that a node has. Without it, all whose prefix holds the address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<String>,
     /// Services by label: one of these has to match. Without it, all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::refused::selectors")]
     pub service_selectors: Vec<LabelSelector>,
     /// Which of the nodes rather: those with the highest sum of weights.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub preferred_node_selectors: Vec<PreferredNodes>,
 }
 
@@ -43,5 +47,6 @@ pub struct PreferredNodes {
     pub weight: u32,
     /// Which. One that says nothing is for all.
     #[serde(default)]
+    #[schemars(schema_with = "super::refused::selector")]
     pub preference: LabelSelector,
 }

@@ -29,6 +29,10 @@ pub struct SpeakerReportSpec {
     /// bond, and without an Ethernet address.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stations: BTreeMap<String, String>,
+    /// The next hops of the node's default routes, but for addresses of the link (`fe80::/10`, `169.254.0.0/16`): no pool gives one out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub gateways: Vec<IpAddr>,
     /// The settings of the node's kernel that keep addresses from being reached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub preflight: Vec<WrongSysctl>,

@@ -27,6 +27,7 @@ use crate::cli::manifest::{LONGEST_PROBLEM, read};
 use crate::cluster::clock::Clock;
 use crate::cluster::stored::{StoredPod, StoredService};
 use crate::cluster::{connect, metal, project};
+use crate::controller::external_ips::ExternalIps;
 use crate::controller::index::{Dirty, Event, Index, Object, Observed};
 use crate::controller::preview::{PlannedStep, Preview, goes_last, preview};
 use crate::providers::{self, Providers};
@@ -39,8 +40,8 @@ use line::Place;
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArguments {
     /// Manifests to plan for instead of a live cluster: YAML or JSON with Services, and with the EndpointSlices, Nodes, Namespaces,
-    /// Pods, LoadBalancerRecords, AddressPools, VirtualIPs, L2Advertisements, SpeakerReports and Leases that bear on them; `-` reads standard input. What cannot be read is named and left out, and the exit
-    /// code is 1 then.
+    /// Pods, LoadBalancerRecords, AddressPools, VirtualIPs, L2Advertisements, SpeakerReports, Leases and ServiceCIDRs that bear on them; `-`
+    /// reads standard input. What cannot be read is named and left out, and the exit code is 1 then.
     #[arg(short, long = "filename", value_name = "FILES", num_args = 1..)]
     files: Vec<PathBuf>,
     /// Manifests of Namespaces, AddressPools, L2Advertisements and Nodes that stand in for those of the same name: what an edit would do. Of
@@ -101,7 +102,7 @@ pub(super) fn run(arguments: &PlanArguments, out: &mut impl Write) -> anyhow::Re
         let objects = objects.with(Objects::from_files(&arguments.edits)?)?;
         for (kind, count) in &objects.ignored {
             tracing::warn!(
-                "{count} of kind {kind} read over: plan looks at Service, EndpointSlice, Node, Namespace, Pod, LoadBalancerRecord, AddressPool, VirtualIP, L2Advertisement, SpeakerReport, Lease"
+                "{count} of kind {kind} read over: plan looks at Service, EndpointSlice, Node, Namespace, Pod, LoadBalancerRecord, AddressPool, VirtualIP, L2Advertisement, SpeakerReport, Lease, ServiceCIDR"
             );
         }
         let unreadable = objects.unreadable;
@@ -236,6 +237,12 @@ impl Objects {
             let leases = listed(Api::namespaced(client.clone(), lease_namespace)).await;
             let leases = leases.context("cannot list Leases, which say which speakers are alive")?;
             objects.metal.leases = objects.readable(leases);
+            let ranges = match list_all(client).await {
+                // As the controller does, on a server without them.
+                Err(ListError::Call(kube::Error::Api(status))) if status.code == 404 => Vec::new(),
+                result => result.context("cannot list ServiceCIDRs")?,
+            };
+            objects.metal.service_ranges = objects.readable(ranges);
             objects.seen_at = Some(Clock::start().wall());
         }
         let records = match list_all::<LoadBalancerRecord>(client).await {
@@ -323,6 +330,7 @@ impl Objects {
             "L2Advertisement" => self.metal.advertisements.push(typed(document)?),
             "SpeakerReport" => self.metal.reports.push(typed(document)?),
             "Lease" => self.metal.leases.push(typed(document)?),
+            "ServiceCIDR" => self.metal.service_ranges.push(typed(document)?),
             "" => anyhow::bail!("a document has no kind; write kind and apiVersion as kubectl wants them"),
             other => *self.ignored.entry(other.to_owned()).or_default() += 1,
         }
@@ -331,7 +339,11 @@ impl Objects {
 
     /// The addresses of the provider metal, as these objects have them.
     fn site(&self, instance: &Instance) -> Site {
-        metal::seen(instance, &self.metal, &self.namespaces, &self.nodes, self.seen_at)
+        let site = metal::seen(instance, &self.metal, &self.namespaces, &self.nodes, self.seen_at);
+        let services: Vec<_> = self.services.iter().cloned().map(project::service).collect();
+        let external = ExternalIps::of(services.iter().map(|service| &*service.object));
+        site.observe(|world| world.set_external_ips(external));
+        site
     }
 
     /// With these in place of those of the same name.
@@ -344,6 +356,7 @@ impl Objects {
             edits.metal.vips.len(),
             edits.metal.reports.len(),
             edits.metal.leases.len(),
+            edits.metal.service_ranges.len(),
         ];
         anyhow::ensure!(
             others.iter().sum::<usize>() == 0,

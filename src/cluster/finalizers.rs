@@ -9,11 +9,11 @@ use portolan_core::class::Classes;
 use portolan_core::ids::{Instance, STANDARD_FINALIZER};
 use portolan_core::record::{ClaimedBy, Record};
 use portolan_core::snapshot::{Condition, Service, Versioned};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use crate::cluster::error::{CallError, Failure, call};
-use crate::cluster::project;
 use crate::cluster::stored::StoredService;
+use crate::cluster::{annotations, project};
 use crate::planted::{Bug, planted};
 
 /// What is to become of the standard finalizer on a claimed Service.
@@ -104,6 +104,8 @@ pub(crate) struct Marks {
     pub ingress: bool,
     /// The conditions that stay.
     pub conditions: Vec<Condition>,
+    /// The annotations that go.
+    pub gone: annotations::Annotations,
 }
 
 /// Takes our marks off a Service that is not ours any more, in one write: the last thing ever done to it. The Service as it is then.
@@ -113,7 +115,7 @@ pub(crate) async fn release(
     instance: &Instance,
     marks: &Marks,
 ) -> Result<Option<Versioned<Service>>, CallError> {
-    let Marks { standard, ingress, conditions } = marks;
+    let Marks { standard, ingress, conditions, gone } = marks;
     let ours = instance.finalizer();
     let is_kept = |finalizer: &&String| **finalizer != ours && !(*standard && *finalizer == STANDARD_FINALIZER);
     let kept = service.object.finalizers.iter().filter(is_kept);
@@ -125,10 +127,10 @@ pub(crate) async fn release(
     if *ingress && !service.object.ingress.is_empty() {
         status.insert("loadBalancer".to_owned(), json!({"ingress": null}));
     }
-    if finalizers.len() == service.object.finalizers.len() && status.is_empty() {
+    if finalizers.len() == service.object.finalizers.len() && status.is_empty() && gone.is_empty() {
         return Ok(None);
     }
-    let metadata = json!({"resourceVersion": service.version, "finalizers": finalizers});
+    let metadata = annotations::beside(json!({"resourceVersion": service.version, "finalizers": finalizers}), gone);
     let patch = json!({"metadata": metadata, "status": status});
     match patch_status(client, instance, &service.object, patch).await {
         Err(error) if error.failure == Failure::Gone => Ok(None),
@@ -141,7 +143,7 @@ pub(super) async fn patch_status(
     client: &Client,
     instance: &Instance,
     service: &Service,
-    patch: serde_json::Value,
+    patch: Value,
 ) -> Result<StoredService, CallError> {
     let services: Api<StoredService> = Api::namespaced(client.clone(), &service.key.namespace);
     let patch = Patch::Merge(patch);

@@ -2,6 +2,7 @@
 //! advertisements.
 
 mod advertisements;
+mod around;
 mod hosts;
 mod placing;
 mod pools;
@@ -21,6 +22,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::networking::v1::ServiceCIDR;
 use kube::{Api, Client, ResourceExt};
 use portolan_core::ids::{Instance, ResourceVersion};
 use portolan_core::time::Time;
@@ -33,11 +35,12 @@ use tokio::sync::watch;
 use crate::api;
 use crate::cluster::clock::Clock;
 use crate::cluster::metal::advertisements::SeenAdvertisement;
-use crate::cluster::metal::hosts::{SeenNode, surroundings};
+use crate::cluster::metal::around::{SeenServiceRange, WITHOUT_SERVICE_RANGES, surroundings};
+use crate::cluster::metal::hosts::SeenNode;
 use crate::cluster::metal::pools::SeenPool;
 use crate::cluster::metal::speakers::{SeenLease, SeenReport, Speakers};
 use crate::cluster::project;
-use crate::cluster::watch::{Projected, events, events_of};
+use crate::cluster::watch::{Projected, events, events_if_served, events_of};
 use crate::controller::gate::Gate;
 use crate::controller::index::{Event, Object, Store};
 
@@ -50,6 +53,7 @@ enum Seen {
     Vip(Event<SeenVip>),
     Namespace(Event<SeenNamespace>),
     Node(Event<SeenNode>),
+    ServiceRange(Event<SeenServiceRange>),
     Advertisement(Event<SeenAdvertisement>),
     Report(Event<SeenReport>),
     Lease(Event<SeenLease>),
@@ -85,6 +89,7 @@ pub(crate) async fn run(
         pools: Store::default(),
         namespaces: Store::default(),
         nodes: Store::default(),
+        service_ranges: Store::default(),
         vips: Vips::default(),
         advertisements: Store::default(),
         speakers: Speakers::default(),
@@ -114,7 +119,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-fn streams(client: &Client, seed: u64, speakers: &str) -> [BoxStream<'static, Seen>; 7] {
+fn streams(client: &Client, seed: u64, speakers: &str) -> [BoxStream<'static, Seen>; 8] {
     /// All objects of a kind; each watch backs off by a seed of its own.
     macro_rules! all {
         ($kind:ty, $called:literal, $number:literal, $read:expr) => {
@@ -146,6 +151,16 @@ fn streams(client: &Client, seed: u64, speakers: &str) -> [BoxStream<'static, Se
         )
         .map(Seen::Report)
         .boxed(),
+        events_if_served::<ServiceCIDR, _>(
+            client.clone(),
+            seed.wrapping_add(7),
+            "ServiceCIDRs",
+            WITHOUT_SERVICE_RANGES,
+            project::namespace_name,
+            |object| Projected::Object(SeenServiceRange::of(object)),
+        )
+        .map(Seen::ServiceRange)
+        .boxed(),
         leases.map(Seen::Lease).boxed(),
     ]
 }
@@ -158,6 +173,7 @@ pub(crate) struct Objects {
     pub(crate) advertisements: Vec<api::L2Advertisement>,
     pub(crate) reports: Vec<api::SpeakerReport>,
     pub(crate) leases: Vec<Lease>,
+    pub(crate) service_ranges: Vec<ServiceCIDR>,
 }
 
 /// What these objects come to, for a dry run: nothing is recorded there. `now` is the time of a live cluster.
@@ -168,9 +184,10 @@ pub(crate) fn seen(
     nodes: &[core::Node],
     now: Option<jiff::Timestamp>,
 ) -> Site {
-    let Objects { pools, vips, advertisements, reports, leases } = objects;
+    let Objects { pools, vips, advertisements, reports, leases, service_ranges } = objects;
     let site = Site::new(instance.clone(), Arc::new(Nowhere));
     let seen: Vec<SeenNode> = nodes.iter().cloned().map(SeenNode::of).collect();
+    let ranges: Vec<SeenServiceRange> = service_ranges.iter().cloned().map(SeenServiceRange::of).collect();
     let speakers = Speakers::of_objects(leases, reports, now);
     let host = |seen: &SeenNode| seen.host(speakers.of(&seen.node.name, Time::default()));
     site.observe(|world| {
@@ -178,7 +195,7 @@ pub(crate) fn seen(
         world.set_advertisements(advertisements::readable(advertisements));
     });
     site.observe(|world| {
-        world.set_surroundings(surroundings(seen.iter()));
+        world.set_surroundings(surroundings(seen.iter(), &speakers, ranges.iter()));
         for SeenNamespace { name, labels } in namespaces.iter().cloned().map(SeenNamespace::of) {
             world.set_namespace(&name, Some(labels));
         }
@@ -203,6 +220,7 @@ struct Follower {
     pools: Store<SeenPool>,
     namespaces: Store<SeenNamespace>,
     nodes: Store<SeenNode>,
+    service_ranges: Store<SeenServiceRange>,
     vips: Vips,
     advertisements: Store<SeenAdvertisement>,
     speakers: Speakers,
@@ -242,10 +260,13 @@ impl Follower {
                 let first = self.nodes.lists() == 0;
                 let changed = !self.nodes.observe(event).is_empty();
                 if self.nodes.lists() > 0 && (first || changed) {
-                    let around = surroundings(self.nodes.iter());
-                    self.site.observe(|world| world.set_surroundings(around));
+                    self.around();
                     self.hosts(now);
                 }
+            }
+            Seen::ServiceRange(event) => {
+                self.service_ranges.observe(event);
+                self.around();
             }
             Seen::Advertisement(event) => {
                 self.advertisements.observe(event);
@@ -255,8 +276,12 @@ impl Follower {
                 }
             }
             Seen::Report(event) => {
+                let first = !self.speakers.have_reported();
                 for (node, report) in self.speakers.report(event) {
                     self.site.observe(|world| world.set_report(&node, report));
+                }
+                if self.speakers.take_news_of_gateways() || first && self.speakers.have_reported() {
+                    self.around();
                 }
                 self.hosts(now);
             }
@@ -269,9 +294,15 @@ impl Follower {
         }
         if self.is_listed() {
             self.site.is_listed();
-            if self.advertisements.lists() > 0 && self.speakers.are_listed() {
-                self.placement.send_if_modified(|listed| !std::mem::replace(listed, true));
-            }
+            self.placement.send_if_modified(|listed| !std::mem::replace(listed, true));
+        }
+    }
+
+    /// What there is besides pools; worked out once all of it has been listed.
+    fn around(&mut self) {
+        if self.nodes.lists() > 0 && self.speakers.have_reported() && self.service_ranges.lists() > 0 {
+            let around = surroundings(self.nodes.iter(), &self.speakers, self.service_ranges.iter());
+            self.site.observe(|world| world.set_surroundings(around));
         }
     }
 
@@ -284,9 +315,11 @@ impl Follower {
         }
     }
 
-    /// Each kind has been listed: an address that somebody has is known to be his.
+    /// Each kind has been listed: an address that somebody has is known to be his, and who may share it.
     fn is_listed(&self) -> bool {
-        self.vips.listed && self.pools.lists() > 0 && self.namespaces.lists() > 0 && self.nodes.lists() > 0
+        let Self { pools, namespaces, nodes, service_ranges, advertisements, .. } = self;
+        let known = [namespaces.lists(), nodes.lists(), service_ranges.lists(), advertisements.lists()];
+        self.vips.listed && self.speakers.are_listed() && pools.lists() > 0 && known.iter().all(|lists| *lists > 0)
     }
 
     fn vip(&mut self, event: Event<SeenVip>) {

@@ -104,6 +104,7 @@ pub fn service(object: StoredService) -> Versioned<Service> {
         family_policy: family_policy(spec.ip_family_policy.as_deref(), &mut defects),
         load_balancer_ip: spec.load_balancer_ip.filter(|text| !text.is_empty()).map(canonical),
         source_ranges: spec.load_balancer_source_ranges.unwrap_or_default(),
+        external_ips: spec.external_ips.iter().flatten().filter_map(|text| parse_ip(text)).collect(),
         external_traffic_policy: traffic_policy(spec.external_traffic_policy.as_deref(), &mut defects),
         health_check_node_port: defects.optional_port("spec.healthCheckNodePort", spec.health_check_node_port),
         session_affinity: affinity(

@@ -1,4 +1,4 @@
-//! The status writer: the only place that writes `status.loadBalancer` and our conditions.
+//! The status writer: the only place that writes `status.loadBalancer`, our conditions, and the annotations that tell of them.
 
 use kube::Client;
 use portolan_core::ids::Instance;
@@ -7,7 +7,7 @@ use portolan_core::status::Status;
 use serde_json::json;
 
 use crate::cluster::error::CallError;
-use crate::cluster::{finalizers, project};
+use crate::cluster::{annotations, finalizers, project};
 use crate::planted::{Bug, planted};
 
 /// Writes a status; whether it is news, the caller has asked. The write carries the resourceVersion that the status was decided on, so that it is dropped
@@ -22,7 +22,7 @@ pub(crate) async fn write(
     let kept = |one: &&Condition| !planted(Bug::ForeignConditions) || one.condition_type.starts_with("portolan.dev/");
     let conditions: Vec<_> = status.conditions.iter().filter(kept).collect();
     let patch = json!({
-        "metadata": {"resourceVersion": version, "uid": service.object.uid},
+        "metadata": annotations::beside(json!({"resourceVersion": version, "uid": service.object.uid}), &status.annotations),
         "status": {"loadBalancer": {"ingress": status.ingress}, "conditions": conditions},
     });
     let written = finalizers::patch_status(client, instance, &service.object, patch).await?;

@@ -145,6 +145,23 @@ struct Reader<K, T: Object> {
     project: fn(K) -> Projected<T>,
 }
 
+/// The same of a kind that some servers do not have: then it is as if there were none of them, which means this.
+pub(crate) fn events_if_served<K, T>(
+    client: Client,
+    seed: u64,
+    kind: &'static str,
+    without: &'static str,
+    name: fn(&ObjectMeta) -> T::Name,
+    project: fn(K) -> Projected<T>,
+) -> impl Stream<Item = Event<T>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    T: Object + Send + 'static,
+{
+    let watch = Watch::begin(Api::all(client), seed, kind);
+    read(Watch { without: Some(without), may_be_unserved: true, ..watch }, name, project)
+}
+
 pub(crate) fn events<K, T>(
     client: Client,
     seed: u64,
@@ -222,6 +239,8 @@ struct Watch<K> {
     health: Health,
     /// Of a kind that work can begin without, as long as it could never be listed: what that means.
     without: Option<&'static str>,
+    /// Servers are known that do not have it, so that this is no trouble.
+    may_be_unserved: bool,
 }
 
 type Events<K> = BoxStream<'static, watcher::Result<watcher::Event<K>>>;
@@ -233,7 +252,8 @@ where
     fn begin(api: Api<DeserializeGuard<K>>, seed: u64, kind: &'static str) -> Self {
         let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(500);
         let begin = move || watcher(api.clone(), config.clone()).boxed();
-        Self { stream: begin(), begin: Box::new(begin), listing: true, health: Health::new(kind, seed), without: None }
+        let (stream, begin, health) = (begin(), Box::new(begin), Health::new(kind, seed));
+        Self { stream, begin, listing: true, health, without: None, may_be_unserved: false }
     }
 }
 
@@ -254,12 +274,20 @@ impl<K> Watch<K> {
                     return event;
                 }
                 Ok(Some(Err(error))) => {
-                    let (lossy, denied) = (is_lossy(&error), is_denied(&error));
+                    let (lossy, denied) = (is_lossy(&error), denied(&error));
+                    if denied == Some(NOT_FOUND) && self.may_be_unserved {
+                        if let Some(without) = self.without.take() {
+                            tracing::info!(kind = self.health.kind, "the server has no such kind: {without}");
+                            return watcher::Event::InitDone;
+                        }
+                        self.health.failed(None).await;
+                        continue;
+                    }
                     self.health.failed(explain(self.health.kind, error)).await;
                     if lossy {
                         self.begin_anew();
                     }
-                    if let Some(without) = self.without.take_if(|_| denied) {
+                    if let Some(without) = self.without.take_if(|_| denied.is_some()) {
                         tracing::error!(kind = self.health.kind, "work begins without them: {without}");
                         return watcher::Event::InitDone;
                     }
@@ -296,10 +324,10 @@ fn is_lossy(error: &watcher::Error) -> bool {
     }
 }
 
-/// The server has no such kind, or does not let us list it.
-fn is_denied(error: &watcher::Error) -> bool {
-    let watcher::Error::InitialListFailed(kube::Error::Api(status)) = error else { return false };
-    matches!(status.code, FORBIDDEN | NOT_FOUND)
+/// The server has no such kind, or does not let us list it: which, as its code says.
+fn denied(error: &watcher::Error) -> Option<u16> {
+    let watcher::Error::InitialListFailed(kube::Error::Api(status)) = error else { return None };
+    Some(status.code).filter(|code| matches!(*code, FORBIDDEN | NOT_FOUND))
 }
 
 /// What to tell the log: nothing about a 410, which is how a watch that fell behind goes on.

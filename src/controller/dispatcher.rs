@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::cluster::queue::{Input, Output, Pace, Queue};
+use crate::controller::external_ips::ExternalIps;
 use crate::controller::gate::Gate;
 use crate::controller::index::{Dirty, Index, Observed};
 use crate::controller::lull::Lull;
@@ -50,6 +51,7 @@ pub(crate) struct Dispatcher {
     reconciler: Arc<Reconciler>,
     gate: Gate,
     index: Index,
+    external_ips: ExternalIps,
     queue: Queue<LoadBalancerId>,
     /// Of nodes.
     lull: Lull,
@@ -66,7 +68,8 @@ impl Dispatcher {
             .watching_pods(providers::wants_pods(&reconciler.providers, &reconciler.classes));
         reconciler.providers.facts.show_slices(index.slices());
         let (queue, lull, passes) = (Queue::new(pace, seed), Lull::default(), JoinSet::new());
-        Self { index, queue, lull, passes, reconciler: Arc::new(reconciler), gate }
+        let external_ips = ExternalIps::default();
+        Self { index, external_ips, queue, lull, passes, reconciler: Arc::new(reconciler), gate }
     }
 
     /// Runs until the gate's stop.
@@ -115,6 +118,12 @@ impl Dispatcher {
         let was_synced = self.index.synced();
         // What is listed at first is all news alike. Later, endpoints wait neither for Services that are being created nor for failing ones.
         let hurried = was_synced && matches!(event, Observed::Slice(_) | Observed::Pod(_));
+        // Before anybody begins: pools give out none of them.
+        if let (Observed::Service(event), Some(site)) = (&event, self.reconciler.providers.site())
+            && let Some(external) = self.external_ips.observe(event)
+        {
+            site.observe(|world| world.set_external_ips(external));
+        }
         let mut dirty = Dirty::new();
         self.index.observe(event, &mut dirty);
         let begins = !was_synced && self.index.synced();

@@ -18,6 +18,8 @@ pub(crate) struct Duty {
     pub(crate) places: Places,
     /// Every interface on which something could be announced, by name.
     pub(crate) stations: BTreeMap<String, Mac>,
+    /// The routers by which the node reaches whatever is on no segment of its own.
+    pub(crate) gateways: BTreeSet<IpAddr>,
     /// What is to be said of an address besides.
     pub(crate) notes: BTreeMap<IpAddr, Note>,
 }
@@ -70,6 +72,7 @@ pub(crate) fn duty(owns: &Owns, interfaces: &[Interface], before: &Places) -> Du
     let mut duty = Duty::default();
     let usable: Vec<(&Interface, Mac)> = interfaces.iter().filter_map(usable).collect();
     duty.stations = usable.iter().map(|(interface, mac)| (interface.name.clone(), *mac)).collect();
+    duty.gateways = interfaces.iter().flat_map(|interface| &interface.gateways).filter(can_be_given).copied().collect();
     let connected: Vec<&Interface> =
         interfaces.iter().filter(|interface| interface.resolves && !interface.addresses.is_empty()).collect();
     for (&vip, owned) in &owns.addresses {
@@ -102,6 +105,14 @@ pub(crate) fn duty(owns: &Owns, interfaces: &[Interface], before: &Places) -> Du
         }
     }
     duty
+}
+
+/// Some pool may have it: addresses of the link itself, by which routers are often known, are in none.
+fn can_be_given(gateway: &&IpAddr) -> bool {
+    match gateway {
+        IpAddr::V4(address) => !address.is_link_local(),
+        IpAddr::V6(address) => !address.is_unicast_link_local(),
+    }
 }
 
 /// It can announce, and so is a station.

@@ -140,6 +140,7 @@ fn report(node: &str, told: &Told, preflight: &[Finding], forwarding: Option<For
     let spec = SpeakerReportSpec {
         applied_version: told.version,
         stations: told.stations.iter().map(|(name, mac)| (name.clone(), mac.to_string())).collect(),
+        gateways: told.gateways.iter().copied().collect(),
         preflight: preflight.iter().map(wrong).collect(),
         forwarding,
         witness: None,
@@ -222,6 +223,7 @@ mod tests {
         let told = Told {
             version: 7,
             stations: BTreeMap::from([("lan0".to_owned(), Mac([2, 0, 0, 0, 0, 1]))]),
+            gateways: ips(&["198.51.100.254"]).into_iter().collect(),
             exceptions: BTreeMap::from([
                 (Exception::NoInterface, ips(&["198.51.100.1", "2001:db8::1"])),
                 (Exception::PoolOffLink, ips(&["203.0.113.1"])),
@@ -241,6 +243,7 @@ mod tests {
             json!({
                 "appliedVersion": 7,
                 "stations": {"lan0": "02:00:00:00:00:01"},
+                "gateways": ["198.51.100.254"],
                 "preflight": [
                     {"sysctl": "net.ipv4.conf.all.arp_ignore", "value": 0, "wanted": 1, "why": "it answers"},
                 ],

@@ -58,6 +58,8 @@ pub(crate) struct Told {
     pub(crate) version: u64,
     /// Every interface on which something could be announced, by name.
     pub(crate) stations: BTreeMap<String, Mac>,
+    /// The next hops of the node's default routes.
+    pub(crate) gateways: BTreeSet<IpAddr>,
     /// Which addresses are not as they are ranked, and why.
     pub(crate) exceptions: BTreeMap<Exception, Vec<IpAddr>>,
 }
@@ -138,6 +140,7 @@ struct Wire {
     places: Places,
     version: u64,
     stations: BTreeMap<String, Mac>,
+    gateways: BTreeSet<IpAddr>,
     notes: BTreeMap<IpAddr, Note>,
     fellows: Arc<BTreeSet<Mac>>,
     /// What could not be opened, and when that is tried again.
@@ -150,12 +153,13 @@ struct Wire {
 impl Wire {
     fn changed(&mut self, owns: &Option<Arc<Owns>>, interfaces: &Option<Arc<Vec<Interface>>>, now: Time) {
         let (Some(owns), Some(interfaces)) = (owns, interfaces) else { return };
-        let Duty { places, stations, notes } = duty(owns, interfaces, &self.places);
+        let Duty { places, stations, gateways, notes } = duty(owns, interfaces, &self.places);
         let (vips, edits) = (owns.addresses.len(), edits(&self.places, &places));
         if !edits.is_empty() {
             tracing::info!(vips, interfaces = places.len(), changes = edits.len(), "what is announced has changed");
         }
         (self.places, self.stations, self.notes, self.version) = (places, stations, notes, owns.version);
+        self.gateways = gateways;
         self.closed.clear();
         self.news = true;
         self.open_again = None;
@@ -286,7 +290,8 @@ impl Wire {
                 exceptions.entry(exception).or_default().push(*vip);
             }
         }
-        say(told, Some(Told { version: self.version, stations: self.stations.clone(), exceptions }));
+        let (version, stations, gateways) = (self.version, self.stations.clone(), self.gateways.clone());
+        say(told, Some(Told { version, stations, gateways, exceptions }));
         say(answers, self.answers());
     }
 

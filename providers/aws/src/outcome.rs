@@ -55,6 +55,7 @@ pub fn outcome(desired: Option<&Model>, observed: &State, published: &[Published
         healthy: serving.map(|balancer| healthy(Some(model), observed, balancer)).unwrap_or_default(),
         unserved: model.unserved.clone(),
         warnings: target.map(|target| names_that_come_late(model, target)).unwrap_or_default(),
+        annotations: BTreeMap::new(),
     }
 }
 
@@ -96,6 +97,7 @@ fn standing(desired: Option<&Model>, observed: &State, published: &[Published]) 
         healthy: serving.map(|balancer| healthy(desired, observed, balancer)).unwrap_or_default(),
         unserved: Vec::new(),
         warnings: Vec::new(),
+        annotations: BTreeMap::new(),
         wait: wait(observed, None),
     }
 }

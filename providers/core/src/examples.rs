@@ -35,6 +35,7 @@ pub fn service(name: &str) -> Service {
         family_policy: FamilyPolicy::SingleStack,
         load_balancer_ip: None,
         source_ranges: Vec::new(),
+        external_ips: Vec::new(),
         external_traffic_policy: TrafficPolicy::Cluster,
         health_check_node_port: None,
         session_affinity: None,

@@ -91,6 +91,16 @@ pub trait Provider: Send + Sync + 'static {
     /// that what exists stays as it is.
     fn outcome(&self, desired: Option<&LoadBalancer>, observed: &Self::State) -> Outcome;
 
+    /// Returns once everything is known that [`dialect`](Self::dialect) rests on. Nothing is desired of it before.
+    fn is_ready(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// The annotations that an outcome may ask for: they go with whatever else marks a Service as ours.
+    fn annotations(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Everything that carries our mark, for adoption and the sweeper.
     fn inventory(&self) -> impl Future<Output = Result<Vec<Owned>, Error>> + Send;
 
@@ -232,6 +242,9 @@ pub struct Outcome {
     /// What a person should know of a Service that only what exists tells.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<(Uid, Warning)>,
+    /// Annotations that tell other programs what is published: none as a value where there is nothing to tell. Written with the status.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<&'static str, Option<String>>,
     /// What is awaited, if anything is.
     #[serde(skip)]
     pub wait: Option<Wait>,

@@ -25,6 +25,8 @@ pub struct Status {
     pub ingress: Vec<Ingress>,
     /// `status.conditions`: ours and, untouched, those of others.
     pub conditions: Vec<Condition>,
+    /// Annotations that tell of the ingress; without a value, they go.
+    pub annotations: BTreeMap<&'static str, Option<String>>,
     /// The reasons that messages of ours end with, where they have several.
     pub reasons: BTreeMap<ConditionType, Vec<String>>,
 }
@@ -75,6 +77,7 @@ pub fn nothing_requested() -> Outcome {
         healthy: BTreeSet::new(),
         unserved: Vec::new(),
         warnings: Vec::new(),
+        annotations: BTreeMap::new(),
         wait: None,
     }
 }
@@ -116,7 +119,9 @@ pub fn status(service: &Service, findings: &Findings<'_>, now: &str) -> Status {
         }
     }
     in_order(&mut conditions);
-    Status { ingress: ingress(service, findings), conditions, reasons }
+    let is_published = !outcome.published.is_empty();
+    let annotations = outcome.annotations.iter().map(|(key, value)| (*key, value.clone().filter(|_| is_published)));
+    Status { ingress: ingress(service, findings), conditions, annotations: annotations.collect(), reasons }
 }
 
 /// Without the hostnames that the API server would refuse, and the whole status with them: a person is told, instead of a write that fails for
@@ -168,7 +173,7 @@ pub fn only(service: &Service, findings: &[(ConditionType, Verdict)], now: &str)
     }
     in_order(&mut conditions);
     let reasons = findings.iter().map(|(condition_type, verdict)| (*condition_type, verdict.reasons.clone())).collect();
-    Status { ingress: service.ingress.clone(), conditions, reasons }
+    Status { ingress: service.ingress.clone(), conditions, annotations: BTreeMap::new(), reasons }
 }
 
 /// The verdict where nobody can take traffic, for one of the reasons of [`nobody_answers`].
@@ -246,7 +251,10 @@ pub fn without_ours(service: &Service, handed_over: bool) -> Vec<Condition> {
 /// The status says it already, once both are written the same way.
 pub fn is_current(service: &Service, status: &Status) -> bool {
     let normal = |ingress: &[Ingress]| ingress.iter().map(normalised).collect::<Vec<_>>();
-    normal(&service.ingress) == normal(&status.ingress) && service.conditions == status.conditions
+    let is_told = |(key, value): (&&str, &Option<String>)| service.annotations.get(*key) == value.as_ref();
+    normal(&service.ingress) == normal(&status.ingress)
+        && service.conditions == status.conditions
+        && status.annotations.iter().all(is_told)
 }
 
 /// The server defaults `ipMode` beside an address on every read, and servers before 1.30 drop it.

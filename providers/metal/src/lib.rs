@@ -14,6 +14,7 @@
 //! | what the status says | `outcome` |
 //! | who is behind an address, as far as placement has to know | [`backing`] |
 //! | from which nodes and interfaces an address may be announced, and rather from which | [`advertisement`] |
+//! | who may come to an address that others have | [`joining`] |
 //! | which nodes may answer for it now, and why not the others | [`eligible`] |
 //! | who answers for each address, and who comes next | [`placement`] |
 //! | what a change moves, and why, in words | [`moves`] |
@@ -29,6 +30,7 @@ pub mod announcement;
 pub mod backing;
 pub mod eligible;
 pub mod free;
+pub mod joining;
 pub mod moves;
 mod outcome;
 mod parameters;

@@ -16,6 +16,9 @@ use crate::reach::{self, Reach};
 use crate::state::{State, is_published};
 use crate::vip::Vip;
 
+/// MetalLB's word for the pool of an address, which dashboards read.
+pub(crate) const ALLOCATED_FROM: &str = "metallb.io/ip-allocated-from-pool";
+
 /// What the Services' status should say. An address is published as soon as it is recorded, because kube-proxy learns of it from the status
 /// alone, and no half of what is wanted whole.
 pub(crate) fn outcome(desired: Option<&LoadBalancer>, state: &State) -> Outcome {
@@ -67,6 +70,8 @@ fn of(vips: &[&Vip]) -> Outcome {
     Outcome {
         published: vips.iter().map(published).collect(),
         listening: listening.into_iter().collect(),
+        // There is one word for all addresses: the pool of the first.
+        annotations: [(ALLOCATED_FROM, vips.first().and_then(|vip| Some(vip.pool.as_ref()?.to_string())))].into(),
         ..nothing_requested()
     }
 }

@@ -158,8 +158,8 @@ const PRIVATE: [&str; 4] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc
 pub struct Surroundings {
     /// Ranges of pods, by whose they are.
     pub pods: Vec<(String, Range)>,
-    /// Ranges of cluster IPs.
-    pub services: Vec<Range>,
+    /// Ranges of cluster IPs, by what says so.
+    pub services: Vec<(String, Range)>,
     /// Single addresses that somebody has (a node, a gateway, an externalIP), and who, in words.
     pub taken: BTreeMap<IpAddr, String>,
 }
@@ -189,11 +189,15 @@ pub enum Flaw {
         pool: PoolName,
     },
     /// Pods have them.
-    #[error("its range {0} overlaps the pods' range {1} ({2}); packets to those go to pods")]
+    #[error(
+        "its range {0} overlaps the pods' range {1} ({2}), and packets to those go to pods; take them out of the pool"
+    )]
     Pods(Range, Range, String),
     /// Cluster IPs.
-    #[error("its range {0} overlaps the Services' range {1}; packets to those go to cluster IPs")]
-    Services(Range, Range),
+    #[error(
+        "its range {0} overlaps the Services' range {1} ({2}), and packets to those go to cluster IPs; take them out of the pool"
+    )]
+    Services(Range, Range, String),
 }
 
 /// A pool and what has been found out about it.
@@ -272,8 +276,8 @@ pub fn check(mut pools: Vec<Pool>, around: &Surroundings) -> Vec<Checked> {
             }
             let pods = around.pods.iter().filter(|(_, pods)| one.overlaps(pods));
             flaws.extend(pods.map(|(whose, pods)| Flaw::Pods(*one, *pods, whose.clone())));
-            let services = around.services.iter().filter(|services| one.overlaps(services));
-            flaws.extend(services.map(|services| Flaw::Services(*one, *services)));
+            let services = around.services.iter().filter(|(_, services)| one.overlaps(services));
+            flaws.extend(services.map(|(whose, services)| Flaw::Services(*one, *services, whose.clone())));
         }
         let taken = around.taken.iter().filter(|(address, _)| pool.contains(**address));
         let taken = taken.map(|(address, who)| (*address, who.clone())).collect();

@@ -15,11 +15,11 @@ use portolan_core::reason::Reason;
 use portolan_core::refusal::Refusal;
 use tokio::sync::{Notify, watch};
 
-use crate::outcome::outcome;
+use crate::joining::Joining;
+use crate::outcome::{ALLOCATED_FROM, outcome};
 use crate::placement::Ranks;
 use crate::plan::plan;
 use crate::port::{StoreError, VirtualIps};
-use crate::settings::Words;
 use crate::state::State;
 use crate::step::Step;
 use crate::vip::{Shown, Vip, name};
@@ -109,19 +109,17 @@ impl Site {
 pub struct Metal {
     site: Site,
     capabilities: Arc<Capabilities>,
+    words: Joining,
 }
 
 impl Metal {
     /// For a class.
     pub fn new(site: Site) -> Self {
-        Self { site, capabilities: Arc::new(capabilities()) }
+        Self { words: Joining { site: site.clone() }, site, capabilities: Arc::new(capabilities()) }
     }
 
     async fn observe(&self, id: &LoadBalancerId) -> State {
-        self.site.want();
-        let mut listed = self.site.inner.listed.subscribe();
-        // It never ends without: the sender lives as long as we do.
-        let _ = listed.wait_for(|listed| *listed).await;
+        self.is_ready().await;
         let world = self.site.world();
         let vips = world.vips_of(id);
         let announced = vips.iter().map(|vip| (vip.address, world.announcement(vip.address))).collect();
@@ -201,7 +199,14 @@ impl Provider for Metal {
     }
 
     fn dialect(&self) -> &dyn Dialect {
-        &Words
+        &self.words
+    }
+
+    async fn is_ready(&self) {
+        self.site.want();
+        let mut listed = self.site.inner.listed.subscribe();
+        // It never ends without: the sender lives as long as we do.
+        let _ = listed.wait_for(|listed| *listed).await;
     }
 
     async fn observe_many(&self, known: &[Known]) -> Vec<Result<State, Error>> {
@@ -244,6 +249,10 @@ impl Provider for Metal {
 
     fn outcome(&self, desired: Option<&LoadBalancer>, observed: &State) -> Outcome {
         outcome(desired, observed)
+    }
+
+    fn annotations(&self) -> &'static [&'static str] {
+        &[ALLOCATED_FROM]
     }
 
     async fn inventory(&self) -> Result<Vec<Owned>, Error> {

@@ -84,6 +84,11 @@ impl Dialect for Words {
     }
 }
 
+/// The pool that a Service names.
+pub(crate) fn named_pool(service: &Service) -> Option<PoolName> {
+    pool(service).ok().flatten().map(|(_, pool)| pool)
+}
+
 /// The pool that a Service names, and where.
 fn pool(service: &Service) -> Result<Option<(&'static str, PoolName)>, String> {
     let said = POOL_ANNOTATIONS.iter().find_map(|key| Some((*key, service.annotations.get(*key)?.trim())));

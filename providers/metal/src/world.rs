@@ -53,6 +53,8 @@ pub struct World {
     instance: Instance,
     pools: Vec<Pool>,
     around: Surroundings,
+    /// The externalIPs of all Services, and whose they are, in words.
+    external: BTreeMap<IpAddr, String>,
     checked: Arc<Vec<Checked>>,
     namespaces: BTreeMap<String, Labels>,
     vips: BTreeMap<IpAddr, Vip>,
@@ -96,9 +98,26 @@ impl World {
         }
     }
 
+    /// Services have these addresses besides, by their `spec.externalIPs`; whose each is, in words.
+    pub fn set_external_ips(&mut self, external: BTreeMap<IpAddr, String>) {
+        if self.external != external {
+            self.external = external;
+            self.check();
+        }
+    }
+
     fn check(&mut self) {
+        let mut around = self.around.clone();
+        for (address, whose) in &self.external {
+            around.taken.entry(*address).or_insert_with(|| whose.clone());
+        }
+        let checked = check(self.pools.clone(), &around);
+        // What comes and goes beside the pools is nobody's business here.
+        if *self.checked == checked {
+            return;
+        }
         self.stage.edition += 1;
-        self.checked = Arc::new(check(self.pools.clone(), &self.around));
+        self.checked = Arc::new(checked);
         self.ledger.set_pools(self.checked.to_vec());
         // Of those who have all that they want some may say so in other words by now.
         self.news.extend(self.of.keys().cloned());
@@ -236,6 +255,11 @@ impl World {
     pub fn vips_of(&self, id: &LoadBalancerId) -> Vec<Vip> {
         let own = self.of.get(id).into_iter().flatten();
         own.filter_map(|address| self.vips.get(address)).cloned().collect()
+    }
+
+    /// All that anybody has.
+    pub(crate) fn all_vips(&self) -> impl Iterator<Item = &Vip> {
+        self.vips.values()
     }
 
     /// All that have something of ours.

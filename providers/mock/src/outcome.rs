@@ -50,6 +50,7 @@ fn nothing(assigned: Verdict, why: &str) -> Outcome {
         healthy: BTreeSet::new(),
         unserved: Vec::new(),
         warnings: Vec::new(),
+        annotations: BTreeMap::new(),
         wait: None,
     }
 }
@@ -78,6 +79,7 @@ fn standing(parameters: &Parameters, observed: &State) -> Outcome {
         healthy: healthy(balancer, serving),
         unserved: Vec::new(),
         warnings: Vec::new(),
+        annotations: BTreeMap::new(),
         wait: wait(balancer),
     }
 }
@@ -105,6 +107,7 @@ fn of(parameters: &Parameters, desired: &LoadBalancer, balancer: &Balancer) -> O
         healthy: healthy(balancer, serving),
         unserved: Vec::new(),
         warnings: Vec::new(),
+        annotations: BTreeMap::new(),
         wait: wait(balancer),
     }
 }

@@ -13,7 +13,8 @@ use super::others::{self, Announced};
 use super::pools::{self, Pool, pool};
 use super::services::{Live, live};
 use super::shares;
-use crate::cluster::metal;
+use crate::cluster::{metal, project};
+use crate::controller::external_ips::ExternalIps;
 
 /// What becomes of it.
 #[derive(Debug, Default)]
@@ -149,6 +150,9 @@ fn checked(documents: &Documents, made: &[Made], findings: &mut Vec<Finding>) ->
     let pools: Vec<crate::api::AddressPool> = made.iter().filter_map(read).collect();
     let objects = metal::Objects { pools, ..metal::Objects::default() };
     let site = metal::seen(&Instance::default(), &objects, &documents.namespaces, &documents.nodes, None);
+    let services: Vec<_> = documents.services.iter().cloned().map(project::service).collect();
+    let external = ExternalIps::of(services.iter().map(|service| &*service.object));
+    site.observe(|world| world.set_external_ips(external));
     for checked in site.observe(|world| world.pools()).iter() {
         let about = format!("IPAddressPool {}", checked.pool.name);
         for flaw in &checked.flaws {

@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1 as core;
 use portolan_core::ids::ResourceVersion;
 use portolan_core::snapshot::Node;
 use portolan_metal::eligible::{Host, OUT_OF_SERVICE_TAINT, Speaker, is_drained};
-use portolan_metal::pool::Surroundings;
 use portolan_metal::range::Range;
 
 use crate::cluster::project;
@@ -27,8 +26,8 @@ pub(super) struct SeenNode {
 /// Where a Node is: the addresses that it has, and those of its pods.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Place {
-    addresses: Vec<IpAddr>,
-    pods: Vec<Range>,
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) pods: Vec<Range>,
 }
 
 impl SeenNode {
@@ -82,15 +81,4 @@ impl Object for SeenNode {
     fn same(&self, other: &Self) -> bool {
         self == other
     }
-}
-
-/// What of all Nodes lies around pools.
-pub(super) fn surroundings<'a>(nodes: impl Iterator<Item = &'a SeenNode>) -> Surroundings {
-    let mut around = Surroundings::default();
-    for SeenNode { node, place, .. } in nodes {
-        let name = &node.name;
-        around.pods.extend(place.pods.iter().map(|range| (format!("Node {name}"), *range)));
-        around.taken.extend(place.addresses.iter().map(|address| (*address, format!("Node {name}"))));
-    }
-    around
 }

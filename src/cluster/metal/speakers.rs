@@ -37,12 +37,29 @@ pub(super) struct Speakers {
     heard: Time,
     /// Until when everybody's end has been told.
     told: Time,
+    /// Somebody has other routers than before.
+    routed_anew: bool,
 }
 
 impl Speakers {
     /// Both kinds have been listed.
     pub(super) fn are_listed(&self) -> bool {
-        self.leases.lists() > 0 && self.reports.lists() > 0
+        self.leases.lists() > 0 && self.have_reported()
+    }
+
+    /// What they have said has been listed.
+    pub(super) fn have_reported(&self) -> bool {
+        self.reports.lists() > 0
+    }
+
+    /// The routers of a node, as its speaker has said last.
+    pub(super) fn gateways(&self, node: &NodeName) -> impl Iterator<Item = IpAddr> {
+        self.reports.get(node).into_iter().flat_map(|seen| seen.gateways.iter().copied())
+    }
+
+    /// Whether those of any node have changed since this was asked last.
+    pub(super) fn take_news_of_gateways(&mut self) -> bool {
+        std::mem::take(&mut self.routed_anew)
     }
 
     /// Takes in news of a Lease; whether somebody is alive by it who was not, or the other way round. A renewal is no news.
@@ -94,8 +111,10 @@ impl Speakers {
 
     /// Takes in news of a report; whose words have changed, and what they are now.
     pub(super) fn report(&mut self, event: Event<SeenReport>) -> Vec<(NodeName, Option<Report>)> {
-        let changes = self.reports.observe(event).into_iter();
-        let told = changes.filter_map(|change| {
+        let changes = self.reports.observe(event);
+        let routed = |seen: &Option<SeenReport>| seen.as_ref().map_or_else(Vec::new, |seen| seen.gateways.clone());
+        self.routed_anew |= changes.iter().any(|change| routed(&change.before) != routed(&change.after));
+        let told = changes.into_iter().filter_map(|change| {
             let node = change.after.as_ref().or(change.before.as_ref()).map(|seen| seen.node.clone())?;
             Some((node, change.after.map(|seen| seen.report)))
         });
@@ -182,6 +201,7 @@ pub(super) struct SeenReport {
     node: NodeName,
     version: ResourceVersion,
     interfaces: BTreeSet<String>,
+    gateways: Vec<IpAddr>,
     /// It does not say that it does not: where nobody knows there are no better ones.
     forwards: bool,
     report: Report,
@@ -206,7 +226,8 @@ impl SeenReport {
         let witness = object.spec.witness.map(witness);
         let report = Report { applied: object.spec.applied_version, exceptions, witness };
         let forwards = object.spec.forwarding != Some(Forwarding::NotForwarding);
-        Self { node, version, interfaces: object.spec.stations.into_keys().collect(), forwards, report }
+        let (interfaces, gateways) = (object.spec.stations.into_keys().collect(), object.spec.gateways);
+        Self { node, version, interfaces, gateways, forwards, report }
     }
 }
 
@@ -242,7 +263,8 @@ impl Object for SeenReport {
     }
 
     fn same(&self, other: &Self) -> bool {
-        (&self.interfaces, self.forwards, &self.report) == (&other.interfaces, other.forwards, &other.report)
+        (&self.interfaces, &self.gateways, self.forwards, &self.report)
+            == (&other.interfaces, &other.gateways, other.forwards, &other.report)
     }
 }
 

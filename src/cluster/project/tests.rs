@@ -49,6 +49,7 @@ fn a_full_service_is_read_field_by_field() {
             "type": "LoadBalancer", "loadBalancerClass": "portolan.dev/mock", "loadBalancerIP": "banana",
             "ports": [{"name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053, "targetPort": "dns"}, {"name": "dns-tcp", "port": 53}],
             "ipFamilies": ["IPv6", "IPv4"], "ipFamilyPolicy": "PreferDualStack", "loadBalancerSourceRanges": [" 10.0.0.0/8"],
+            "externalIPs": ["192.0.2.010", "banana", "2001:db8::1"],
             "externalTrafficPolicy": "Local", "healthCheckNodePort": 32000, "sessionAffinity": "ClientIP",
         },
         "status": {
@@ -95,6 +96,7 @@ fn a_full_service_is_read_field_by_field() {
             family_policy: FamilyPolicy::PreferDualStack,
             load_balancer_ip: Some("banana".into()),
             source_ranges: vec![" 10.0.0.0/8".into()],
+            external_ips: vec!["192.0.2.10".parse().unwrap(), "2001:db8::1".parse().unwrap()],
             external_traffic_policy: TrafficPolicy::Local,
             health_check_node_port: Some(32000),
             session_affinity: Some(10_800),

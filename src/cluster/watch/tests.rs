@@ -263,6 +263,20 @@ async fn work_begins_without_pods_where_they_are_not_served_or_may_not_be_seen_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kind_that_a_server_does_not_serve_is_as_if_there_were_none_and_is_followed_once_it_does() {
+    let (client, asked) = server(vec![error(404, "NotFound"), error(404, "NotFound"), list(&[web("7", &json!(80))])]);
+    let project = |object| Projected::Object(project::service(object));
+    let events = events_if_served::<StoredService, _>(client, 1, "Services", "", project::service_key, project);
+    let mut events = Box::pin(events.map(Observed::Service));
+    let clock = Clock::start();
+    let begun = clock.now();
+    assert_eq!(take(&mut events, 2).await, ["Init", "InitDone"]);
+    assert_eq!(clock.now().since(begun), Duration::ZERO, "nobody waits for what is not there");
+    assert_eq!(take(events, 4).await, ["Init", "Init", "InitApply web", "InitDone"]);
+    assert_eq!(*asked.lock().unwrap(), ["list", "list", "list"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_fails_to_list_pods_is_waited_for() {
     let (client, asked) = server(vec![error(500, ""), list(&[])]);
     assert_eq!(take(pods(client, 1), 3).await, ["Init", "Init", "InitDone"]);

@@ -38,6 +38,7 @@ pub(super) fn service(key: ServiceKey, uid: Uid, ours: bool) -> Service {
         family_policy: FamilyPolicy::SingleStack,
         load_balancer_ip: None,
         source_ranges: vec![],
+        external_ips: vec![],
         external_traffic_policy: TrafficPolicy::Cluster,
         health_check_node_port: None,
         session_affinity: None,

@@ -13,6 +13,7 @@ use portolan_core::status;
 
 use super::serving::since;
 use super::{Interrupted, Pass, Reconciler};
+use crate::cluster::annotations::Annotations;
 use crate::cluster::finalizers;
 use crate::cluster::queue::Verdict;
 use crate::controller::decision::{Decision, Role};
@@ -101,6 +102,7 @@ impl Pass<'_> {
             // Without a record, our conditions say that the rest of the status is ours too.
             ingress: why == WasOurs::Deleting && before.map_or(has_own_conditions(&service.object), published),
             conditions: status::without_ours(&service.object, why == WasOurs::HandedOver),
+            gone: self.annotations(&service.object, before.filter(|_| why != WasOurs::HandedOver)),
         };
         if let Some(released) = finalizers::release(client, service, &classes.instance, &marks).await? {
             self.written.push(Written::Service(released.clone()));
@@ -110,6 +112,13 @@ impl Pass<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Those of a Service that go with what its record stood for. Where it goes to somebody else his own may stand there by now.
+    fn annotations(&self, service: &Service, before: Option<&Record>) -> Annotations {
+        let provider = before.and_then(|record| self.reconciler.providers.of_record(record).ok());
+        let ours = provider.map_or(&[][..], |provider| with_provider!(provider, of => of.annotations()));
+        ours.iter().filter(|key| service.annotations.contains_key(**key)).map(|key| (*key, None)).collect()
     }
 
     /// Removes a load balancer and then its record. `Forgotten` when both are gone. `services` are told.

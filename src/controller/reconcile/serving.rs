@@ -48,6 +48,7 @@ impl Pass<'_> {
         decision: &Decision,
         class: &Class,
     ) -> Result<Verdict, Interrupted> {
+        provider.is_ready().await;
         self.bequeathed = self.bequeathed(decision).await?;
         let Departures { gone, unclear } = self.departures(provider, decision, class).await?;
         let mut candidates = candidates(self.snapshot, decision, &gone);

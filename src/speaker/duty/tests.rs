@@ -29,6 +29,7 @@ fn nic(number: u32, addresses: &[&str]) -> Interface {
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         default_v4: None,
         default_v6: None,
+        gateways: Vec::new(),
     }
 }
 
@@ -245,4 +246,16 @@ fn an_interface_that_is_another_one_now_or_cannot_any_more_hands_nothing_over() 
         let after = duty(&leaving(&[], &[LAN]), &[changed], &before).places;
         assert_eq!(edits(&before, &after), [Edit::Close(index(1))]);
     }
+}
+
+#[test]
+fn the_routers_of_all_interfaces_are_told_but_for_addresses_of_the_link() {
+    let routed = |number, gateways: &[&str]| Interface {
+        gateways: gateways.iter().map(|gateway| ip(gateway)).collect(),
+        ..nic(number, &[])
+    };
+    let down = Interface { up: false, ..routed(2, &["192.0.2.1"]) };
+    let found = fresh(&owns(&[]), &[routed(1, &["198.51.100.1", "fe80::1", "2001:db8:51::1", "169.254.0.1"]), down]);
+    let expected = ["192.0.2.1", "198.51.100.1", "2001:db8:51::1"].map(ip);
+    assert_eq!(found.gateways, expected.into());
 }

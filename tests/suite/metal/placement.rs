@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{CLASS, Pool, VIPS, create, grant};
 use crate::case::both;
-use crate::harness::{Controller, SOON, World, condition, eventually, merged};
+use crate::harness::{Controller, SOON, World, addresses, condition, eventually, merged};
 
 const NODES: &str = "/api/v1/nodes";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
@@ -336,5 +336,57 @@ fn a_controller_that_starts_again_decides_nothing_anew_and_moves_nobody() {
         let decided =
             |vip: &Value| (vip["spec"].clone(), vip["status"]["owner"].clone(), vip["status"]["since"].clone());
         assert_eq!(all().iter().map(decided).collect::<Vec<_>>(), before.iter().map(decided).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn who_has_no_node_in_common_with_those_who_share_an_address_is_refused_and_comes_once_it_has() {
+    both(|world| {
+        let pool = Pool::new(world, "", json!({"addresses": ["10.77.28.0/30"]}));
+        let site = Site::new(world, &["a", "b"]);
+        // Each team from its own node.
+        let of = |team: &str, rank: &str| {
+            let spec = json!({
+                "ipAddressPools": [pool.name], "serviceSelectors": [{"matchLabels": {"team": team}}],
+                "nodeSelectors": [{"matchLabels": {"lan": world.namespace, "rank": rank}}],
+            });
+            let name = format!("{}-{team}", world.namespace);
+            let object = json!({"apiVersion": "portolan.dev/v1alpha1", "kind": "L2Advertisement", "metadata": {"name": name}, "spec": spec});
+            world.api.create(ADVERTISEMENTS, &object);
+            format!("{ADVERTISEMENTS}/{name}")
+        };
+        let advertisements = [of("red", "0"), of("blue", "1")];
+        let controller = site.start();
+        let shares = |team: &str, port: u16| {
+            let metadata = json!({"labels": {"team": team}, "annotations": {"portolan.dev/share": "web"}});
+            create(world, team, json!({"metadata": metadata, "spec": {"ports": [{"name": "http", "port": port}]}}));
+        };
+        shares("red", 80);
+        let address = addresses(&world.addressed("red")).remove(0);
+        shares("blue", 81);
+        let refused = world.condition("blue", "portolan.dev/Accepted", "False", "ShareConflict");
+        let told = condition(&refused, "portolan.dev/Accepted").unwrap()["message"].to_string();
+        assert!(told.contains("no node and interface in common") && told.contains("/red"), "{told}");
+        assert!(addresses(&refused).is_empty(), "{refused:#}");
+        // Also by a controller that has just begun, of which nobody can say in which order it learns of things.
+        drop(controller);
+        let _controller = site.start();
+        world.edit("red", json!({"metadata": {"annotations": {"example.com/seen": "again"}}}));
+        let record =
+            vip(world, &address, "it is red's", |vip| vip["spec"]["services"].as_array().map(Vec::len) == Some(1));
+        assert!(record["spec"]["serviceNames"].as_str().unwrap().ends_with("/red"), "{record:#}");
+        world.condition("blue", "portolan.dev/Accepted", "False", "ShareConflict");
+
+        // An advertisement for both comes: nobody has edited a Service.
+        site.advertise(&pool, json!({}));
+        world.becomes("blue", "it has come", |service| addresses(service) == [address.clone()]);
+        // It goes: who has come stays.
+        world.api.delete(&format!("{ADVERTISEMENTS}/{}", site.advertisement));
+        world.edit("blue", json!({"spec": {"ports": [{"name": "http", "port": 82}]}}));
+        world.becomes("blue", "it has stayed", |service| {
+            addresses(service) == [address.clone()]
+                && service["status"]["loadBalancer"]["ingress"][0]["ports"][0]["port"] == 82
+        });
+        advertisements.iter().for_each(|path| world.api.delete(path));
     });
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::balancer::{IpMode, Published};
 use crate::examples::service;
@@ -15,6 +17,7 @@ fn outcome(programmed: Verdict) -> Outcome {
         healthy: Default::default(),
         unserved: Vec::new(),
         warnings: Vec::new(),
+        annotations: BTreeMap::new(),
         wait: None,
     }
 }

@@ -1,6 +1,7 @@
 //! A Service as the decisions see it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,8 @@ pub struct Service {
     pub load_balancer_ip: Option<String>,
     /// `spec.loadBalancerSourceRanges`.
     pub source_ranges: Vec<String>,
+    /// `spec.externalIPs`: addresses that nodes take packets for as if they were the Service's, whoever they belong to.
+    pub external_ips: Vec<IpAddr>,
     /// `spec.externalTrafficPolicy`.
     pub external_traffic_policy: TrafficPolicy,
     /// `spec.healthCheckNodePort`, if not 0.

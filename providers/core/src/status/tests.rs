@@ -20,6 +20,7 @@ fn outcome() -> Outcome {
         healthy: Default::default(),
         unserved: Vec::new(),
         warnings: Vec::new(),
+        annotations: BTreeMap::new(),
         wait: None,
     }
 }

@@ -44,10 +44,16 @@ fn a_pool_that_is_refused_takes_nothing_from_a_younger_one() {
 
 #[test]
 fn all_that_is_wrong_is_told_at_once() {
-    let around = Surroundings { services: vec![Range::parse("10.96.0.0/12").unwrap()], ..Surroundings::default() };
+    let services = ("ServiceCIDR kubernetes".to_owned(), Range::parse("10.96.0.0/12").unwrap());
+    let around = Surroundings { services: vec![services], ..Surroundings::default() };
     let found =
         flaws(vec![pool("a", 1, &["10.100.0.0/24", "10.100.0.10", "10.244.0.0/16"]), pool("b", 2, &[])], &around);
     assert_eq!(found["a"].len(), 3, "{found:?}");
+    assert!(
+        found["a"]
+            .iter()
+            .any(|flaw| flaw.contains("the Services' range 10.96.0.0-10.111.255.255 (ServiceCIDR kubernetes)"))
+    );
     assert!(found["b"][0].contains("names no addresses"));
 }
 

@@ -15,7 +15,7 @@ use crate::placement::Rebalance;
 use crate::pool::{Pool, PoolName};
 use crate::reach::Reach;
 use crate::round::{Picture, Placed};
-use crate::vip::Vip;
+use crate::vip::{Served, Vip};
 
 /// See the head of this file.
 #[derive(Debug, Default)]
@@ -74,6 +74,12 @@ impl World {
         if *self.stage.hosts == hosts {
             return;
         }
+        let selected = |hosts: &[Host]| -> Vec<_> {
+            hosts.iter().map(|host| (host.node.name.clone(), Arc::clone(&host.node.labels))).collect()
+        };
+        if selected(&hosts) != selected(&self.stage.hosts) {
+            self.wake_shares();
+        }
         let silent: BTreeSet<NodeName> =
             hosts.iter().filter(|host| host.is_silent()).map(|host| host.node.name.clone()).collect();
         let changed: BTreeSet<&NodeName> = silent.symmetric_difference(&self.stage.silent).collect();
@@ -89,7 +95,30 @@ impl World {
         if *self.stage.advertisements != advertisements {
             self.stage.advertisements = Arc::new(advertisements);
             self.stage.edition += 1;
+            self.wake_shares();
         }
+    }
+
+    pub(crate) fn advertisements(&self) -> Arc<Vec<Advertisement>> {
+        Arc::clone(&self.stage.advertisements)
+    }
+
+    pub(crate) fn hosts(&self) -> Arc<Vec<Host>> {
+        Arc::clone(&self.stage.hosts)
+    }
+
+    /// Who may come to an address that others have depends on advertisements and nodes; who asks to is known to the share alone.
+    fn wake_shares(&mut self) {
+        let is_alone = |id: &LoadBalancerId, served: &Served| self.instance.load_balancer_of(&served.member.uid) == *id;
+        let shares = self.of.iter().filter(|(id, addresses)| {
+            let services = addresses.iter().filter_map(|address| self.vips.get(address)).flat_map(|vip| &vip.services);
+            !services.clone().any(|served| is_alone(id, served))
+        });
+        let wishes = self.answers.values().map(|answer| &answer.wish);
+        let waiting = wishes.filter(|wish| self.instance.load_balancer_of(&wish.member.uid) != wish.id);
+        let shares: Vec<LoadBalancerId> =
+            shares.map(|(id, _)| id.clone()).chain(waiting.map(|wish| wish.id.clone())).collect();
+        self.news.extend(shares);
     }
 
     /// The speaker of a node says this; none if its word counts no more.
@@ -148,28 +177,27 @@ impl World {
         self.news.extend(concerned);
     }
 
+    /// The pool that holds an address now, whatever it was called when it was given out, and whether it moves by itself.
+    pub(crate) fn pool_ref(&self, vip: &Vip) -> (PoolRef, Rebalance) {
+        let recorded = vip.pool.as_ref().and_then(|name| self.pools.iter().find(|pool| pool.name == *name));
+        let holds = |pool: &&Pool| pool.contains(vip.address);
+        let pool = recorded.filter(holds).or_else(|| self.pools.iter().find(holds)).or(recorded);
+        let name = pool.map(|pool| pool.name.clone()).or(vip.pool.clone());
+        let name = name.unwrap_or_else(|| PoolName::new(String::new()));
+        let labels = pool.map(|pool| pool.labels.clone()).unwrap_or_default();
+        (PoolRef { name, labels }, pool.map_or(Rebalance::Never, |pool| pool.rebalance))
+    }
+
     /// All that placement rests on. Addresses of others, and such as nobody uses, are not placed.
     pub fn picture(&self) -> Picture {
-        let pools: BTreeMap<&str, &Pool> = self.pools.iter().map(|pool| (pool.name.as_str(), pool)).collect();
         let placed = |vip: &Vip| {
             let id = self.own(vip)?;
-            // The pool that holds it now, whatever it was called when the address was given out.
-            let recorded = vip.pool.as_ref().and_then(|name| pools.get(name.as_str()).copied());
-            let holds = |pool: &&Pool| pool.contains(vip.address);
-            let pool = recorded.filter(|pool| holds(pool)).or_else(|| self.pools.iter().find(holds)).or(recorded);
-            let name = pool.map(|pool| pool.name.clone()).or(vip.pool.clone());
-            let name = name.unwrap_or_else(|| PoolName::new(String::new()));
-            let labels = pool.map(|pool| pool.labels.clone()).unwrap_or_default();
+            let (pool, rebalance) = self.pool_ref(vip);
             // Of one of them who is not known nobody could say whether he is served.
             let services = self.stage.backing.get(&id).and_then(|backing| {
                 vip.services.iter().map(|served| backing.get(&served.member.uid).cloned()).collect()
             });
-            Some(Placed {
-                vip: vip.clone(),
-                pool: PoolRef { name, labels },
-                rebalance: pool.map_or(Rebalance::Never, |pool| pool.rebalance),
-                services,
-            })
+            Some(Placed { vip: vip.clone(), pool, rebalance, services })
         };
         Picture {
             vips: self.vips.values().filter_map(|vip| Some((vip.address, placed(vip)?))).collect(),

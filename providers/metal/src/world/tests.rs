@@ -248,3 +248,59 @@ proptest! {
         }
     }
 }
+
+fn around(services: &[&str], taken: &[&str]) -> Surroundings {
+    let range = |text: &&str| ("ServiceCIDR kubernetes".to_owned(), Range::parse(text).unwrap());
+    let taken = taken.iter().map(|text| (text.parse().unwrap(), "Node a".to_owned())).collect();
+    Surroundings { services: services.iter().map(range).collect(), taken, ..Surroundings::default() }
+}
+
+#[test]
+fn a_pool_that_comes_to_overlap_a_range_gives_nothing_until_that_is_gone_and_what_is_given_stays() {
+    let mut world = world(vec![pool("p", &["192.0.2.0/30"])]);
+    world.set_vip(vip("192.0.2.0", "has"));
+    world.set_surroundings(around(&["192.0.2.2"], &[]));
+    world.ask(wish("late", 1));
+    assert_eq!(told(&world, "late"), None);
+    assert!(!world.pools()[0].is_sound());
+    // Who has one keeps it, whatever else he asks for meanwhile.
+    world.ask(wish("has", 0));
+    assert_eq!(told(&world, "has").unwrap(), ["192.0.2.0"]);
+    world.news();
+    world.set_surroundings(around(&["198.51.100.0/24"], &[]));
+    assert_eq!(told(&world, "late").unwrap(), ["192.0.2.1"]);
+    assert!(names(world.news()).contains(&"late".to_owned()));
+}
+
+#[test]
+fn what_a_node_a_router_or_an_external_ip_has_is_given_out_only_after_it_is_gone() {
+    let mut world = world(vec![pool("p", &["192.0.2.0-192.0.2.2"])]);
+    let external = |text: &str| BTreeMap::from([(text.parse().unwrap(), "an externalIP of Service a/b".to_owned())]);
+    world.set_surroundings(around(&[], &["192.0.2.0"]));
+    world.set_external_ips(external("192.0.2.1"));
+    let taken = |world: &World| world.pools()[0].taken.values().cloned().collect::<Vec<_>>();
+    assert_eq!(taken(&world), ["Node a", "an externalIP of Service a/b"]);
+    world.ask(wish("first", 0));
+    assert_eq!(told(&world, "first").unwrap(), ["192.0.2.2"]);
+    world.ask(Wish { requested: vec!["192.0.2.1".parse().unwrap()], ..wish("second", 1) });
+    let denied = world.answer(&id("second")).unwrap().given.clone().unwrap_err().to_string();
+    assert_eq!(denied, "the requested address 192.0.2.1 is taken by an externalIP of Service a/b");
+    // One says so without the other's leave.
+    world.set_surroundings(around(&[], &[]));
+    assert_eq!(taken(&world), ["an externalIP of Service a/b"]);
+    world.set_external_ips(BTreeMap::new());
+    assert_eq!(told(&world, "second").unwrap(), ["192.0.2.1"]);
+}
+
+#[test]
+fn what_comes_and_goes_beside_all_pools_wakes_nobody() {
+    let mut world = world(vec![pool("p", &["192.0.2.0/30"])]);
+    world.set_vip(vip("192.0.2.0", "has"));
+    world.news();
+    let edition = world.edition();
+    world.set_surroundings(around(&["10.96.0.0/12"], &["198.51.100.1"]));
+    world.set_external_ips(BTreeMap::from([("203.0.113.1".parse().unwrap(), "x".to_owned())]));
+    assert_eq!((names(world.news()), world.edition()), (Vec::new(), edition));
+    world.set_surroundings(around(&[], &["192.0.2.3"]));
+    assert_eq!(names(world.news()), ["has"]);
+}

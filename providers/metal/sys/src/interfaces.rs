@@ -16,7 +16,7 @@ use rtnetlink::packet_core::NetlinkMessage;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
-use rtnetlink::packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType, RouteVia};
 use rtnetlink::proto::Connection;
 use rtnetlink::sys::SocketAddr;
 use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
@@ -47,6 +47,8 @@ pub struct Interface {
     pub default_v4: Option<u32>,
     /// The same for IPv6.
     pub default_v6: Option<u32>,
+    /// The next hops of all default routes that lead out there, lowest first.
+    pub gateways: Vec<IpAddr>,
 }
 
 /// What the kernel did not tell.
@@ -146,14 +148,19 @@ async fn read(handle: &Handle) -> Result<Vec<Interface>, Error> {
         };
         let routes: Vec<RouteMessage> =
             handle.route().get(every).execute().try_collect().await.map_err(asked("routes"))?;
-        for (index, metric) in routes.iter().flat_map(default_routes) {
-            let Some(interface) = interfaces.get_mut(&index) else { continue };
+        for Hop { out, metric, gateway } in routes.iter().flat_map(default_routes) {
+            let Some(interface) = interfaces.get_mut(&out) else { continue };
             let least = if v4 { &mut interface.default_v4 } else { &mut interface.default_v6 };
             *least = Some(least.map_or(metric, |least| least.min(metric)));
+            interface.gateways.extend(gateway);
         }
     }
     let mut interfaces: Vec<Interface> = interfaces.into_values().collect();
-    interfaces.iter_mut().for_each(|interface| interface.addresses.sort_unstable());
+    for interface in &mut interfaces {
+        interface.addresses.sort_unstable();
+        interface.gateways.sort_unstable();
+        interface.gateways.dedup();
+    }
     Ok(interfaces)
 }
 
@@ -171,6 +178,7 @@ fn interface(link: &LinkMessage) -> Option<Interface> {
         addresses: Vec::new(),
         default_v4: None,
         default_v6: None,
+        gateways: Vec::new(),
     };
     for attribute in &link.attributes {
         match attribute {
@@ -196,24 +204,50 @@ fn connected(message: &AddressMessage) -> Option<(NonZeroU32, IpNet)> {
     Some((NonZeroU32::new(message.header.index)?, IpNet::new(address, message.header.prefix_len).ok()?))
 }
 
-/// The interfaces where a default route of the main table leads out, with its metric; several, where it takes several ways.
+/// One way that a default route takes.
+struct Hop {
+    out: NonZeroU32,
+    metric: u32,
+    /// Whom packets are handed to there; none where the other end of the line is all there is.
+    gateway: Option<IpAddr>,
+}
+
+/// The ways of a default route of the main table: several, where it takes several.
 #[expect(clippy::wildcard_enum_match_arm, reason = "attributes of a route are many, and more with each kernel")]
-fn default_routes(route: &RouteMessage) -> Vec<(NonZeroU32, u32)> {
+fn default_routes(route: &RouteMessage) -> Vec<Hop> {
     let header = &route.header;
     let main = header.table == RouteHeader::RT_TABLE_MAIN;
     if header.destination_prefix_length != 0 || !main || header.kind != RouteType::Unicast {
         return Vec::new();
     }
-    let (mut out, mut metric) = (Vec::new(), 0);
+    let (mut hops, mut metric) = (Vec::new(), 0);
+    let mut only = None;
     for attribute in &route.attributes {
         match attribute {
-            RouteAttribute::Oif(index) => out.push(*index),
-            RouteAttribute::MultiPath(hops) => out.extend(hops.iter().map(|hop| hop.interface_index)),
+            RouteAttribute::Oif(index) => only = Some(*index),
+            RouteAttribute::MultiPath(ways) => {
+                hops.extend(ways.iter().map(|hop| (hop.interface_index, gateway(&hop.attributes))));
+            }
             RouteAttribute::Priority(priority) => metric = *priority,
             _ => {}
         }
     }
-    out.into_iter().filter_map(NonZeroU32::new).map(|index| (index, metric)).collect()
+    hops.extend(only.map(|out| (out, gateway(&route.attributes))));
+    hops.into_iter().filter_map(|(out, gateway)| Some(Hop { out: NonZeroU32::new(out)?, metric, gateway })).collect()
+}
+
+/// A route for IPv4 may have a gateway of IPv6 (`RTA_VIA`).
+#[expect(clippy::wildcard_enum_match_arm, reason = "attributes of a route are many, and more with each kernel")]
+fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
+    attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Gateway(RouteAddress::Inet(address)) | RouteAttribute::Via(RouteVia::Inet(address)) => {
+            Some(IpAddr::V4(*address))
+        }
+        RouteAttribute::Gateway(RouteAddress::Inet6(address)) | RouteAttribute::Via(RouteVia::Inet6(address)) => {
+            Some(IpAddr::V6(*address))
+        }
+        _ => None,
+    })
 }
 
 impl Interface {

@@ -1,5 +1,6 @@
 //! What is told of interfaces, in a namespace where they come, go and change.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use portolan_sys::{Interface, Interfaces};
@@ -76,6 +77,26 @@ fn default_routes_are_told_with_the_lowest_metric_of_each_family() {
         ip(&["-6", "route", "add", "default", "dev", "wire", "metric", "7"]);
         let both = until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.default_v6 == Some(7))).await;
         assert_eq!(both.unwrap().default_v4, Some(100));
+    });
+}
+
+#[test]
+fn the_next_hops_of_all_default_routes_are_told_those_of_several_ways_too() {
+    let Some(wire) = Wire::lay("hops") else { return };
+    watched(&wire, async move |mut interfaces| {
+        ip(&["addr", "add", "198.51.100.2/24", "dev", "wire"]);
+        ip(&["addr", "add", "2001:db8:51::2/64", "dev", "wire", "nodad"]);
+        let ways = ["nexthop", "via", "198.51.100.3", "nexthop", "via", "198.51.100.1"];
+        ip(&[&["route", "add", "default"][..], &ways].concat());
+        ip(&["route", "add", "default", "via", "198.51.100.9", "metric", "300"]);
+        ip(&["-6", "route", "add", "default", "via", "2001:db8:51::1"]);
+        // Of a route that is no default route it does not matter who is next.
+        ip(&["route", "add", "192.0.2.0/24", "via", "198.51.100.8"]);
+        let all: [IpAddr; 4] =
+            ["198.51.100.1", "198.51.100.3", "198.51.100.9", "2001:db8:51::1"].map(|text| text.parse().unwrap());
+        until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.gateways == all)).await;
+        ip(&["route", "del", "default", "via", "198.51.100.9"]);
+        until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.gateways.len() == 3)).await;
     });
 }
 
