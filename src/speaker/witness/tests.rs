@@ -27,6 +27,7 @@ fn proving(excluded: bool) -> Proving {
         addresses: vec!["198.51.100.1/24".parse().unwrap()],
         default_v4: None,
         default_v6: None,
+        gateways: Vec::new(),
     };
     let said = [("node-a".to_owned(), Said { stations: BTreeSet::new(), applied: 1 })].into();
     match tasks(&inherits, &[interface], &said, &BTreeMap::new()).remove(&vip()) {
