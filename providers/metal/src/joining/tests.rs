@@ -59,6 +59,7 @@ fn share(address: &str, pool: &str, names: &[&str]) -> Vip {
         pool: Some(PoolName::new(pool)),
         scheme: None,
         services: names.iter().map(|name| Served { member: member(name), ports: BTreeSet::new() }).collect(),
+        source_ranges: Vec::new(),
         reserved_for: None,
         ranks: Ranks::default(),
         interfaces: BTreeMap::new(),
