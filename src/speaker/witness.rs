@@ -168,13 +168,11 @@ impl Prover {
     }
 
     fn open_again(&mut self, now: Time) {
-        let due: Vec<IpAddr> = self.closed.iter().filter(|(_, at)| **at <= now).map(|(vip, _)| *vip).collect();
-        for vip in due {
-            self.closed.remove(&vip);
-            if let Some(Task::Prove(proving)) = self.tasks.get(&vip) {
+        for (vip, again) in self.closed.iter_mut().filter(|(_, again)| **again <= now) {
+            *again = now + OPEN_AGAIN;
+            if let Some(Task::Prove(proving)) = self.tasks.get(vip) {
                 self.rotation.want(at(now), proving.errand.clone(), &mut self.outputs);
             }
-            self.news = true;
         }
     }
 
@@ -200,12 +198,15 @@ impl Prover {
     fn carry_out(&mut self, output: &Output, now: Time) {
         match output {
             Output::Begun(vip) => {
-                if let Err(error) = self.begin(*vip) {
-                    tracing::warn!(%vip, %error, "whether it is reached cannot be looked at; that is tried again");
-                    self.rotation.forget(*vip, &mut self.outputs);
-                    self.closed.insert(*vip, now + OPEN_AGAIN);
-                    self.news = true;
-                }
+                let is_news = match self.begin(*vip) {
+                    Ok(()) => self.closed.remove(vip).is_some(),
+                    Err(error) => {
+                        tracing::warn!(%vip, %error, "whether it is reached cannot be looked at; that is tried again");
+                        self.rotation.forget(*vip, &mut self.outputs);
+                        self.closed.insert(*vip, now + OPEN_AGAIN).is_none()
+                    }
+                };
+                self.news |= is_news;
             }
             Output::Send(vip, said) => {
                 let stand = self.under_way.get(vip).and_then(|index| self.stands.get(index));

@@ -20,7 +20,7 @@ const FOLDER: &str = "PORTOLAN_SUITE_FOLDER";
 const BINARIES: &str = "KUBEBUILDER_ASSETS";
 
 /// How long a lab lives when it runs its cases, whatever happens.
-const AT_MOST: Duration = Duration::from_secs(600);
+const AT_MOST: Duration = Duration::from_secs(1200);
 
 const KINDS: [&str; 4] = ["--pid", "--fork", "--mount", "--net"];
 

@@ -10,14 +10,18 @@ fn vip() -> IpAddr {
     IpAddr::from([198, 51, 100, 10])
 }
 
-fn proving(excluded: bool) -> Proving {
-    let ports = [80].into_iter().filter(|_| !excluded).collect();
+fn inherits(excluded: bool) -> Inherits {
+    let ports = [80].into();
     let source_ranges = excluded.then(|| "203.0.113.0/24".parse().unwrap()).into_iter().collect();
     let inherited =
         Inherited { owner: "node-a".to_owned(), generation: 1, only: None, ports, source_ranges, version: 1 };
-    let inherits = Inherits { addresses: [(vip(), inherited)].into(), version: 1 };
-    let interface = Interface {
-        index: NonZeroU32::MIN,
+    Inherits { addresses: [(vip(), inherited)].into(), version: 1 }
+}
+
+/// One that no kernel has.
+fn interface() -> Interface {
+    Interface {
+        index: NonZeroU32::new(0x7fff_ffff).unwrap(),
         name: "lan0".to_owned(),
         mac: Some(Mac([2, 0, 0, 0, 0, 9])),
         up: true,
@@ -28,9 +32,15 @@ fn proving(excluded: bool) -> Proving {
         default_v4: None,
         default_v6: None,
         gateways: Vec::new(),
-    };
-    let said = [("node-a".to_owned(), Said { stations: BTreeSet::new(), applied: 1 })].into();
-    match tasks(&inherits, &[interface], &said, &BTreeMap::new()).remove(&vip()) {
+    }
+}
+
+fn said() -> BTreeMap<String, Said> {
+    [("node-a".to_owned(), Said { stations: BTreeSet::from([OWNER]), applied: 1 })].into()
+}
+
+fn proving(excluded: bool) -> Proving {
+    match tasks(&inherits(excluded), &[interface()], &said(), &BTreeMap::new()).remove(&vip()) {
         Some(Task::Prove(proving)) => proving,
         other => panic!("{other:?}"),
     }
@@ -87,6 +97,27 @@ async fn nothing_is_told_before_it_is_known_what_there_is_to_prove_and_what_wait
         inherits.send_replace(Some(Arc::default()));
         told.changed().await.unwrap();
         assert_eq!(*told.borrow(), Some(Witnessed::default()));
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(run(sources, tells, 1, Clock::start(), stop.clone()), story);
+    assert_eq!(ended, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_kernel_gives_no_sockets_nothing_is_said_of_the_wire_and_it_is_tried_again() {
+    let (_ranks, inherited) = watch::channel(Some(Arc::new(inherits(false))));
+    let (_found, interfaces) = watch::channel(Some(Arc::new(vec![interface()])));
+    let (says, said_so) = watch::channel(Arc::default());
+    let (tells, mut told) = watch::channel(None);
+    let stop = CancellationToken::new();
+    let sources = Sources { inherits: inherited, interfaces, said: said_so };
+    let story = async {
+        says.send_replace(Arc::new(said()));
+        let no_socket = Some(Witnessed { version: 1, doubts: [(Doubt::NoSocket, vec![vip()])].into() });
+        assert_eq!(*told.wait_for(|told| *told == no_socket).await.unwrap(), no_socket);
+        // Again and again, and all the while there is nothing new to tell.
+        tokio::time::sleep(OPEN_AGAIN * 5).await;
+        assert!(!told.has_changed().unwrap());
         stop.cancel();
     };
     let (ended, ()) = tokio::join!(run(sources, tells, 1, Clock::start(), stop.clone()), story);

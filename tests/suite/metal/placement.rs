@@ -242,7 +242,7 @@ fn what_the_first_heir_has_found_on_the_wire_is_told_on_the_service_and_what_oth
         let site = Site::new(world, &["a", "b", "c"]);
         site.advertise(&pool, json!({}));
         let _controller = site.start();
-        create(world, "web", json!({"spec": {"loadBalancerSourceRanges": ["203.0.113.7/24"]}}));
+        create(world, "web", json!({"spec": {"loadBalancerSourceRanges": ["203.0.113.0/24"]}}));
         let ranked = vip(world, "10.77.33.0", "it is ranked", |vip| {
             vip["spec"]["ranks"]["nodes"].as_array().is_some_and(|all| all.len() == 3)
         });
