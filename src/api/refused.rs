@@ -1,6 +1,7 @@
 //! What the API server refuses of our kinds by itself, before anybody has stored it: rules in CEL, beside the schema's own words. They refuse
-//! nothing that a controller would take, and not all that it would not; a server that evaluates none of them loses nothing but the earlier word. Each
-//! list and text has a bound, because the server estimates what a rule may cost.
+//! nothing that a controller would take, but for IPv4 written as IPv6 (`::ffff:192.0.2.1`), and not all that it would not; where nobody evaluates them
+//! only the earlier word is lost. Each list and text has a bound, because the server estimates what a rule may cost. `isIP` and `isCIDR` came with
+//! Kubernetes 1.30, and a server takes functions in new rules one version after it has learnt them.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, ValidationRule};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
