@@ -238,8 +238,11 @@ impl Objects {
             let leases = leases.context("cannot list Leases, which say which speakers are alive")?;
             objects.metal.leases = objects.readable(leases);
             let ranges = match list_all(client).await {
-                // As the controller does, on a server without them.
-                Err(ListError::Call(kube::Error::Api(status))) if status.code == 404 => Vec::new(),
+                // As the controller does, on a server without them or without the right.
+                Err(ListError::Call(kube::Error::Api(status))) if matches!(status.code, 403 | 404) => {
+                    tracing::warn!("ServiceCIDRs cannot be listed; no pool is refused for overlapping one: {status}");
+                    Vec::new()
+                }
                 result => result.context("cannot list ServiceCIDRs")?,
             };
             objects.metal.service_ranges = objects.readable(ranges);

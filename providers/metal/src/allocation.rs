@@ -113,6 +113,18 @@ pub enum Unserved {
     Full,
 }
 
+impl Unserved {
+    /// It may serve the asker, and will once others have given something back.
+    pub(crate) fn passes(self) -> bool {
+        match self {
+            Self::Full | Self::Quota => true,
+            Self::Refused | Self::ForOthers | Self::NotAutomatic | Self::Draining | Self::Scheme | Self::Family => {
+                false
+            }
+        }
+    }
+}
+
 fn told(pools: &[(PoolName, Unserved)]) -> String {
     let all: Vec<String> = pools.iter().map(|(pool, why)| format!("{pool} {why}")).collect();
     if all.is_empty() { "; there is none".to_owned() } else { format!(": {}", all.join(", ")) }
@@ -247,7 +259,7 @@ impl Ledger {
     }
 
     fn requested(&self, request: &Request<'_>, address: IpAddr) -> Result<Allotted, Denied> {
-        let pool = self.pools.iter().find(|checked| checked.pool.contains(address));
+        let pool = holding(&self.pools, address);
         match self.held.get(&address) {
             Some(holder) if holder.id.as_ref() == Some(request.id) => {
                 return Ok(Allotted { address, pool: self.pool_of(address) });
@@ -376,9 +388,15 @@ impl Ledger {
     }
 
     fn pool_of(&self, address: IpAddr) -> Option<PoolName> {
-        let holds = |checked: &&Checked| checked.is_sound() && checked.pool.contains(address);
-        self.pools.iter().find(holds).map(|checked| checked.pool.name.clone())
+        let sound = holding(&self.pools, address).filter(|checked| checked.is_sound());
+        sound.map(|checked| checked.pool.name.clone())
     }
+}
+
+/// The pool that an address is of: of several that hold it, which cannot all be sound, the one that is.
+pub(crate) fn holding(pools: &[Checked], address: IpAddr) -> Option<&Checked> {
+    let holds = || pools.iter().filter(|checked| checked.pool.contains(address));
+    holds().find(|checked| checked.is_sound()).or_else(|| holds().next())
 }
 
 #[cfg(test)]

@@ -28,6 +28,11 @@ impl Dialect for Joining {
         if before.is_empty() || !judged.refused.is_empty() {
             return judged;
         }
+        if !self.site.knows_all() {
+            let unknown = "it is not known yet which nodes may announce the address; the controller's log says what it cannot list";
+            judged.refused.push(Refused::whole(Reason::ShareConflict, unknown));
+            return judged;
+        }
         let with: Vec<Sharer<'_>> = before.iter().map(sharer).collect();
         let named = before.iter().chain([asked]).find_map(|asked| named_pool(asked.service));
         if let Err(refused) = self.site.look(|world| world.may_join(sharer(asked), &with, named.as_ref())) {
@@ -70,11 +75,11 @@ impl World {
         let mut shared = Vec::new();
         for vip in self.all_vips().filter(|vip| vip.instance == *self.instance()) {
             let serves = |sharer: &Sharer<'_>| vip.services.iter().any(|served| served.member.uid == *sharer.uid);
-            if serves(&joins) {
-                return Ok(());
-            }
-            if with.iter().any(serves) {
-                shared.push(self.pool_ref(vip).0);
+            match (serves(&joins), with.iter().any(serves)) {
+                (true, true) => return Ok(()),
+                (false, true) => shared.push(self.pool_ref(vip).0),
+                // Of one that it has alone nothing follows for that of the others.
+                (_, false) => {}
             }
         }
         let services: Vec<(&ServiceKey, &Labels)> = all().map(|sharer| (sharer.key, sharer.labels)).collect();

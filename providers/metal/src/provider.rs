@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::Stream;
 use futures::stream::unfold;
@@ -24,6 +25,9 @@ use crate::state::State;
 use crate::step::Step;
 use crate::vip::{Shown, Vip, name};
 use crate::world::World;
+
+/// How long a pass waits, before anything is desired, for all that there is to be told: a process that begins has it in less.
+const UNTIL_LISTED: Duration = Duration::from_secs(5);
 
 /// Everything that classes of this provider share in a process: pools and addresses are the cluster's, not a class's. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -99,6 +103,19 @@ impl Site {
         self.inner.listed.send_replace(true);
     }
 
+    /// Waits until it has.
+    async fn until_listed(&self) {
+        self.want();
+        let mut listed = self.inner.listed.subscribe();
+        // It never ends without: the sender lives as long as we do.
+        let _ = listed.wait_for(|listed| *listed).await;
+    }
+
+    /// It has.
+    pub(crate) fn knows_all(&self) -> bool {
+        *self.inner.listed.borrow()
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         self.inner.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,7 +136,7 @@ impl Metal {
     }
 
     async fn observe(&self, id: &LoadBalancerId) -> State {
-        self.is_ready().await;
+        self.site.until_listed().await;
         let world = self.site.world();
         let vips = world.vips_of(id);
         let announced = vips.iter().map(|vip| (vip.address, world.announcement(vip.address))).collect();
@@ -203,10 +220,8 @@ impl Provider for Metal {
     }
 
     async fn is_ready(&self) {
-        self.site.want();
-        let mut listed = self.site.inner.listed.subscribe();
-        // It never ends without: the sender lives as long as we do.
-        let _ = listed.wait_for(|listed| *listed).await;
+        // Observation waits, too, and says so when its time is over; before that nobody else is to be kept waiting for long.
+        let _ = tokio::time::timeout(UNTIL_LISTED, self.site.until_listed()).await;
     }
 
     async fn observe_many(&self, known: &[Known]) -> Vec<Result<State, Error>> {

@@ -61,13 +61,8 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// Of an address that has its ranks as of this version.
-    pub(crate) fn of(
-        vip: &Vip,
-        ranked_at: u64,
-        reports: &BTreeMap<NodeName, Report>,
-        silent: &BTreeSet<NodeName>,
-    ) -> Self {
+    /// Of an address that has its ranks, its ports and who may connect as of this version.
+    pub(crate) fn of(vip: &Vip, since: u64, reports: &BTreeMap<NodeName, Report>, silent: &BTreeSet<NodeName>) -> Self {
         if vip.ranks.owner().is_none() {
             return Self::Unplaced;
         }
@@ -76,7 +71,7 @@ impl Reach {
             return Self::Unheard(heir.clone());
         }
         let witness = reports.get(heir).and_then(|report| report.witness.as_ref());
-        let Some(witness) = witness.filter(|witness| witness.version >= ranked_at) else {
+        let Some(witness) = witness.filter(|witness| witness.version >= since) else {
             return Self::Awaited(heir.clone());
         };
         match witness.doubts.get(&vip.address) {

@@ -8,6 +8,7 @@ use portolan_core::ids::LoadBalancerId;
 use portolan_core::time::Timestamp;
 use serde::Serialize;
 
+use crate::allocation::holding;
 use crate::pool::{Checked, PoolName};
 use crate::selector::Labels;
 use crate::settings::{Settings, settings};
@@ -95,6 +96,5 @@ impl Wish {
 
 /// The pool that holds it now is meant for the scheme.
 fn suits(vip: &Vip, pools: &[Checked], scheme: Option<Scheme>) -> bool {
-    let pool = pools.iter().find(|checked| checked.pool.contains(vip.address));
-    pool.is_none_or(|checked| checked.pool.suits(scheme))
+    holding(pools, vip.address).is_none_or(|checked| checked.pool.suits(scheme))
 }

@@ -144,12 +144,8 @@ impl World {
             return;
         }
         self.stage.edition += 1;
-        let is_ranked_anew =
-            before.is_none_or(|before| (&before.ranks, &before.interfaces) != (&vip.ranks, &vip.interfaces));
         let mut concerned: Vec<LoadBalancerId> = before.and_then(|before| self.own(before)).into_iter().collect();
-        if is_ranked_anew {
-            self.stage.ranked(&vip);
-        }
+        self.stage.shown(before, &vip);
         self.forget(address);
         concerned.extend(self.own(&vip));
         if let Some(id) = self.own(&vip) {
@@ -189,7 +185,7 @@ impl World {
         let gone = self.own(vip);
         self.news.extend(gone.clone());
         self.stage.edition += 1;
-        self.stage.ranked_at.remove(&address);
+        self.stage.gone(address);
         self.forget(address);
         if let Some(id) = gone.filter(|id| !self.of.contains_key(id)) {
             self.stage.backing.remove(&id);
@@ -314,8 +310,8 @@ impl World {
     /// Those who wait for an address of this pool, in the order in which they are served.
     pub fn waiting_for<'a>(&'a self, pool: &'a PoolName) -> impl Iterator<Item = &'a Wish> {
         let waits = move |answer: &&Answer| match &answer.given {
-            Err(Denied::Exhausted(pools)) => pools.iter().any(|(name, _)| name == pool),
-            Err(Denied::NotServed { pool: of, .. }) => of == pool,
+            Err(Denied::Exhausted(pools)) => pools.iter().any(|(name, why)| name == pool && why.passes()),
+            Err(Denied::NotServed { pool: of, why }) => of == pool && why.passes(),
             Err(_) | Ok(_) => false,
         };
         self.waiting.iter().filter_map(|(_, id)| self.answers.get(id)).filter(waits).map(|answer| &answer.wish)

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
+use portolan_core::balancer::Family;
 use portolan_core::ids::{NodeName, ResourceVersion};
 use portolan_core::time::Time;
 use portolan_metal::announcement::{Exception, Report};
@@ -37,6 +38,9 @@ pub(super) struct Speakers {
     heard: Time,
     /// Until when everybody's end has been told.
     told: Time,
+    /// The routers that each has named last, of each family. A route that is gone for a while, with a link, brings the same one back, so a report
+    /// without any takes none away.
+    routers: BTreeMap<NodeName, BTreeMap<Family, BTreeSet<IpAddr>>>,
     /// Somebody has other routers than before.
     routed_anew: bool,
 }
@@ -52,9 +56,9 @@ impl Speakers {
         self.reports.lists() > 0
     }
 
-    /// The routers of a node, as its speaker has said last.
+    /// The routers of a node, as its speaker has named them last.
     pub(super) fn gateways(&self, node: &NodeName) -> impl Iterator<Item = IpAddr> {
-        self.reports.get(node).into_iter().flat_map(|seen| seen.gateways.iter().copied())
+        self.routers.get(node).into_iter().flat_map(BTreeMap::values).flatten().copied()
     }
 
     /// Whether those of any node have changed since this was asked last.
@@ -112,8 +116,16 @@ impl Speakers {
     /// Takes in news of a report; whose words have changed, and what they are now.
     pub(super) fn report(&mut self, event: Event<SeenReport>) -> Vec<(NodeName, Option<Report>)> {
         let changes = self.reports.observe(event);
-        let routed = |seen: &Option<SeenReport>| seen.as_ref().map_or_else(Vec::new, |seen| seen.gateways.clone());
-        self.routed_anew |= changes.iter().any(|change| routed(&change.before) != routed(&change.after));
+        for seen in changes.iter().filter_map(|change| change.after.as_ref()) {
+            let mut named: BTreeMap<Family, BTreeSet<IpAddr>> = BTreeMap::new();
+            for address in &seen.gateways {
+                named.entry(Family::of(*address)).or_default().insert(*address);
+            }
+            let of_node = self.routers.entry(seen.node.clone()).or_default();
+            for (family, routers) in named {
+                self.routed_anew |= of_node.insert(family, routers.clone()) != Some(routers);
+            }
+        }
         let told = changes.into_iter().filter_map(|change| {
             let node = change.after.as_ref().or(change.before.as_ref()).map(|seen| seen.node.clone())?;
             Some((node, change.after.map(|seen| seen.report)))

@@ -114,7 +114,7 @@ fn gateways_and_external_ips_are_never_given_out_and_named_in_the_pool() {
         has(world, "second", &["10.81.2.4"]);
         world.delete("external");
         has(world, "other", &["10.81.2.1"]);
-        world.api.patch(&format!("{REPORTS}/{name}"), &json!({"spec": {"gateways": null}}));
+        world.api.patch(&format!("{REPORTS}/{name}"), &json!({"spec": {"gateways": ["192.0.2.254"]}}));
         has(world, "gateway", &["10.81.2.0"]);
         world.api.delete(&format!("{REPORTS}/{name}"));
         world.api.delete(&format!("{NODES}/{name}"));

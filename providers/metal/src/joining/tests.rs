@@ -130,3 +130,11 @@ fn a_node_that_comes_wakes_shares_and_nobody_else() {
     world.set_hosts(vec![host("red-1", "red"), host("blue-1", "red")]);
     assert_eq!(world.news(), [LoadBalancerId::new("share-x")].into());
 }
+
+#[test]
+fn who_comes_from_an_address_of_its_own_is_asked_as_well() {
+    let mut world = world(vec![from_own_rack("a", "red"), from_own_rack("a", "blue")]);
+    world.set_vip(share("192.0.2.0", "a", &["red"]));
+    world.set_vip(share("192.0.2.1", "a", &["blue"]));
+    assert!(refused(&world, "blue", &["red"], None).is_some());
+}

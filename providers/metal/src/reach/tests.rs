@@ -1,8 +1,9 @@
+use portolan_core::balancer::{PortKey, Protocol};
 use portolan_core::ids::{Instance, LoadBalancerId, ResourceVersion};
 
 use super::*;
 use crate::placement::Ranks;
-use crate::vip::Shown;
+use crate::vip::{Served, Shown};
 use crate::world::World;
 
 const STATION: &str = "02:00:00:00:00:09";
@@ -156,4 +157,33 @@ fn news_of_the_first_heir_wake_those_of_whom_they_speak_and_no_others() {
     world.set_report(&node("b"), Some(report(6, &[])));
     assert_eq!(world.news(), BTreeSet::new(), "it says the same");
     assert_eq!(world.reach(address()), Reach::Seen(node("b"), Vec::new()));
+}
+
+#[test]
+fn a_port_that_comes_and_who_may_connect_are_to_be_looked_at_anew() {
+    let of_version = |version: u64, ports: &[u16], source: &[&str]| {
+        let member = portolan_core::balancer::Member {
+            uid: portolan_core::ids::Uid::new("web"),
+            namespace: "shop".to_owned(),
+            name: "web".to_owned(),
+        };
+        let tcp = |port: &u16| PortKey { port: *port, protocol: Protocol::Tcp };
+        Vip {
+            version: Some(ResourceVersion::new(version.to_string())),
+            services: vec![Served { member, ports: ports.iter().map(tcp).collect() }],
+            source_ranges: source.iter().map(|range| range.parse().unwrap()).collect(),
+            ..vip(&["a", "b"])
+        }
+    };
+    let mut world = World::default();
+    world.set_vip(of_version(5, &[80], &[]));
+    world.set_report(&node("b"), Some(report(5, &[])));
+    assert_eq!(world.reach(address()), Reach::Seen(node("b"), Vec::new()));
+    let changes = [(6, of_version(6, &[80, 443], &[])), (7, of_version(7, &[80, 443], &["192.0.2.0/24"]))];
+    for (version, changed) in changes {
+        world.set_vip(changed);
+        assert_eq!(world.reach(address()), Reach::Awaited(node("b")), "version {version}");
+        world.set_report(&node("b"), Some(report(version, &[])));
+        assert_eq!(world.reach(address()), Reach::Seen(node("b"), Vec::new()));
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use portolan_core::balancer::Protocol;
 use portolan_core::ids::{LoadBalancerId, NodeName};
 
 use super::{World, number};
@@ -29,16 +30,38 @@ pub(super) struct Stage {
     silent: BTreeSet<NodeName>,
     /// As of which version each address is ranked as it is. Whatever else is written there since need not reach a wire.
     pub(super) ranked_at: BTreeMap<IpAddr, u64>,
+    /// As of which version what is proven of it is as it is: besides, its TCP ports and who may connect.
+    pub(super) proven_at: BTreeMap<IpAddr, u64>,
     eligible: BTreeMap<IpAddr, Arc<Eligibility>>,
     /// Grows whenever something changes that placement rests on.
     pub(super) edition: u64,
 }
 
 impl Stage {
-    /// An address has these ranks as of this version.
-    pub(super) fn ranked(&mut self, vip: &Vip) {
-        self.ranked_at.insert(vip.address, number(vip.version.as_ref()).unwrap_or(u64::MAX));
+    /// An address is like this as of this version.
+    pub(super) fn shown(&mut self, before: Option<&Vip>, vip: &Vip) {
+        let version = number(vip.version.as_ref()).unwrap_or(u64::MAX);
+        let ranks = |vip: &Vip| (vip.ranks.clone(), vip.interfaces.clone());
+        let asked = |vip: &Vip| (tcp_ports(vip), vip.source_ranges.clone());
+        let is_ranked_anew = before.is_none_or(|before| ranks(before) != ranks(vip));
+        if is_ranked_anew {
+            self.ranked_at.insert(vip.address, version);
+        }
+        if is_ranked_anew || before.is_none_or(|before| asked(before) != asked(vip)) {
+            self.proven_at.insert(vip.address, version);
+        }
     }
+
+    /// Nobody has it any more.
+    pub(super) fn gone(&mut self, address: IpAddr) {
+        self.ranked_at.remove(&address);
+        self.proven_at.remove(&address);
+    }
+}
+
+fn tcp_ports(vip: &Vip) -> BTreeSet<u16> {
+    let ports = vip.services.iter().flat_map(|served| &served.ports);
+    ports.filter(|port| port.protocol == Protocol::Tcp).map(|port| port.port).collect()
 }
 
 /// The nodes whose speakers have something to say of an address: who answers for it, and who proves that.
@@ -157,7 +180,7 @@ impl World {
     /// Whether it is reached there.
     pub fn reach(&self, address: IpAddr) -> Reach {
         let of = |vip| {
-            let since = self.stage.ranked_at.get(&address).copied().unwrap_or(u64::MAX);
+            let since = self.stage.proven_at.get(&address).copied().unwrap_or(u64::MAX);
             Reach::of(vip, since, &self.stage.reports, &self.stage.silent)
         };
         self.vips.get(&address).map(of).unwrap_or_default()

@@ -5,6 +5,7 @@ use portolan_core::ids::Uid;
 use proptest::prelude::*;
 
 use super::*;
+use crate::pool::Serves;
 use crate::range::Range;
 use crate::vip::Reservation;
 
@@ -103,6 +104,28 @@ fn what_becomes_free_is_offered_in_the_order_of_creation_whoever_asked_first() {
         world.news();
     }
     assert_eq!(world.waiting_for(&pool).count(), 0);
+}
+
+#[test]
+fn nobody_waits_for_a_pool_that_is_not_meant_for_him() {
+    let others = Serves { namespaces: ["db".to_owned()].into(), ..Serves::default() };
+    let for_db = Pool { serves: others, ..pool("db", &["198.51.100.0/28"]) };
+    let mut world = world(vec![pool("p", &["192.0.2.1"]), for_db]);
+    world.set_vip(vip("192.0.2.1", "first"));
+    world.ask(wish("second", 1));
+    assert_eq!(world.waiting_for(&PoolName::new("p")).count(), 1);
+    assert_eq!(world.waiting_for(&PoolName::new("db")).count(), 0);
+    world.ask(Wish { pool: Some(PoolName::new("db")), ..wish("names-it", 2) });
+    assert_eq!(world.waiting_for(&PoolName::new("db")).count(), 0, "it is told that the pool is for others");
+}
+
+#[test]
+fn an_address_by_name_comes_of_the_pool_that_is_sound_though_one_that_is_refused_holds_it_too() {
+    let mut bad = pool("older", &["192.0.2.0/24"]);
+    bad.defects.push("a selector makes no sense".to_owned());
+    let mut world = world(vec![bad, pool("sound", &["192.0.2.0/25"])]);
+    world.ask(Wish { requested: vec!["192.0.2.7".parse().unwrap()], ..wish("web", 1) });
+    assert_eq!(told(&world, "web").unwrap(), ["192.0.2.7"]);
 }
 
 #[test]

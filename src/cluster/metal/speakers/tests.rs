@@ -170,3 +170,23 @@ fn a_report_says_of_each_address_what_is_wrong_with_it() {
     assert_eq!(of("198.51.100.3"), [Exception::NotForwarding]);
     assert_eq!(of("2001:db8::1"), [stranger()]);
 }
+
+#[test]
+fn a_router_counts_until_another_is_named_though_its_route_be_gone_and_its_report_too() {
+    let mut speakers = Speakers::default();
+    let node = NodeName::new("node-a");
+    let routers = |speakers: &Speakers| speakers.gateways(&node).map(|one| one.to_string()).collect::<Vec<_>>();
+    let told = |speakers: &mut Speakers, gateways: serde_json::Value| {
+        let spec = json!({"appliedVersion": 3, "stations": {}, "gateways": gateways});
+        speakers.report(Event::Apply(report(&spec)));
+        speakers.take_news_of_gateways()
+    };
+    assert!(told(&mut speakers, json!(["198.51.100.1", "2001:db8::1"])));
+    assert!(!told(&mut speakers, json!([])), "its link is down");
+    assert_eq!(routers(&speakers), ["198.51.100.1", "2001:db8::1"]);
+    assert!(told(&mut speakers, json!(["198.51.100.254"])));
+    assert_eq!(routers(&speakers), ["198.51.100.254", "2001:db8::1"]);
+    speakers.report(Event::Delete(node.clone(), ResourceVersion::new("9".to_owned())));
+    assert!(!speakers.take_news_of_gateways());
+    assert_eq!(routers(&speakers).len(), 2);
+}
