@@ -35,6 +35,7 @@ pub(crate) async fn run(
             while let Some(Some(event)) = seen.next().now_or_never() {
                 changed |= fellows.observe(event);
             }
+            published.erased.send_if_modified(|last| std::mem::replace(last, fellows.erased) != fellows.erased);
             if !changed {
                 continue;
             }
@@ -55,6 +56,8 @@ pub(crate) struct Publishers {
     pub(crate) worse_off: watch::Sender<Arc<BTreeSet<String>>>,
     /// What each node says of what it announces.
     pub(crate) said: watch::Sender<Arc<BTreeMap<String, Said>>>,
+    /// How often somebody has deleted what this node has said.
+    pub(crate) erased: watch::Sender<u64>,
 }
 
 /// What a node says of what it announces.
@@ -79,16 +82,21 @@ fn publish<T: PartialEq>(to: &watch::Sender<Arc<T>>, now: T) {
 struct Fellows {
     node: String,
     store: Store<Fellow>,
+    erased: u64,
 }
 
 impl Fellows {
     fn of(node: String) -> Self {
-        Self { node, store: Store::default() }
+        Self { node, store: Store::default(), erased: 0 }
     }
 
     /// True if something may be otherwise now: most of what a report says is not looked at.
     fn observe(&mut self, event: Event<Fellow>) -> bool {
-        !self.store.observe(event).is_empty()
+        let changes = self.store.observe(event);
+        let own = |before: &Fellow| before.node == self.node;
+        let erased = changes.iter().any(|change| change.after.is_none() && change.before.as_ref().is_some_and(own));
+        self.erased += u64::from(erased);
+        !changes.is_empty()
     }
 
     fn stations(&self) -> BTreeSet<Mac> {
@@ -189,6 +197,22 @@ mod tests {
         assert_eq!(known(&fellows), ["02:00:00:00:00:03"]);
         fellows.observe(Event::Delete("node-b".to_owned(), ResourceVersion::new("9".to_owned())));
         assert_eq!(known(&fellows), [""; 0]);
+    }
+
+    #[test]
+    fn who_deletes_the_nodes_own_report_is_noticed() {
+        let mut fellows = Fellows::of("node-a".to_owned());
+        let gone = |node: &str| Event::Delete(node.to_owned(), ResourceVersion::new("9".to_owned()));
+        fellows.observe(Event::Init);
+        fellows.observe(Event::InitDone);
+        assert_eq!(fellows.erased, 0, "it has not said anything yet");
+        for node in ["node-a", "node-b"] {
+            fellows.observe(Event::Apply(fellow(node, &json!({"lan0": "02:00:00:00:00:01"}))));
+        }
+        fellows.observe(gone("node-b"));
+        assert_eq!(fellows.erased, 0);
+        fellows.observe(gone("node-a"));
+        assert_eq!(fellows.erased, 1);
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub(crate) async fn run(
                 let preflight = node_level.preflight.borrow_and_update().clone();
                 let forwarding = node_level.forwarding();
                 let witness = node_level.witnessed.borrow_and_update().as_ref().map(witness);
+                node_level.erased.mark_unchanged();
                 let Some(told) = said else { break };
                 let mut report = report(&node, &told, &preflight, forwarding);
                 report.spec.witness = witness;
@@ -73,6 +74,8 @@ pub(crate) struct NodeLevel {
     pub(crate) preflight: watch::Receiver<Vec<Finding>>,
     pub(crate) stands: watch::Receiver<Standing>,
     pub(crate) witnessed: watch::Receiver<Option<Witnessed>>,
+    /// Somebody has deleted the report: it says everything again.
+    pub(crate) erased: watch::Receiver<u64>,
 }
 
 impl NodeLevel {
@@ -93,6 +96,7 @@ async fn any(told: &mut watch::Receiver<Option<Told>>, node_level: &mut NodeLeve
         // Nobody says it any more where kube-proxy is not asked.
         Ok(()) = node_level.stands.changed() => true,
         Ok(()) = node_level.witnessed.changed() => true,
+        Ok(()) = node_level.erased.changed() => true,
     }
 }
 

@@ -269,6 +269,13 @@ fn the_node_that_is_ranked_first_answers_then_the_next_and_after_it_nobody() {
     });
     assert_eq!(report["spec"]["stations"], json!({"lan0": mac_a}));
     assert_eq!(report["spec"]["notAsRanked"], Value::Null, "{report}");
+    // What somebody deletes is said again.
+    let path = "/apis/portolan.dev/v1alpha1/speakerreports/node-a";
+    api.request("DELETE", path, "application/json", &json!({}));
+    eventually("node-a reports again", || {
+        let again = api.report("node-a");
+        (again["spec"]["stations"] == report["spec"]["stations"], again)
+    });
     eventually("both are alive", || {
         let alive = ["node-a", "node-b"].map(|node| api.alive(node));
         (alive == ["node-a", "node-b"].map(|node| Some(node.to_owned())), alive)
