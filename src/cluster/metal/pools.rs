@@ -180,6 +180,15 @@ fn status(world: &World, checked: &Checked, seen: &SeenPool, now: jiff::Timestam
     } else {
         ("True", "TakenByOthers", format!("never given out: {}", listed(&taken)))
     };
+    let off_link: Vec<String> =
+        world.off_link(name).map(|(address, node)| format!("{address} (Node {node})")).collect();
+    let off_link = (!off_link.is_empty()).then(|| {
+        let message = format!(
+            "on no prefix of the node that has it, where only routers with a route to it ask: {}",
+            listed(&off_link)
+        );
+        ("True", "NoPrefix", message)
+    });
     let condition = |kind: &str, (status, reason, message): (&str, &str, String)| {
         let before = seen.status.conditions.iter().find(|condition| condition.type_ == kind);
         let stands = before.filter(|before| before.status == status);
@@ -202,7 +211,11 @@ fn status(world: &World, checked: &Checked, seen: &SeenPool, now: jiff::Timestam
         (count, waiting.into_iter().take(NEXT).collect(), own.filter(|_| count > 0))
     };
     AddressPoolStatus {
-        conditions: vec![condition("Ready", ready), condition("Obstructed", obstructed)],
+        conditions: [("Ready", ready), ("Obstructed", obstructed)]
+            .into_iter()
+            .chain(off_link.map(|told| ("PoolOffLink", told)))
+            .map(|(kind, told)| condition(kind, told))
+            .collect(),
         assigned: i64::from(v4.assigned) + i64::from(v6.assigned),
         assigned_ipv4: v4.assigned.into(),
         assigned_ipv6: v6.assigned.into(),
@@ -218,3 +231,6 @@ fn listed(all: &[String]) -> String {
     let named = all.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
     if all.len() > NAMED { format!("{named}; and {} more", all.len() - NAMED) } else { named }
 }
+
+#[cfg(test)]
+mod tests;

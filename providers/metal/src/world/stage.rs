@@ -9,7 +9,7 @@ use portolan_core::ids::{LoadBalancerId, NodeName};
 
 use super::{World, number};
 use crate::advertisement::{Advertisement, PoolRef};
-use crate::announcement::{Announcement, Report};
+use crate::announcement::{Announcement, Exception, Report};
 use crate::backing::Backing;
 use crate::eligible::{Eligibility, Host};
 use crate::placement::Rebalance;
@@ -175,6 +175,18 @@ impl World {
             Announcement::of(vip, since, eligible, &self.stage.reports, &self.stage.silent)
         };
         self.vips.get(&address).map(of).unwrap_or_default()
+    }
+
+    /// The addresses of a pool that are on no prefix of the node that has them, each with that node.
+    pub fn off_link<'a>(&'a self, pool: &'a PoolName) -> impl Iterator<Item = (IpAddr, &'a NodeName)> {
+        let said = self.stage.reports.iter().flat_map(|(node, report)| {
+            let off_link = report.exceptions.iter().filter(|(_, why)| why.contains(&Exception::PoolOffLink));
+            off_link.map(move |(address, _)| (*address, node))
+        });
+        said.filter(move |(address, node)| {
+            let vip = self.vips.get(address);
+            vip.is_some_and(|vip| vip.ranks.owner() == Some(node) && self.pool_ref(vip).0.name == *pool)
+        })
     }
 
     /// Whether it is reached there.
