@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "the wire has real time")]
 
+mod filters;
 mod interfaces;
 mod proofs;
 
@@ -109,12 +110,37 @@ fn mac(interface: &str) -> Mac {
     Mac(octets.try_into().unwrap())
 }
 
+/// Those of a speaker, for ARP and for neighbour discovery, through which nothing comes yet.
+fn open() -> [PacketSocket; 2] {
+    let nothing = filter::program([], filter::PREFIXES);
+    [Protocol::Arp, Protocol::Ipv6].map(|protocol| PacketSocket::open(index("wire"), protocol, &nothing).unwrap())
+}
+
+/// What concerns these comes through, in so many prefixes of each family.
+fn narrow(sockets: &mut [PacketSocket; 2], vips: &[IpAddr]) -> [usize; 2] {
+    let mut is_v4 = [true, false].into_iter();
+    sockets.each_mut().map(|socket| {
+        let family = is_v4.next();
+        let of_family = || vips.iter().copied().filter(|vip| Some(vip.is_ipv4()) == family);
+        socket.narrow(|most| filter::program(of_family(), most)).unwrap()
+    })
+}
+
 /// A speaker with one thread: answers for these until it is told to stop, or has found out as much as is awaited; the frames that the kernel has let through, and what was found out.
 fn answers(vips: Vec<IpAddr>, ask: bool, awaited: usize, stop: &mpsc::Receiver<()>) -> (Vec<Frame>, Vec<Output>) {
+    let mut sockets = open();
+    narrow(&mut sockets, &vips);
+    answers_at(&sockets, vips, ask, awaited, stop)
+}
+
+fn answers_at(
+    sockets: &[PacketSocket; 2],
+    vips: Vec<IpAddr>,
+    ask: bool,
+    awaited: usize,
+    stop: &mpsc::Receiver<()>,
+) -> (Vec<Frame>, Vec<Output>) {
     let interface = index("wire");
-    let program = filter::program(vips.iter().copied());
-    let sockets =
-        [Protocol::Arp, Protocol::Ipv6].map(|protocol| PacketSocket::open(interface, protocol, &program).unwrap());
     let mut groups = Groups::new(interface);
     let mut responder = Responder::new(mac("wire"));
     let start = Instant::now();
@@ -127,7 +153,7 @@ fn answers(vips: Vec<IpAddr>, ask: bool, awaited: usize, stop: &mpsc::Receiver<(
         for output in outputs.drain(..) {
             match output {
                 Output::Send(frame) => {
-                    let [arp, _] = &sockets;
+                    let [arp, _] = sockets;
                     arp.send(&frame.write()).unwrap();
                 }
                 Output::Join(group) => groups.join(group).unwrap(),
@@ -141,7 +167,7 @@ fn answers(vips: Vec<IpAddr>, ask: bool, awaited: usize, stop: &mpsc::Receiver<(
         if stop.try_recv().is_ok() || found.len() >= awaited {
             return (frames, found);
         }
-        for socket in &sockets {
+        for socket in sockets {
             let mut room = [0; 256];
             match socket.receive(&mut room) {
                 Ok(octets) => {

@@ -17,7 +17,7 @@ use super::{Wire, index, ip, mac, within};
 /// What a proof with one thread finds; what the kernel lets through that is none of its answers fails it.
 fn proven(vip: IpAddr, from: IpAddr, ports: BTreeSet<u16>) -> Finding {
     let (interface, own) = (index("wire"), mac("wire"));
-    let program = filter::for_proofs([vip]);
+    let program = filter::for_proofs([vip], filter::PREFIXES);
     let sockets = [Protocol::Arp, Protocol::Ipv4, Protocol::Ipv6]
         .map(|protocol| PacketSocket::open(interface, protocol, &program).unwrap());
     let [arp, ipv4, ipv6] = &sockets;
