@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::mpsc;
 
-use portolan_l2::filter::PREFIXES;
+use portolan_l2::filter::{self, PREFIXES};
+use portolan_sys::PacketSocket;
 
-use super::{Wire, answers_at, eventually, ip, mac, narrow, open, within};
+use super::{Wire, answers_at, eventually, ip, mac, open, within};
 
 /// What a kernel has by itself since Linux 6.8, before, and a fifth of that, in octets.
 const ROOM: [usize; 3] = [131_072, 20_480, 4_096];
@@ -20,6 +21,16 @@ fn scattered(n: u32) -> [IpAddr; 2] {
 /// Within a namespace of its own, where this is a setting of each; false where it is the machine's.
 fn has_room(octets: usize) -> bool {
     std::fs::write("/proc/sys/net/core/optmem_max", octets.to_string()).is_ok()
+}
+
+/// What concerns these comes through, in so many prefixes of each family.
+fn narrow(sockets: &mut [PacketSocket; 2], vips: &[IpAddr]) -> [usize; 2] {
+    let mut is_v4 = [true, false].into_iter();
+    sockets.each_mut().map(|socket| {
+        let family = is_v4.next();
+        let of_family = || vips.iter().copied().filter(|vip| Some(vip.is_ipv4()) == family);
+        socket.narrow(|most| filter::program(of_family(), most)).unwrap()
+    })
 }
 
 #[test]
@@ -37,7 +48,7 @@ fn three_hundred_scattered_addresses_of_each_family_are_answered_for_also_after_
             within(&here, move || {
                 let addresses = |from: u32| (from..from + 300).flat_map(scattered).collect::<Vec<IpAddr>>();
                 let is_set = has_room(room);
-                let mut sockets = open();
+                let mut sockets = open(&[]);
                 let fitted = narrow(&mut sockets, &addresses(from));
                 // All but one are others, and then once more.
                 let replaced = narrow(&mut sockets, &addresses(from + 299));

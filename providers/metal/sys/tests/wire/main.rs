@@ -110,27 +110,15 @@ fn mac(interface: &str) -> Mac {
     Mac(octets.try_into().unwrap())
 }
 
-/// Those of a speaker, for ARP and for neighbour discovery, through which nothing comes yet.
-fn open() -> [PacketSocket; 2] {
-    let nothing = filter::program([], filter::PREFIXES);
-    [Protocol::Arp, Protocol::Ipv6].map(|protocol| PacketSocket::open(index("wire"), protocol, &nothing).unwrap())
-}
-
-/// What concerns these comes through, in so many prefixes of each family.
-fn narrow(sockets: &mut [PacketSocket; 2], vips: &[IpAddr]) -> [usize; 2] {
-    let mut is_v4 = [true, false].into_iter();
-    sockets.each_mut().map(|socket| {
-        let family = is_v4.next();
-        let of_family = || vips.iter().copied().filter(|vip| Some(vip.is_ipv4()) == family);
-        socket.narrow(|most| filter::program(of_family(), most)).unwrap()
-    })
+/// Those of a speaker, for ARP and for neighbour discovery, through which from the beginning only comes what concerns these.
+fn open(vips: &[IpAddr]) -> [PacketSocket; 2] {
+    let program = filter::program(vips.iter().copied(), filter::PREFIXES);
+    [Protocol::Arp, Protocol::Ipv6].map(|protocol| PacketSocket::open(index("wire"), protocol, &program).unwrap())
 }
 
 /// A speaker with one thread: answers for these until it is told to stop, or has found out as much as is awaited; the frames that the kernel has let through, and what was found out.
 fn answers(vips: Vec<IpAddr>, ask: bool, awaited: usize, stop: &mpsc::Receiver<()>) -> (Vec<Frame>, Vec<Output>) {
-    let mut sockets = open();
-    narrow(&mut sockets, &vips);
-    answers_at(&sockets, vips, ask, awaited, stop)
+    answers_at(&open(&vips), vips, ask, awaited, stop)
 }
 
 fn answers_at(
