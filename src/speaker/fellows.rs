@@ -63,7 +63,7 @@ pub(crate) struct Publishers {
 /// What a node says of what it announces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Said {
-    pub(crate) stations: BTreeSet<Mac>,
+    pub(crate) stations: Arc<BTreeSet<Mac>>,
     /// All changes up to this version have reached its wire.
     pub(crate) applied: u64,
 }
@@ -105,7 +105,7 @@ impl Fellows {
 
     fn said(&self) -> BTreeMap<String, Said> {
         let said = |fellow: &Fellow| {
-            let said = Said { stations: fellow.stations.clone(), applied: fellow.applied };
+            let said = Said { stations: Arc::clone(&fellow.stations), applied: fellow.applied };
             (fellow.node.clone(), said)
         };
         self.others().map(said).collect()
@@ -124,7 +124,7 @@ impl Fellows {
 #[derive(Clone, Debug)]
 struct Fellow {
     node: String,
-    stations: BTreeSet<Mac>,
+    stations: Arc<BTreeSet<Mac>>,
     applied: u64,
     /// It does not say that it does not.
     forwards: bool,
@@ -154,7 +154,7 @@ fn read(report: api::SpeakerReport) -> Projected<Fellow> {
     let node = report.metadata.name.unwrap_or_default();
     stations.map_or_else(
         |error| Projected::Unreadable(format!("of its stations {error}")),
-        |stations| Projected::Object(Fellow { node, stations, applied, forwards }),
+        |stations| Projected::Object(Fellow { node, stations: Arc::new(stations), applied, forwards }),
     )
 }
 

@@ -53,7 +53,8 @@ pub(crate) struct Segment {
 impl Segment {
     /// Opens the sockets; nothing comes through until something is announced.
     pub(crate) fn open(index: NonZeroU32, place: &Place) -> Result<Self, Error> {
-        let open = |protocol| AwaitedSocket::new(PacketSocket::open(index, protocol, &filter::program([]))?);
+        let open =
+            |protocol| AwaitedSocket::new(PacketSocket::open(index, protocol, &filter::program([], filter::PREFIXES))?);
         Ok(Self {
             name: place.name.clone(),
             arp: open(Protocol::Arp)?,
@@ -81,14 +82,16 @@ impl Segment {
         Ok(())
     }
 
-    pub(crate) fn withdraw(&mut self, now: Time, vips: &BTreeSet<IpAddr>) -> Result<(), Error> {
+    pub(crate) fn withdraw(&mut self, now: Time, vips: &BTreeSet<IpAddr>) {
         for vip in vips {
             self.vips.remove(vip);
             self.again.remove(vip);
             self.news |= self.troubles.remove(vip).is_some();
             self.step(now, &Input::Withdrawn(*vip));
         }
-        self.filter()
+        if let Err(error) = self.filter() {
+            tracing::debug!(interface = self.name, %error, "more frames come through than need to");
+        }
     }
 
     /// These go to other nodes.
@@ -173,10 +176,14 @@ impl Segment {
         &self.name
     }
 
-    fn filter(&self) -> Result<(), Error> {
-        let program = filter::program(self.vips.iter().copied());
-        self.arp.socket().filter(&program)?;
-        self.ipv6.socket().filter(&program)
+    /// Each socket has what is of its family: the kernel has little memory for a filter.
+    fn filter(&mut self) -> Result<(), Error> {
+        for (socket, is_v4) in [(&mut self.arp, true), (&mut self.ipv6, false)] {
+            let of_family = || self.vips.iter().copied().filter(|vip| vip.is_ipv4() == is_v4);
+            let prefixes = socket.narrow(|most| filter::program(of_family(), most))?;
+            tracing::debug!(interface = self.name, is_v4, prefixes, "filtered");
+        }
+        Ok(())
     }
 
     fn step(&mut self, now: Time, input: &Input<'_>) {

@@ -213,7 +213,13 @@ impl Wire {
                 });
                 (*index, opened)
             }
-            Edit::Withdraw(index, vips) => (*index, self.at(*index, |segment| segment.withdraw(now, vips))),
+            Edit::Withdraw(index, vips) => (
+                *index,
+                self.at(*index, |segment| {
+                    segment.withdraw(now, vips);
+                    Ok(())
+                }),
+            ),
             Edit::HandOver(index, vips) => (
                 *index,
                 self.at(*index, |segment| {

@@ -7,7 +7,7 @@
 pub(crate) mod errands;
 mod stand;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -21,6 +21,7 @@ use portolan_l2::Mac;
 use portolan_l2::proof::Finding;
 use portolan_l2::rotation::{Output, Rotation};
 use portolan_sys::Interface;
+use portolan_sys::packet::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -115,10 +116,11 @@ struct Prover {
     /// The interface at which each proof is made that is under way.
     under_way: BTreeMap<IpAddr, NonZeroU32>,
     tasks: BTreeMap<IpAddr, Task>,
-    said: Arc<BTreeMap<String, Said>>,
     version: u64,
     /// Those that could not be looked at for want of sockets, and when that is tried again.
     closed: BTreeMap<IpAddr, Time>,
+    /// The interfaces where the last attempt failed.
+    without_sockets: BTreeSet<NonZeroU32>,
     outputs: Vec<Output>,
     /// Something of what is told may have changed.
     news: bool,
@@ -131,9 +133,9 @@ impl Prover {
             stands: BTreeMap::new(),
             under_way: BTreeMap::new(),
             tasks: BTreeMap::new(),
-            said: Arc::default(),
             version: 0,
             closed: BTreeMap::new(),
+            without_sockets: BTreeSet::new(),
             outputs: Vec::new(),
             news: false,
         }
@@ -145,20 +147,25 @@ impl Prover {
 
     /// Something there is to prove may be something else.
     fn look(&mut self, from: &mut Sources, now: Time) {
-        self.said = from.said.borrow_and_update().clone();
+        let said = from.said.borrow_and_update().clone();
         let (inherits, interfaces) = (from.inherits.borrow_and_update(), from.interfaces.borrow_and_update());
         let (Some(inherits), Some(interfaces)) = (inherits.as_deref(), interfaces.as_deref()) else { return };
-        let after = tasks(inherits, interfaces, &self.said, &self.tasks);
-        let before = std::mem::take(&mut self.tasks);
-        for (vip, task) in before.iter().filter(|(vip, task)| after.get(*vip) != Some(*task)) {
+        let after = tasks(inherits, interfaces, &said, &self.tasks);
+        let before = std::mem::replace(&mut self.tasks, after);
+        let is_still = |vip: &IpAddr, task: &Task, then: &BTreeMap<IpAddr, Task>| {
+            then.get(vip).is_some_and(|then| task.is_still(then))
+        };
+        for (vip, task) in before.iter().filter(|(vip, task)| !is_still(vip, task, &self.tasks)) {
             if let Task::Prove(_) = task {
                 self.rotation.forget(*vip, &mut self.outputs);
                 self.closed.remove(vip);
             }
         }
-        self.tasks = after;
-        for (vip, task) in self.tasks.iter().filter(|(vip, task)| before.get(*vip) != Some(*task)) {
-            if let Task::Prove(proving) = task {
+        for (vip, task) in &self.tasks {
+            let Task::Prove(proving) = task else { continue };
+            if is_still(vip, task, &before) {
+                self.rotation.know(at(now), *vip, &proving.errand.owners, &mut self.outputs);
+            } else {
                 tracing::debug!(%vip, owner = proving.owner, "to be proven");
                 self.rotation.want(at(now), proving.errand.clone(), &mut self.outputs);
             }
@@ -201,7 +208,7 @@ impl Prover {
                 let is_news = match self.begin(*vip) {
                     Ok(()) => self.closed.remove(vip).is_some(),
                     Err(error) => {
-                        tracing::warn!(%vip, %error, "whether it is reached cannot be looked at; that is tried again");
+                        self.is_denied(*vip, &error);
                         self.rotation.forget(*vip, &mut self.outputs);
                         self.closed.insert(*vip, now + OPEN_AGAIN).is_none()
                     }
@@ -222,13 +229,27 @@ impl Prover {
         }
     }
 
-    fn begin(&mut self, vip: IpAddr) -> Result<(), portolan_sys::packet::Error> {
+    fn begin(&mut self, vip: IpAddr) -> Result<(), Error> {
         let Some(Task::Prove(Proving { index, .. })) = self.tasks.get(&vip) else { return Ok(()) };
         self.under_way.insert(vip, *index);
         if !self.stands.contains_key(index) {
             self.stands.insert(*index, Stand::open(*index)?);
         }
-        self.stands.get_mut(index).map_or(Ok(()), |stand| stand.begin(vip))
+        self.stands.get_mut(index).map_or(Ok(()), |stand| stand.begin(vip))?;
+        self.without_sockets.remove(index);
+        Ok(())
+    }
+
+    /// Warned of once an interface, not for each of its addresses and each attempt; true if that is now.
+    fn is_denied(&mut self, vip: IpAddr, error: &Error) -> bool {
+        let Some(Task::Prove(Proving { index, .. })) = self.tasks.get(&vip) else { return false };
+        let is_first = self.without_sockets.insert(*index);
+        if is_first {
+            tracing::warn!(interface = index, %error, "which addresses are reached there cannot be looked at; that is tried again");
+        } else {
+            tracing::debug!(%vip, interface = index, %error, "whether it is reached cannot be looked at");
+        }
+        is_first
     }
 
     fn found(&mut self, vip: IpAddr) {
@@ -257,8 +278,7 @@ impl Prover {
                 Task::OffLink => vec![Doubt::OffLink],
                 Task::Prove(_) if self.closed.contains_key(vip) => vec![Doubt::NoSocket],
                 Task::Prove(proving) => {
-                    let owner = self.said.get(&proving.owner);
-                    self.rotation.found(*vip).map_or(vec![Doubt::Pending], |found| of_finding(found, proving, owner))
+                    self.rotation.found(*vip).map_or(vec![Doubt::Pending], |found| of_finding(found, proving))
                 }
             };
             of.into_iter().for_each(|doubt| doubts.entry(doubt).or_default().push(*vip));
@@ -267,17 +287,15 @@ impl Prover {
     }
 }
 
-fn of_finding(Finding { stations, refused, silent }: &Finding, proving: &Proving, owner: Option<&Said>) -> Vec<Doubt> {
+fn of_finding(Finding { stations, foreign, refused, silent }: &Finding, proving: &Proving) -> Vec<Doubt> {
     let all = || stations.iter().copied().collect::<Vec<Mac>>();
-    // Of an owner whose report is gone nobody knows which stations are his.
-    let is_foreign = |mac: &Mac| owner.is_some_and(|owner| !owner.stations.contains(mac));
     if stations.is_empty() {
         return vec![Doubt::NoAnswer];
     }
     if stations.len() > 1 {
         return vec![Doubt::Several(all())];
     }
-    if stations.iter().any(is_foreign) {
+    if *foreign {
         return vec![Doubt::Foreign(all())];
     }
     let ports = [(silent, Doubt::Silent as fn(Vec<u16>) -> Doubt), (refused, Doubt::Refused)];

@@ -1,9 +1,10 @@
 //! What this node has to prove, and in whose name: a pure function of the addresses of which it is the first heir, the interfaces that it has, and what
 //! their owners say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use portolan_l2::Mac;
@@ -17,7 +18,7 @@ use crate::speaker::ranks::{Inherited, Inherits};
 /// What is to be done about an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Nothing yet: its owner has not said that it is announced as it is ranked now.
+    /// Nothing yet: its owner has not said that it is announced as it is ranked now, or his report is gone, without which nobody knows his stations.
     Await,
     /// Nothing: this node is not on its prefix, so that whatever it asks goes another way than it should.
     OffLink,
@@ -47,12 +48,14 @@ pub(crate) fn tasks(
     before: &BTreeMap<IpAddr, Task>,
 ) -> BTreeMap<IpAddr, Task> {
     let of = |(vip, inherited): (&IpAddr, &Inherited)| {
-        let task = match way(*vip, inherited, interfaces) {
-            None => Task::OffLink,
-            Some((index, own, from)) => {
-                let proving = proving(*vip, inherited, index, own, from);
+        let task = match (way(*vip, inherited, interfaces), said.get(&inherited.owner)) {
+            (None, _) => Task::OffLink,
+            (Some(_), None) => Task::Await,
+            (Some((index, own, from)), Some(said)) => {
+                let owners = Arc::clone(&said.stations);
+                let proving = proving(*vip, inherited, index, own, from, owners);
                 let has_begun = matches!(before.get(vip), Some(Task::Prove(before)) if before.is_of(inherited));
-                let is_announced = said.get(&inherited.owner).is_some_and(|said| said.applied >= inherited.version);
+                let is_announced = said.applied >= inherited.version;
                 if has_begun || is_announced { Task::Prove(proving) } else { Task::Await }
             }
         };
@@ -61,18 +64,42 @@ pub(crate) fn tasks(
     inherits.addresses.iter().map(of).collect()
 }
 
+impl Task {
+    /// There is the same to be done, whichever stations the owner has by now.
+    pub(crate) fn is_still(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Prove(now), Self::Prove(before)) => now.but_for_owners() == before.but_for_owners(),
+            (Self::Await, Self::Await) | (Self::OffLink, Self::OffLink) => true,
+            (Self::Await | Self::OffLink | Self::Prove(_), _) => false,
+        }
+    }
+}
+
 impl Proving {
+    fn but_for_owners(&self) -> impl PartialEq {
+        let Self { index, generation, owner, excluded, errand } = self;
+        let Errand { vip, own, from, ports, owners: _ } = errand;
+        (index, generation, owner, excluded, (vip, own, from, ports))
+    }
+
     /// By the ranks that there are; what else has been written into the object since moves nothing.
     fn is_of(&self, inherited: &Inherited) -> bool {
         (self.generation, &self.owner) == (inherited.generation, &inherited.owner)
     }
 }
 
-fn proving(vip: IpAddr, inherited: &Inherited, index: NonZeroU32, own: Mac, from: IpAddr) -> Proving {
+fn proving(
+    vip: IpAddr,
+    inherited: &Inherited,
+    index: NonZeroU32,
+    own: Mac,
+    from: IpAddr,
+    owners: Arc<BTreeSet<Mac>>,
+) -> Proving {
     let ranges = &inherited.source_ranges;
     let excluded = !ranges.is_empty() && !ranges.iter().any(|range| range.contains(&from));
     let ports = if excluded { Default::default() } else { inherited.ports.clone() };
-    let errand = Errand { vip, own, from, ports };
+    let errand = Errand { vip, own, from, ports, owners };
     Proving { index, generation: inherited.generation, owner: inherited.owner.clone(), excluded, errand }
 }
 

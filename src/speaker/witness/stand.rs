@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::task::{Context, Poll};
 
 use portolan_l2::Frame;
-use portolan_l2::filter::for_proofs;
+use portolan_l2::filter::{PREFIXES, for_proofs};
 use portolan_l2::frame::Payload;
 use portolan_l2::proof::Said;
 use portolan_l2::tcp::Segment;
@@ -38,7 +38,7 @@ pub(super) struct Stand {
 impl Stand {
     /// Nothing comes through until a proof begins.
     pub(super) fn open(index: NonZeroU32) -> Result<Self, Error> {
-        let open = |protocol| AwaitedSocket::new(PacketSocket::open(index, protocol, &for_proofs([]))?);
+        let open = |protocol| AwaitedSocket::new(PacketSocket::open(index, protocol, &for_proofs([], PREFIXES))?);
         let [arp, ipv4, ipv6] = [Protocol::Arp, Protocol::Ipv4, Protocol::Ipv6].map(open);
         Ok(Self { arp: arp?, ipv4: ipv4?, ipv6: ipv6?, vips: BTreeSet::new() })
     }
@@ -46,8 +46,11 @@ impl Stand {
     /// The answers of this address come through from now on.
     pub(super) fn begin(&mut self, vip: IpAddr) -> Result<(), Error> {
         self.vips.insert(vip);
-        let program = for_proofs(self.vips.iter().copied());
-        self.sockets().into_iter().try_for_each(|socket| socket.socket().filter(&program))
+        for (socket, is_v4) in [(&mut self.arp, true), (&mut self.ipv4, true), (&mut self.ipv6, false)] {
+            let of_family = || self.vips.iter().copied().filter(|vip| vip.is_ipv4() == is_v4);
+            socket.narrow(|most| for_proofs(of_family(), most))?;
+        }
+        Ok(())
     }
 
     /// None are awaited any more; true if that was the last proof here. What comes through until the next one begins is nobody's.

@@ -36,7 +36,7 @@ fn interface() -> Interface {
 }
 
 fn said() -> BTreeMap<String, Said> {
-    [("node-a".to_owned(), Said { stations: BTreeSet::from([OWNER]), applied: 1 })].into()
+    [("node-a".to_owned(), Said { stations: Arc::new([OWNER].into()), applied: 1 })].into()
 }
 
 fn proving(excluded: bool) -> Proving {
@@ -48,9 +48,9 @@ fn proving(excluded: bool) -> Proving {
 
 #[test]
 fn only_one_station_of_the_owners_with_open_ports_is_a_proof() {
-    let owner = Said { stations: [OWNER].into(), applied: 1 };
     let found = |stations: &[Mac], refused: &[u16], silent: &[u16]| Finding {
         stations: stations.iter().copied().collect(),
+        foreign: stations == [OTHER],
         refused: refused.iter().copied().collect(),
         silent: silent.iter().copied().collect(),
     };
@@ -59,14 +59,12 @@ fn only_one_station_of_the_owners_with_open_ports_is_a_proof() {
         (found(&[], &[], &[]), vec![Doubt::NoAnswer]),
         (found(&[OWNER, OTHER], &[], &[]), vec![Doubt::Several(vec![OWNER, OTHER])]),
         (found(&[OTHER], &[], &[]), vec![Doubt::Foreign(vec![OTHER])]),
-        (found(&[OTHER], &[], &[80]), vec![Doubt::Foreign(vec![OTHER])]),
         (found(&[OWNER], &[443], &[80]), vec![Doubt::Silent(vec![80]), Doubt::Refused(vec![443])]),
     ] {
-        assert_eq!(of_finding(&finding, &proving(false), Some(&owner)), expected, "{finding:?}");
+        assert_eq!(of_finding(&finding, &proving(false)), expected, "{finding:?}");
     }
     let good = found(&[OWNER], &[], &[]);
-    assert_eq!(of_finding(&good, &proving(true), Some(&owner)), [Doubt::SourceRanges]);
-    assert_eq!(of_finding(&found(&[OTHER], &[], &[]), &proving(false), None), [], "nobody knows whose it is");
+    assert_eq!(of_finding(&good, &proving(true)), [Doubt::SourceRanges]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,4 +120,34 @@ async fn where_the_kernel_gives_no_sockets_nothing_is_said_of_the_wire_and_it_is
     };
     let (ended, ()) = tokio::join!(run(sources, tells, 1, Clock::start(), stop.clone()), story);
     assert_eq!(ended, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_whose_report_is_gone_leaves_his_addresses_pending() {
+    let (_ranks, inherited) = watch::channel(Some(Arc::new(inherits(false))));
+    let (_found, interfaces) = watch::channel(Some(Arc::new(vec![interface()])));
+    let (says, said_so) = watch::channel(Arc::new(said()));
+    let mut sources = Sources { inherits: inherited, interfaces, said: said_so };
+    let mut prover = Prover::new(1);
+    prover.look(&mut sources, Time::default());
+    assert!(matches!(prover.tasks[&vip()], Task::Prove(_)));
+    let mut other = said();
+    other.get_mut("node-a").unwrap().stations = Arc::new([OTHER].into());
+    says.send_replace(Arc::new(other));
+    prover.look(&mut sources, Time::default());
+    assert!(matches!(&prover.tasks[&vip()], Task::Prove(proving) if proving.errand.owners.contains(&OTHER)));
+    says.send_replace(Arc::default());
+    prover.look(&mut sources, Time::default());
+    let pending = Witnessed { version: 1, doubts: [(Doubt::Pending, vec![vip()])].into() };
+    assert_eq!((prover.told(), prover.rotation.deadline()), (pending, None));
+}
+
+#[test]
+fn an_interface_without_sockets_is_warned_of_once() {
+    let mut prover = Prover::new(1);
+    let another = IpAddr::from([198, 51, 100, 11]);
+    prover.tasks = [(vip(), Task::Prove(proving(false))), (another, Task::Prove(proving(false)))].into();
+    let error = Error::Open(std::io::ErrorKind::PermissionDenied.into());
+    assert!(prover.is_denied(vip(), &error));
+    assert!(!prover.is_denied(another, &error) && !prover.is_denied(vip(), &error));
 }

@@ -101,7 +101,7 @@ impl Asker {
 #[expect(clippy::disallowed_methods, reason = "the wire has real time")]
 fn ask(own: Mac, interface: NonZeroU32, log: &Mutex<[Heard; 2]>, enough: &AtomicBool) {
     let vips: [IpAddr; 2] = [V4, V6].map(|vip| vip.parse().unwrap());
-    let program = filter::program(vips);
+    let program = filter::program(vips, filter::PREFIXES);
     let sockets =
         [Protocol::Arp, Protocol::Ipv6].map(|protocol| PacketSocket::open(interface, protocol, &program).unwrap());
     let (start, mut number, mut last) = (Instant::now(), 0, None::<Instant>);

@@ -14,8 +14,10 @@ use crate::tcp::{PLAIN_IPV4, TCP};
 
 /// What the kernel takes: `BPF_MAXINSNS`.
 pub const MOST: usize = 4096;
-/// Prefixes a family. An IPv4 prefix takes eight instructions, an IPv6 prefix at most eleven.
-const PREFIXES: usize = 200;
+/// Prefixes a family: an IPv4 prefix takes eight instructions, an IPv6 prefix at most ten. Whether the kernel has memory for as many is another
+/// matter: it makes its own instructions of these, fourteen of each load from a frame, and charges them to the socket
+/// (`net.core.optmem_max`: 20,480 octets at a time before Linux 6.8, 131,072 since).
+pub const PREFIXES: usize = 200;
 
 /// One instruction, as the kernel's `struct sock_filter` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,10 @@ pub struct Instruction {
 const LOAD_OCTET: u16 = 0x30;
 const LOAD_HALF: u16 = 0x28;
 const LOAD_WORD: u16 = 0x20;
+const LOAD_KEPT: u16 = 0x60;
+const KEEP: u16 = 0x02;
+const TO_INDEX: u16 = 0x07;
+const FROM_INDEX: u16 = 0x87;
 const AND: u16 = 0x54;
 const JUMP: u16 = 0x05;
 const JUMP_EQUAL: u16 = 0x15;
@@ -71,22 +77,26 @@ const fn jump_equal(value: u32, jump_true: u8, jump_false: u8) -> Instruction {
 const ACCEPT: Instruction = instruction(RETURN, u32::MAX);
 const DROP: Instruction = instruction(RETURN, 0);
 
-/// The program for these addresses. Without any it lets nothing through.
-pub fn program(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<Instruction> {
-    let (v4, v6) = prefixes(addresses, PREFIXES);
+/// The program for these addresses, with so many prefixes of each family at most. Without any address it lets nothing through. With no prefix it lets
+/// through what may concern any address: it is small, and always equally large.
+pub fn program(addresses: impl IntoIterator<Item = IpAddr>, most: usize) -> Vec<Instruction> {
+    let (v4, v6) = prefixes(addresses, most.min(PREFIXES));
     by_type([(ARP, arp(&v4)), (IPV6, ndp(&v6))])
 }
 
 /// The program for proofs of these addresses: the same, and what comes back from their ports.
-pub fn for_proofs(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<Instruction> {
-    let (v4, v6) = prefixes(addresses, AT_ONCE);
+pub fn for_proofs(addresses: impl IntoIterator<Item = IpAddr>, most: usize) -> Vec<Instruction> {
+    let (v4, v6) = prefixes(addresses, most.min(AT_ONCE));
     let (mut ipv6, mut ndp) = (tcp_or_next(&tcp6(&v6)), ndp(&v6));
     ipv6.append(&mut ndp);
     by_type([(ARP, arp(&v4)), (IPV4, tcp4(&v4)), (IPV6, ipv6)])
 }
 
-/// At most so many prefixes of each family that cover the addresses.
+/// At most so many prefixes of each family that cover the addresses; of none, one that covers all there are.
 fn prefixes(addresses: impl IntoIterator<Item = IpAddr>, most: usize) -> (Vec<Ipv4Net>, Vec<Ipv6Net>) {
+    if most == 0 {
+        return (vec![Ipv4Net::default()], vec![Ipv6Net::default()]);
+    }
     let (mut of_v4, mut of_v6) = (Vec::new(), Vec::new());
     for address in addresses {
         match address {
@@ -148,7 +158,7 @@ fn tcp4(prefixes: &[Ipv4Net]) -> Vec<Instruction> {
 fn tcp6(prefixes: &[Ipv6Net]) -> Vec<Instruction> {
     let mut program = vec![instruction(LOAD_HALF, IPV6_TO_PORT)];
     program.extend(only(JUMP_AT_LEAST, u32::from(FIRST_PORT)));
-    prefixes.iter().for_each(|prefix| within(IPV6_SOURCE, prefix, &mut program));
+    within_v6(IPV6_SOURCE, prefixes, &mut program);
     program.push(DROP);
     program
 }
@@ -169,9 +179,11 @@ fn arp(prefixes: &[Ipv4Net]) -> Vec<Instruction> {
     program
 }
 
+/// The frame is read once, not for each prefix.
 fn within_v4(field: u32, prefixes: &[Ipv4Net], program: &mut Vec<Instruction>) {
+    program.extend([instruction(LOAD_WORD, field), instruction(TO_INDEX, 0)]);
     for prefix in prefixes {
-        program.push(instruction(LOAD_WORD, field));
+        program.push(instruction(FROM_INDEX, 0));
         program.push(instruction(AND, prefix.netmask().to_bits()));
         program.push(jump_equal(prefix.network().to_bits(), 0, 1));
         program.push(ACCEPT);
@@ -188,22 +200,29 @@ fn ndp(prefixes: &[Ipv6Net]) -> Vec<Instruction> {
         jump_equal(ADVERTISEMENT, 1, 0),
         DROP,
     ];
-    prefixes.iter().for_each(|prefix| within(NDP_TARGET, prefix, &mut program));
+    within_v6(NDP_TARGET, prefixes, &mut program);
     program.push(DROP);
     program
 }
 
+/// The frame is read once, not for each prefix.
+fn within_v6(field: u32, prefixes: &[Ipv6Net], program: &mut Vec<Instruction>) {
+    for word in 0..4 {
+        program.extend([instruction(LOAD_WORD, field + 4 * word), instruction(KEEP, word)]);
+    }
+    prefixes.iter().for_each(|prefix| within(prefix, program));
+}
+
 /// Word by word, as far as the prefix reaches; whoever differs goes on after the last of these.
-fn within(field: u32, prefix: &Ipv6Net, program: &mut Vec<Instruction>) {
+fn within(prefix: &Ipv6Net, program: &mut Vec<Instruction>) {
     let (network, mask) = (prefix.network().to_bits(), prefix.netmask().to_bits());
     let mut tests = Vec::new();
-    for (index, shift) in [96, 64, 32, 0].into_iter().enumerate() {
+    for (index, shift) in (0..).zip([96, 64, 32, 0]) {
         let word = |bits: u128| u32::try_from((bits >> shift) & u128::from(u32::MAX)).unwrap_or_default();
         if word(mask) == 0 {
             break;
         }
-        let at = field + 4 * u32::try_from(index).unwrap_or_default();
-        tests.push(instruction(LOAD_WORD, at));
+        tests.push(instruction(LOAD_KEPT, index));
         if word(mask) != u32::MAX {
             tests.push(instruction(AND, word(mask)));
         }
@@ -219,7 +238,7 @@ fn within(field: u32, prefix: &Ipv6Net, program: &mut Vec<Instruction>) {
     program.extend(tests);
 }
 
-/// At most so many prefixes that hold all of these, which are at the upper end of 128 bits: neighbours stay together, and are parted where
+/// At most so many prefixes, of which there is one at least, that hold all of these, which are at the upper end of 128 bits: neighbours stay together, and are parted where
 /// they have least in common.
 fn cover(mut addresses: Vec<u128>, length: u8, most: usize) -> Vec<(u128, u8)> {
     addresses.sort_unstable();
@@ -230,7 +249,7 @@ fn cover(mut addresses: Vec<u128>, length: u8, most: usize) -> Vec<(u128, u8)> {
     };
     let mut parted: Vec<(u32, usize)> = addresses.windows(2).map(common).zip(1..).collect();
     parted.sort_unstable();
-    parted.truncate(most - 1);
+    parted.truncate(most.saturating_sub(1));
     let mut starts: Vec<usize> = parted.into_iter().map(|(_, start)| start).collect();
     starts.sort_unstable();
     let mut rest = addresses.as_slice();

@@ -5,11 +5,12 @@
 //!
 //! 1. Who has the address is asked, in the asker's own name. Answers are collected for [`COLLECTING`], because whoever is too many may be slower; where
 //!    there are none it is asked again.
-//! 2. If one station has answered, each port is asked for a connection there. Who accepts is told at once that there will be none (the asker's kernel,
+//! 2. If one station has answered, and it is one of the owner's, each port is asked for a connection there. Who accepts is told at once that there will be none (the asker's kernel,
 //!    which knows nothing of it, says so too).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::arp::{Arp, Operation};
@@ -39,13 +40,17 @@ pub struct Errand {
     pub from: IpAddr,
     /// The TCP ports that should accept connections; none: that one station answers for the address is all there is to prove.
     pub ports: BTreeSet<u16>,
+    /// The stations of whose the address is. Nobody else is asked for a connection.
+    pub owners: Arc<BTreeSet<Mac>>,
 }
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Finding {
-    /// Who answers for the address. Ports have been asked only where that is one.
+    /// Who answers for the address. Ports have been asked only where that is one, and one of the owner's.
     pub stations: BTreeSet<Mac>,
+    /// It is one, and none of the owner's.
+    pub foreign: bool,
     /// The ports that denied a connection.
     pub refused: BTreeSet<u16>,
     /// The ports that said nothing.
@@ -53,9 +58,14 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// One station answers, and all ports are open.
+    /// One station of the owner's answers, and all ports are open.
     pub fn is_good(&self) -> bool {
-        self.stations.len() == 1 && self.refused.is_empty() && self.silent.is_empty()
+        self.stations.len() == 1 && !self.foreign && self.refused.is_empty() && self.silent.is_empty()
+    }
+
+    /// By these stations of the owner's it would still be `foreign`, or not.
+    pub(crate) fn holds_by(&self, owners: &BTreeSet<Mac>) -> bool {
+        self.stations.len() != 1 || self.foreign == self.stations.is_disjoint(owners)
     }
 }
 
@@ -101,11 +111,20 @@ impl Proof {
         Self { errand, port, sequence, stage }
     }
 
+    /// The owner has these stations from now on.
+    pub fn know(&mut self, owners: Arc<BTreeSet<Mac>>) {
+        self.errand.owners = owners;
+    }
+
     /// When there is something to say, or everything has been found.
     pub fn deadline(&self) -> Time {
         match &self.stage {
             Stage::Asking { due, .. } => *due,
-            Stage::Knocking { closed, .. } => closed.values().map(|(_, due)| *due).min().unwrap_or_default(),
+            Stage::Knocking { closed, .. } => {
+                // One that is given up has to wait for the others.
+                let next = closed.values().filter(|(knocks, _)| *knocks < KNOCKS).map(|(_, due)| *due).min();
+                next.or_else(|| closed.values().map(|(_, due)| *due).max()).unwrap_or_default()
+            }
         }
     }
 
@@ -143,9 +162,14 @@ impl Proof {
             self.stage = Stage::Knocking { station, closed, refused: BTreeSet::new() };
         }
         let Stage::Knocking { station, closed, refused } = &self.stage else { return None };
+        let stations = BTreeSet::from([*station]);
+        if !self.errand.owners.contains(station) {
+            return Some(Finding { stations, foreign: true, ..Finding::default() });
+        }
         let is_given_up = |(knocks, due): &(u8, Time)| *knocks == KNOCKS && *due <= now;
         closed.values().all(is_given_up).then(|| Finding {
-            stations: BTreeSet::from([*station]),
+            stations,
+            foreign: false,
             refused: refused.clone(),
             silent: closed.keys().copied().collect(),
         })

@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::announce::{hash, jitter};
 use crate::frame::Frame;
+use crate::mac::Mac;
 use crate::proof::{Errand, Finding, Proof, Said};
 use crate::tcp::Segment;
 use crate::time::Time;
@@ -86,6 +88,21 @@ impl Rotation {
         self.forget(vip, outputs);
         self.entries.insert(vip, Entry { errand, due: now, found: None, doubtful: false });
         self.fresh.insert((now, vip));
+    }
+
+    /// The owner of an address has these stations from now on. It is proven anew only if what was found does not hold by these.
+    pub fn know(&mut self, now: Time, vip: IpAddr, owners: &Arc<BTreeSet<Mac>>, outputs: &mut Vec<Output>) {
+        let Some(entry) = self.entries.get_mut(&vip) else { return };
+        if entry.errand.owners == *owners {
+            return;
+        }
+        entry.errand.owners = Arc::clone(owners);
+        if entry.found.as_ref().is_some_and(|found| !found.holds_by(owners)) {
+            let errand = entry.errand.clone();
+            self.want(now, errand, outputs);
+        } else if let Some(proof) = self.under_way.get_mut(&vip) {
+            proof.know(Arc::clone(owners));
+        }
     }
 
     /// It is not to be proven any more.

@@ -3,6 +3,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
+use portolan_l2::filter::Instruction;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -18,7 +19,8 @@ impl AwaitedSocket {
     /// Within a tokio runtime that has its I/O driver.
     pub fn new(socket: PacketSocket) -> Result<Self, Error> {
         // SAFETY: the socket owns its descriptor and never gives it away, so that it stays open as long as the socket is, which is as long as the
-        // registration; and it is the one field of the socket that says which it is, which nobody changes.
+        // registration; and nobody changes which it is: it is
+        // a field of the socket's that is set once.
         #[expect(unsafe_code, reason = "tokio cannot see that a descriptor stays what it is")]
         let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
         Ok(Self { socket: socket.map_err(|error| Error::Open(error.into()))? })
@@ -34,7 +36,12 @@ impl AwaitedSocket {
         self.socket.try_io(Interest::READABLE, |socket| socket.receive(room).map(read))
     }
 
-    /// The socket itself, to send and to set its filter.
+    /// As [`PacketSocket::narrow`].
+    pub fn narrow(&mut self, program: impl Fn(usize) -> Vec<Instruction>) -> Result<usize, Error> {
+        self.socket.get_mut().narrow(program)
+    }
+
+    /// The socket itself, to send.
     pub fn socket(&self) -> &PacketSocket {
         self.socket.get_ref()
     }

@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-use portolan_l2::filter::Instruction;
+use portolan_l2::filter::{Instruction, PREFIXES};
 use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
 
 /// Which frames a socket takes.
@@ -36,23 +36,36 @@ pub enum Error {
 #[derive(Debug)]
 pub struct PacketSocket {
     socket: Socket,
+    /// How many prefixes its filter may have, as far as is known.
+    prefixes: usize,
 }
 
 impl PacketSocket {
-    /// Opens it. Nothing that the filter does not let through is ever received.
+    /// Opens it. Nothing that the filter does not let through is ever received, until it is given another one.
     pub fn open(interface: NonZeroU32, protocol: Protocol, filter: &[Instruction]) -> Result<Self, Error> {
         // Without a protocol it receives nothing, until it has its filter and is bound.
         let socket = Socket::new(Domain::PACKET, Type::RAW, None).map_err(Error::Open)?;
         socket.set_nonblocking(true).map_err(Error::Open)?;
-        let opened = Self { socket };
-        opened.filter(filter)?;
+        let opened = Self { socket, prefixes: PREFIXES };
+        opened.attach(filter)?;
         let address = address(interface, protocol).map_err(|error| Error::Bind(interface, error))?;
         opened.socket.bind(&address).map_err(|error| Error::Bind(interface, error))?;
         Ok(opened)
     }
 
-    /// From now on this filter holds; between the two no frame is lost.
-    pub fn filter(&self, filter: &[Instruction]) -> Result<(), Error> {
+    /// Lets through from now on what one of these programs does: that with as many prefixes as the kernel has memory for (`net.core.optmem_max`). The
+    /// one without any has to let through what all others do, and to be small and always equally large. Meanwhile no frame of theirs is lost; a
+    /// few others may come through. Says how many prefixes those are; more are never tried again.
+    ///
+    /// An error means that the filter is what it was.
+    pub fn narrow(&mut self, program: impl Fn(usize) -> Vec<Instruction>) -> Result<usize, Error> {
+        let mut prefixes = self.prefixes;
+        let done = narrow(&mut prefixes, program, |program| self.attach(program));
+        self.prefixes = prefixes;
+        done.map(|()| prefixes)
+    }
+
+    fn attach(&self, filter: &[Instruction]) -> Result<(), Error> {
         let filter: Vec<SockFilter> =
             filter.iter().map(|of| SockFilter::new(of.code, of.jump_true, of.jump_false, of.value)).collect();
         self.socket.attach_filter(&filter).map_err(Error::Filter)
@@ -81,6 +94,20 @@ impl AsRawFd for PacketSocket {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
+}
+
+/// The one for the protocols alone first: while it replaces one the kernel charges both, so that what it has once taken in the place of that one can
+/// always give way to it again. Whatever it says of the others, that one stands.
+fn narrow(
+    prefixes: &mut usize,
+    program: impl Fn(usize) -> Vec<Instruction>,
+    attach: impl Fn(&[Instruction]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    attach(&program(0))?;
+    while *prefixes > 0 && attach(&program(*prefixes)).is_err() {
+        *prefixes /= 2;
+    }
+    Ok(())
 }
 
 fn address(interface: NonZeroU32, protocol: Protocol) -> io::Result<SockAddr> {
@@ -114,3 +141,6 @@ fn address(interface: NonZeroU32, protocol: Protocol) -> io::Result<SockAddr> {
     };
     Ok(address)
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ fn inherits(all: &[(&str, Inherited)]) -> Inherits {
 
 /// `node-a` has applied all up to this version.
 fn said(applied: u64) -> BTreeMap<String, Said> {
-    [("node-a".to_owned(), Said { stations: BTreeSet::from([mac(9)]), applied })].into()
+    [("node-a".to_owned(), Said { stations: Arc::new([mac(9)].into()), applied })].into()
 }
 
 fn fresh(inherits: &Inherits, interfaces: &[Interface]) -> BTreeMap<IpAddr, Task> {
@@ -69,7 +69,8 @@ fn an_address_is_proven_from_the_interface_on_its_prefix_in_the_name_that_this_h
         let proving = proving(&found[&ip(vip)]);
         assert_eq!((proving.index.get(), proving.excluded), (2, false));
         let ports = [80, 443].into();
-        assert_eq!(proving.errand, Errand { vip: ip(vip), own: mac(2), from: ip(from), ports });
+        let owners = Arc::new([mac(9)].into());
+        assert_eq!(proving.errand, Errand { vip: ip(vip), own: mac(2), from: ip(from), ports, owners });
     }
 }
 
@@ -132,5 +133,23 @@ fn a_proof_begins_once_its_owner_has_said_that_the_address_is_announced_and_goes
     let moved = Inherited { generation: 4, version: 8, ..inherited() };
     assert_eq!(tasks(&of(moved.clone()), &interfaces, &said(7), &begun), waits);
     assert_ne!(tasks(&of(moved), &interfaces, &said(8), &begun), begun, "it is a new proof");
+    assert_eq!(tasks(&of(inherited()), &interfaces, &BTreeMap::new(), &begun), waits, "whose stations nobody knows");
     assert_eq!(tasks(&Inherits::default(), &interfaces, &said(8), &begun), none);
+}
+
+#[test]
+fn an_owner_with_other_stations_is_still_to_be_proven_the_same() {
+    let interfaces = [nic(1, &["198.51.100.1/24"])];
+    let of = |inherited: Inherited, said: &BTreeMap<String, Said>| {
+        tasks(&inherits(&[(V4, inherited)]), &interfaces, said, &BTreeMap::new()).remove(&ip(V4)).unwrap()
+    };
+    let before = of(inherited(), &said(7));
+    let mut others = said(7);
+    others.get_mut("node-a").unwrap().stations = Arc::new([mac(8)].into());
+    let now = of(inherited(), &others);
+    assert_ne!(now, before);
+    assert!(now.is_still(&before));
+    assert!(!of(Inherited { ports: [80].into(), ..inherited() }, &others).is_still(&before));
+    assert!(!of(Inherited { generation: 4, ..inherited() }, &others).is_still(&before));
+    assert!(!Task::Await.is_still(&before) && !before.is_still(&Task::Await) && Task::Await.is_still(&Task::Await));
 }

@@ -19,6 +19,7 @@ fn errands(ports: &[u16]) -> [Errand; 2] {
         own: WITNESS,
         from: from.parse().unwrap(),
         ports: ports.iter().copied().collect(),
+        owners: Arc::new([OWNER].into()),
     })
 }
 
@@ -116,6 +117,24 @@ fn where_several_answer_all_of_them_are_named_and_no_port_is_asked() {
         let found = found.unwrap();
         assert_eq!(found.stations, [OWNER, STRANGER].into());
         assert!(!found.is_good());
+    }
+}
+
+#[test]
+fn a_stranger_who_alone_answers_is_named_and_his_ports_are_not_asked() {
+    for errand in errands(&[80]) {
+        let mut proof = begin(&errand);
+        asked(&mut proof, at(0), &[STRANGER]);
+        let found = Finding { stations: [STRANGER].into(), foreign: true, ..Finding::default() };
+        assert!(!found.is_good());
+        assert_eq!(proof.conclude(at(499)), None, "the owner may be slower");
+        assert_eq!(proof.conclude(at(500)), Some(found.clone()));
+
+        let (mut proof, _) = knocking(&errand);
+        proof.know(Arc::new([OWNER, STRANGER].into()));
+        assert_eq!(proof.conclude(at(600)), None);
+        proof.know(Arc::new([STRANGER].into()));
+        assert_eq!(proof.conclude(at(600)), Some(Finding { stations: [OWNER].into(), ..found }));
     }
 }
 

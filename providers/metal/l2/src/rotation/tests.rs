@@ -17,14 +17,16 @@ fn vip(number: u32) -> IpAddr {
 }
 
 fn errand(number: u32) -> Errand {
-    Errand { vip: vip(number), own: WITNESS, from: IpAddr::from([10, 255, 0, 1]), ports: [80].into() }
+    let from = IpAddr::from([10, 255, 0, 1]);
+    Errand { vip: vip(number), own: WITNESS, from, ports: [80].into(), owners: Arc::new([OWNER].into()) }
 }
 
-/// A wire on which every address is answered for and accepts connections, but for those that are `down`.
+/// A wire on which every address is answered for, but for those that are `down`, and accepts connections, but for those that are `silent`.
 struct Wire {
     rotation: Rotation,
     now: u64,
     down: BTreeSet<IpAddr>,
+    silent: BTreeSet<IpAddr>,
     /// Questions and knocks, by when they went out.
     probes: Vec<(u64, IpAddr)>,
     begun: Vec<(u64, IpAddr)>,
@@ -39,6 +41,7 @@ impl Wire {
             rotation: Rotation::new(7),
             now: 0,
             down: BTreeSet::new(),
+            silent: BTreeSet::new(),
             probes: Vec::new(),
             begun: Vec::new(),
             found: Vec::new(),
@@ -93,7 +96,7 @@ impl Wire {
                     ..syn
                 };
                 let mut outputs = Vec::new();
-                if is_up {
+                if is_up && !self.silent.contains(&vip) {
                     self.rotation.received(&told, &mut outputs);
                 }
                 self.carry_out(outputs);
@@ -113,11 +116,12 @@ impl Wire {
             let due = u64::try_from(due).unwrap_or(u64::MAX);
             steps += 1;
             assert!(steps < 1_000_000, "something is due for ever");
+            assert!(due > self.now, "what was due at {} is still", self.now);
             if due > until {
                 self.now = until;
                 return;
             }
-            self.now = due.max(self.now);
+            self.now = due;
         }
     }
 
@@ -184,6 +188,51 @@ fn one_failure_alone_says_nothing_and_a_second_one_does_and_one_proof_ends_it() 
     wire.down.clear();
     wire.run(wire.now + 3_000);
     assert_eq!(wire.is_good(2), Some(true));
+}
+
+#[test]
+fn ports_that_are_silent_are_waited_for_in_peace() {
+    let mut wire = Wire::new();
+    wire.silent.insert(vip(1));
+    // The last of their knocks are not given up at the same time, as knocks keep to the pace.
+    wire.want(Errand { ports: [80, 81].into(), ..errand(1) });
+    wire.run(20_000);
+    assert_eq!(wire.rotation.found(vip(1)).map(|found| found.silent.clone()), Some([80, 81].into()));
+}
+
+#[test]
+fn an_owner_with_other_stations_is_proven_anew_only_where_that_makes_a_difference() {
+    let with = |stations: &[Mac]| Arc::new(stations.iter().copied().collect::<BTreeSet<Mac>>());
+    let mut wire = Wire::new();
+    wire.want(errand(1));
+    wire.run(1_000);
+    for (owners, finding_stands) in [
+        (with(&[OWNER, WITNESS]), true),
+        (with(&[WITNESS]), false),
+        (with(&[]), true),
+        (with(&[OWNER]), false),
+        (with(&[OWNER, WITNESS]), true),
+    ] {
+        let mut outputs = Vec::new();
+        wire.rotation.know(at(wire.now), vip(1), &owners, &mut outputs);
+        wire.carry_out(outputs);
+        assert_eq!(wire.is_good(1).is_some(), finding_stands, "{owners:?}");
+        wire.run(wire.now + 10_000);
+        let is_foreign = wire.rotation.found(vip(1)).map(|found| found.foreign);
+        assert_eq!((wire.is_good(1), is_foreign), (Some(owners.contains(&OWNER)), Some(!owners.contains(&OWNER))));
+    }
+
+    // In the midst of a proof, when ports are being asked.
+    wire.silent.insert(vip(2));
+    wire.want(errand(2));
+    wire.run(wire.now + 1_000);
+    let mut outputs = Vec::new();
+    wire.rotation.know(at(wire.now), vip(2), &with(&[WITNESS]), &mut outputs);
+    wire.carry_out(outputs);
+    let knocks = |wire: &Wire| wire.probes.iter().filter(|(_, about)| *about == vip(2)).count();
+    let before = knocks(&wire);
+    wire.run(wire.now + 1_900);
+    assert_eq!(knocks(&wire), before, "a stranger's ports are not asked any more");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "the wire has real time")]
 
+mod filters;
 mod interfaces;
 mod proofs;
 
@@ -109,12 +110,25 @@ fn mac(interface: &str) -> Mac {
     Mac(octets.try_into().unwrap())
 }
 
+/// Those of a speaker, for ARP and for neighbour discovery, through which from the beginning only comes what concerns these.
+fn open(vips: &[IpAddr]) -> [PacketSocket; 2] {
+    let program = filter::program(vips.iter().copied(), filter::PREFIXES);
+    [Protocol::Arp, Protocol::Ipv6].map(|protocol| PacketSocket::open(index("wire"), protocol, &program).unwrap())
+}
+
 /// A speaker with one thread: answers for these until it is told to stop, or has found out as much as is awaited; the frames that the kernel has let through, and what was found out.
 fn answers(vips: Vec<IpAddr>, ask: bool, awaited: usize, stop: &mpsc::Receiver<()>) -> (Vec<Frame>, Vec<Output>) {
+    answers_at(&open(&vips), vips, ask, awaited, stop)
+}
+
+fn answers_at(
+    sockets: &[PacketSocket; 2],
+    vips: Vec<IpAddr>,
+    ask: bool,
+    awaited: usize,
+    stop: &mpsc::Receiver<()>,
+) -> (Vec<Frame>, Vec<Output>) {
     let interface = index("wire");
-    let program = filter::program(vips.iter().copied());
-    let sockets =
-        [Protocol::Arp, Protocol::Ipv6].map(|protocol| PacketSocket::open(interface, protocol, &program).unwrap());
     let mut groups = Groups::new(interface);
     let mut responder = Responder::new(mac("wire"));
     let start = Instant::now();
@@ -127,7 +141,7 @@ fn answers(vips: Vec<IpAddr>, ask: bool, awaited: usize, stop: &mpsc::Receiver<(
         for output in outputs.drain(..) {
             match output {
                 Output::Send(frame) => {
-                    let [arp, _] = &sockets;
+                    let [arp, _] = sockets;
                     arp.send(&frame.write()).unwrap();
                 }
                 Output::Join(group) => groups.join(group).unwrap(),
@@ -141,7 +155,7 @@ fn answers(vips: Vec<IpAddr>, ask: bool, awaited: usize, stop: &mpsc::Receiver<(
         if stop.try_recv().is_ok() || found.len() >= awaited {
             return (frames, found);
         }
-        for socket in &sockets {
+        for socket in sockets {
             let mut room = [0; 256];
             match socket.receive(&mut room) {
                 Ok(octets) => {
