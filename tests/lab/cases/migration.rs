@@ -11,7 +11,7 @@ use super::traffic::reached;
 use crate::binaries;
 use crate::cluster::{Lab, service};
 use crate::harness::{SOON, addresses, eventually, merged};
-use crate::load::{Load, Protocol};
+use crate::load::{Load, Protocol, ask};
 use crate::metallb::{self, NAMESPACE};
 use crate::network::{self, CLIENT, FAR_CLIENT, NODES, Node};
 use crate::portolan::Portolan;
@@ -42,6 +42,7 @@ pub(super) fn addresses_of_metallb_go_over_node_by_node_and_clients_go_on_asking
     });
     let vips: Vec<IpAddr> = before.iter().flatten().map(|text| text.parse().unwrap()).collect();
     assert_eq!(vips.len(), 4, "{before:?}");
+    announced_by_metallb(lab, &namespace, &services.map(|(name, _)| name), &vips);
     let mut loads = Vec::new();
     for vip in &vips {
         for from in [CLIENT, FAR_CLIENT] {
@@ -84,6 +85,22 @@ pub(super) fn addresses_of_metallb_go_over_node_by_node_and_clients_go_on_asking
     println!("  the longest that a client had no answer: {longest:?}");
     assert!(longest < NOBODY, "{longest:?}");
     remove(lab, portolan, &namespace);
+}
+
+/// Waits until all are. A speaker of MetalLB's that sees a Service before its endpoints announces it when something of it changes again, and
+/// may have to be told.
+fn announced_by_metallb(lab: &Lab, namespace: &str, services: &[&str], vips: &[IpAddr]) {
+    let mut nudges = 0;
+    eventually("MetalLB announces all", SOON, || {
+        let silent = vips.iter().find(|vip| ask(CLIENT, Protocol::Tcp, **vip, "hostname").is_err());
+        let Some(silent) = silent else { return Ok(()) };
+        nudges += 1;
+        let nudge = json!({"metadata": {"annotations": {"lab.portolan.dev/nudge": nudges.to_string()}}});
+        for name in services {
+            lab.api.patch(&format!("/api/v1/namespaces/{namespace}/services/{name}"), &nudge);
+        }
+        Err(format!("{silent} is silent"))
+    });
 }
 
 /// What is left of an import: its pool and reservations. What has the cluster's namespaces goes with these.
