@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 /// Characters of what is said about an object that cannot be read.
 pub(super) const LONGEST_PROBLEM: usize = 300;
 
@@ -14,4 +16,12 @@ pub(super) fn read(file: &Path) -> std::io::Result<String> {
         return Ok(text);
     }
     std::fs::read_to_string(file)
+}
+
+/// The same object as the server would store it where its manifest names no namespace.
+pub(super) fn in_namespace(mut document: Value) -> Value {
+    if let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.entry("namespace").or_insert_with(|| json!("default"));
+    }
+    document
 }

@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::LoadBalancerRecord;
-use crate::cli::manifest::{LONGEST_PROBLEM, read};
+use crate::cli::manifest::{LONGEST_PROBLEM, in_namespace, read};
 use crate::cluster::clock::Clock;
 use crate::cluster::stored::{StoredPod, StoredService};
 use crate::cluster::{connect, metal, project};
@@ -323,9 +323,9 @@ impl Objects {
     fn add_object(&mut self, kind: &str, mut document: Value) -> anyhow::Result<()> {
         match kind {
             "Service" => self.services.push(as_applied(&mut document)?),
-            "EndpointSlice" => self.slices.push(in_namespace(&mut document)?),
+            "EndpointSlice" => self.slices.push(typed(in_namespace(document.take()))?),
             "Node" => self.nodes.push(typed(document)?),
-            "Pod" => self.pods.push(in_namespace(&mut document)?),
+            "Pod" => self.pods.push(typed(in_namespace(document.take()))?),
             "Namespace" => self.namespaces.push(typed(document)?),
             "LoadBalancerRecord" => self.records.push(typed::<LoadBalancerRecord>(document)?.try_into()?),
             "AddressPool" => self.metal.pools.push(typed(document)?),
@@ -499,20 +499,12 @@ fn service_key(document: &Value) -> ServiceKey {
     ServiceKey::new(text("/metadata/namespace").unwrap_or("default"), text("/metadata/name").unwrap_or_default())
 }
 
-/// What the server fills in when a namespace is missing.
-fn in_namespace<K: DeserializeOwned>(document: &mut Value) -> anyhow::Result<K> {
-    if let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.entry("namespace").or_insert_with(|| json!("default"));
-    }
-    typed(document.take())
-}
-
 /// The UID of a Service that no server has stored yet begins with this.
 const NOT_APPLIED: &str = "not-applied.";
 
 /// A Service of a manifest. One that was never applied has no UID; one that the server has given keeps its own.
 fn as_applied(document: &mut Value) -> anyhow::Result<StoredService> {
-    let mut service: StoredService = in_namespace(document)?;
+    let mut service: StoredService = typed(in_namespace(document.take()))?;
     let metadata = &mut service.metadata;
     if metadata.uid.is_none() {
         let key = [metadata.namespace.as_deref(), metadata.name.as_deref()].map(Option::unwrap_or_default);

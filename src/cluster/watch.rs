@@ -145,6 +145,21 @@ struct Reader<K, T: Object> {
     project: fn(K) -> Projected<T>,
 }
 
+/// What a watch of all objects of a kind says.
+pub(crate) fn events<K, T>(
+    client: Client,
+    seed: u64,
+    kind: &'static str,
+    name: fn(&ObjectMeta) -> T::Name,
+    project: fn(K) -> Projected<T>,
+) -> impl Stream<Item = Event<T>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    T: Object + Send + 'static,
+{
+    events_of(Api::all(client), seed, kind, name, project)
+}
+
 /// The same of a kind that some servers do not have: then it is as if there were none of them, which means this.
 pub(crate) fn events_if_served<K, T>(
     client: Client,
@@ -160,20 +175,6 @@ where
 {
     let watch = Watch::begin(Api::all(client), seed, kind);
     read(Watch { without: Some(without), may_be_unserved: true, ..watch }, name, project)
-}
-
-pub(crate) fn events<K, T>(
-    client: Client,
-    seed: u64,
-    kind: &'static str,
-    name: fn(&ObjectMeta) -> T::Name,
-    project: fn(K) -> Projected<T>,
-) -> impl Stream<Item = Event<T>> + Send
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
-    T: Object + Send + 'static,
-{
-    events_of(Api::all(client), seed, kind, name, project)
 }
 
 /// The same of an API that may be one namespace's.

@@ -29,6 +29,10 @@ pub(crate) const POOL: [&str; 2] = ["198.51.100.32/27", "2001:db8:51::200/120"];
 /// After how long without a sign of life a speaker is taken for dead: its Lease's `leaseDurationSeconds`.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
+/// Longer is nobody without an answer while somebody may have the address: what a speaker waits at most before it takes one or leaves it (design,
+/// section 4). Requests that a busy machine lets wait for a second are not what this is about.
+pub(crate) const NOBODY: Duration = Duration::from_secs(3);
+
 const VIPS: &str = "/apis/portolan.dev/v1alpha1/virtualips";
 const POOLS: &str = "/apis/portolan.dev/v1alpha1/addresspools";
 const ADVERTISEMENTS: &str = "/apis/portolan.dev/v1alpha1/l2advertisements";

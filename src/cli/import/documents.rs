@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::metallb::GROUP;
-use crate::cli::manifest::{LONGEST_PROBLEM, read};
+use crate::cli::manifest::{LONGEST_PROBLEM, in_namespace, read};
 use crate::cluster::stored::StoredService;
 use crate::yaml;
 
@@ -75,7 +75,7 @@ impl Documents {
                 self.metallb.push(document);
                 Ok(())
             }
-            ("", "Service") => in_namespace(document).map(|service| self.services.push(service)),
+            ("", "Service") => typed(in_namespace(document)).map(|service| self.services.push(service)),
             ("", "Namespace") => typed(document).map(|namespace| self.namespaces.push(namespace)),
             ("", "Node") => typed(document).map(|node| self.nodes.push(node)),
             (_, "") => Err("it has no kind; write kind and apiVersion as kubectl wants them".to_owned()),
@@ -95,12 +95,4 @@ fn typed<K: DeserializeOwned>(document: Value) -> Result<K, String> {
     let text = |pointer| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let name = format!("{} {}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
     serde_path_to_error::deserialize(document).map_err(|error| format!("{name}: {error}"))
-}
-
-/// What the server fills in when a namespace is missing.
-fn in_namespace<K: DeserializeOwned>(mut document: Value) -> Result<K, String> {
-    if let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.entry("namespace").or_insert_with(|| json!("default"));
-    }
-    typed(document)
 }

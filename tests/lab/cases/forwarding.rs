@@ -9,13 +9,10 @@ use super::announced::leads_to;
 use crate::cluster::Lab;
 use crate::load::{Load, Protocol};
 use crate::network::{CLIENT, NODES, Node};
+use crate::portolan::NOBODY;
 
 /// Between two requests.
 const EVERY: Duration = Duration::from_millis(25);
-
-/// Longer is nobody without an answer: what a speaker waits at most before it takes an address or leaves it (design, section 4). Requests that a
-/// busy machine lets wait for a second are not what this is about.
-const NOBODY: Duration = Duration::from_secs(3);
 
 /// After that much a speaker is silent that leaves an address to others: the three seconds, and as much again for reports and frames under way.
 const SILENT: Duration = Duration::from_secs(6);

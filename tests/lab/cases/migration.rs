@@ -14,7 +14,7 @@ use crate::harness::{SOON, addresses, eventually, merged};
 use crate::load::{Load, Protocol, ask};
 use crate::metallb::{self, NAMESPACE};
 use crate::network::{self, CLIENT, FAR_CLIENT, NODES, Node};
-use crate::portolan::Portolan;
+use crate::portolan::{NOBODY, Portolan};
 use crate::process::Process;
 
 /// Its pool, apart from that of the lab's Portolan.
@@ -22,9 +22,6 @@ const POOL: [&str; 2] = ["198.51.100.96/28", "2001:db8:51::300/120"];
 
 /// Between two requests.
 const EVERY: Duration = Duration::from_millis(25);
-
-/// Longer is no client without an answer: a fifth of what the death of a speaker takes (its Lease), and what a busy machine may let wait.
-const NOBODY: Duration = Duration::from_secs(3);
 
 pub(super) fn addresses_of_metallb_go_over_node_by_node_and_clients_go_on_asking(lab: &'static Lab) {
     let (portolan, namespace) = (lab.portolan(), lab.namespace("migrated"));
