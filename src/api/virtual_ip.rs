@@ -124,6 +124,11 @@ pub struct ServedSpec {
     /// Its ports there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PortSpec>,
+    /// Where a Node says whether it has a ready endpoint of it; of those under `externalTrafficPolicy: Local` alone. The speakers of the Nodes that
+    /// the address ranks ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub health_check_node_port: Option<u16>,
 }
 
 /// A port.
@@ -274,7 +279,7 @@ impl TryFrom<VirtualIP> for Vip {
 }
 
 impl From<&Served> for ServedSpec {
-    fn from(Served { member, ports }: &Served) -> Self {
+    fn from(Served { member, ports, health_check }: &Served) -> Self {
         Self {
             uid: member.uid.to_string(),
             namespace: member.namespace.clone(),
@@ -283,16 +288,18 @@ impl From<&Served> for ServedSpec {
                 .iter()
                 .map(|PortKey { port, protocol }| PortSpec { port: *port, protocol: (*protocol).into() })
                 .collect(),
+            health_check_node_port: *health_check,
         }
     }
 }
 
 impl From<ServedSpec> for Served {
-    fn from(ServedSpec { uid, namespace, name, ports }: ServedSpec) -> Self {
+    fn from(ServedSpec { uid, namespace, name, ports, health_check_node_port }: ServedSpec) -> Self {
         let port = |PortSpec { port, protocol }| PortKey { port, protocol: Protocol::from(protocol) };
         Self {
             member: Member { uid: Uid::new(uid), namespace, name },
             ports: ports.into_iter().map(port).collect::<BTreeSet<_>>(),
+            health_check: health_check_node_port,
         }
     }
 }

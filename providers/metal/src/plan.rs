@@ -12,6 +12,7 @@ use portolan_core::provider::Plan;
 use crate::allocation::{Allotted, Denied};
 use crate::backing::backing;
 use crate::placement::Ranks;
+use crate::settings::settings_of;
 use crate::state::{State, is_published};
 use crate::step::Step;
 use crate::vip::{Served, Shown, Vip};
@@ -159,7 +160,8 @@ fn services(desired: &LoadBalancer, before: Option<&Vip>) -> Vec<Served> {
         if desired.held.contains(&member.uid) {
             before_of(&member.uid)
         } else {
-            Some(Served { member: member.clone(), ports: ports(&member.uid) })
+            let health_check = settings_of(desired, &member.uid).health_check;
+            Some(Served { member: member.clone(), ports: ports(&member.uid), health_check })
         }
     };
     desired.members.iter().filter_map(of).collect()

@@ -75,6 +75,10 @@ pub struct Served {
     pub member: Member,
     /// Its ports there.
     pub ports: BTreeSet<PortKey>,
+    /// Where a node says whether it has a ready endpoint of it (`healthCheckNodePort`); none unless only such nodes serve it
+    /// (`externalTrafficPolicy: Local`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<u16>,
 }
 
 /// For whom an address is kept.

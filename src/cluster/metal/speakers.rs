@@ -138,7 +138,8 @@ impl Speakers {
         let Some(seen) = self.reports.get(node) else { return Speaker::Absent };
         if self.is_alive(node, now) {
             // What the preflight finds bars no node: most of it depends on what is announced there, and would come and go with the addresses.
-            Speaker::Alive { interfaces: seen.interfaces.clone(), forwards: seen.forwards }
+            let (interfaces, failing) = (seen.interfaces.clone(), seen.failing.clone());
+            Speaker::Alive { interfaces, forwards: seen.forwards, failing }
         } else {
             Speaker::Silent { interfaces: seen.interfaces.clone() }
         }
@@ -216,6 +217,8 @@ pub(super) struct SeenReport {
     gateways: Vec<IpAddr>,
     /// It does not say that it does not: where nobody knows there are no better ones.
     forwards: bool,
+    /// The addresses for which it says so.
+    failing: BTreeSet<IpAddr>,
     report: Report,
 }
 
@@ -239,7 +242,8 @@ impl SeenReport {
         let report = Report { applied: object.spec.applied_version, exceptions, witness };
         let forwards = object.spec.forwarding != Some(Forwarding::NotForwarding);
         let (interfaces, gateways) = (object.spec.stations.into_keys().collect(), object.spec.gateways);
-        Self { node, version, interfaces, gateways, forwards, report }
+        let failing = object.spec.failed_health_checks.into_iter().flat_map(|failed| failed.addresses).collect();
+        Self { node, version, interfaces, gateways, forwards, failing, report }
     }
 }
 
@@ -275,8 +279,8 @@ impl Object for SeenReport {
     }
 
     fn same(&self, other: &Self) -> bool {
-        (&self.interfaces, &self.gateways, self.forwards, &self.report)
-            == (&other.interfaces, &other.gateways, other.forwards, &other.report)
+        (&self.interfaces, &self.gateways, self.forwards, &self.failing, &self.report)
+            == (&other.interfaces, &other.gateways, other.forwards, &other.failing, &other.report)
     }
 }
 

@@ -118,7 +118,11 @@ fn news_of_a_speaker_wake_those_whose_addresses_it_has_and_nobody_else() {
     world.set_hosts(vec![host(Speaker::Silent { interfaces: BTreeSet::new() })]);
     assert!(woken(&mut world));
     assert_eq!(world.announcement(address()), Announcement::Lost(node()));
-    world.set_hosts(vec![host(Speaker::Alive { interfaces: BTreeSet::new(), forwards: true })]);
+    world.set_hosts(vec![host(Speaker::Alive {
+        interfaces: BTreeSet::new(),
+        forwards: true,
+        failing: BTreeSet::new(),
+    })]);
     assert!(woken(&mut world) && world.announcement(address()).is_announced());
 }
 

@@ -13,11 +13,14 @@ fn name(text: &str) -> NodeName {
 fn host(text: &str) -> Host {
     let mut host = Host::sound(text);
     Arc::make_mut(&mut host.node).labels = Arc::new(labels(&[("name", text)]));
-    Host { speaker: Speaker::Alive { interfaces: ["eth0".to_owned()].into(), forwards: true }, ..host }
+    Host {
+        speaker: Speaker::Alive { interfaces: ["eth0".to_owned()].into(), forwards: true, failing: BTreeSet::new() },
+        ..host
+    }
 }
 
 fn unfit() -> Speaker {
-    Speaker::Alive { interfaces: ["eth0".to_owned()].into(), forwards: false }
+    Speaker::Alive { interfaces: ["eth0".to_owned()].into(), forwards: false, failing: BTreeSet::new() }
 }
 
 fn with(text: &str, edit: impl FnOnce(&mut Host)) -> Host {
@@ -41,12 +44,17 @@ fn only(nodes: &[&str]) -> Advertisement {
 }
 
 fn of(hosts: &[Host], advertisements: &[Advertisement], endpoints: &[Endpoints], ignore_label: bool) -> Eligibility {
+    let address = IpAddr::from([203, 0, 113, 7]);
+    let found = eligible(&vips(&[address], endpoints), hosts, advertisements, ignore_label);
+    Eligibility::clone(&found[&address])
+}
+
+/// These, each with as many Services as there are endpoints.
+fn vips(addresses: &[IpAddr], endpoints: &[Endpoints]) -> BTreeMap<IpAddr, Vip> {
     let member = |endpoints: &Endpoints| Member { labels: Labels::new(), endpoints: endpoints.clone() };
     let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
-    let address = IpAddr::from([203, 0, 113, 7]);
     let vip = Vip { pool, services: endpoints.iter().map(member).collect() };
-    let found = eligible(&[(address, vip)].into(), hosts, advertisements, ignore_label);
-    Eligibility::clone(&found[&address])
+    addresses.iter().map(|address| (*address, vip.clone())).collect()
 }
 
 fn anywhere(hosts: &[Host]) -> Eligibility {
@@ -127,11 +135,34 @@ fn that_a_node_does_not_forward_is_ignored_before_readiness_is() {
 }
 
 #[test]
+fn a_node_that_does_not_forward_to_one_address_is_barred_for_that_one_unless_nobody_else_could() {
+    let [one, other] = [[203, 0, 113, 7], [203, 0, 113, 8]].map(IpAddr::from);
+    let failing = with("a", |host| {
+        let interfaces = ["eth0".to_owned()].into();
+        host.speaker = Speaker::Alive { interfaces, forwards: true, failing: [one].into() };
+    });
+    let hosts = [failing, host("b"), host("c")];
+    let found = eligible(&vips(&[one, other], &[on(&["a", "b"])]), &hosts, &[Advertisement::default()], false);
+    assert_eq!(found.values().map(|found| nodes(found)).collect::<Vec<_>>(), [vec!["b"], vec!["a", "b"]]);
+    assert_eq!(
+        found[&one].others(),
+        [(&name("a"), Reason::NotForwarding), (&name("c"), Reason::NoLocalEndpoint)].into()
+    );
+    assert_eq!(found[&one].despite, []);
+    let found = eligible(&vips(&[one], &[on(&["a"])]), &hosts, &[Advertisement::default()], false);
+    assert_eq!((nodes(&found[&one]), found[&one].despite), (vec!["a"], [Reason::NotForwarding].as_slice()));
+}
+
+#[test]
 fn a_node_needs_an_advertisement_and_one_of_its_interfaces() {
     let mut one = only(&["a", "b"]);
     one.interfaces = ["eth1".to_owned()].into();
     let two = with("b", |host| {
-        host.speaker = Speaker::Alive { interfaces: ["eth0".to_owned(), "eth1".to_owned()].into(), forwards: true };
+        host.speaker = Speaker::Alive {
+            interfaces: ["eth0".to_owned(), "eth1".to_owned()].into(),
+            forwards: true,
+            failing: BTreeSet::new(),
+        };
     });
     let found = of(&[host("a"), two, host("c")], &[one], &[Endpoints::Anywhere], false);
     assert_eq!(nodes(&found), ["b"]);

@@ -170,7 +170,7 @@ fn a_port_that_comes_and_who_may_connect_are_to_be_looked_at_anew() {
         let tcp = |port: &u16| PortKey { port: *port, protocol: Protocol::Tcp };
         Vip {
             version: Some(ResourceVersion::new(version.to_string())),
-            services: vec![Served { member, ports: ports.iter().map(tcp).collect() }],
+            services: vec![Served { member, ports: ports.iter().map(tcp).collect(), health_check: None }],
             source_ranges: source.iter().map(|range| range.parse().unwrap()).collect(),
             ..vip(&["a", "b"])
         }

@@ -29,7 +29,7 @@ fn ranked(nodes: &[&str]) -> Placed {
         holder: Some(LoadBalancerId::new("web")),
         pool: Some(PoolName::new("pool")),
         scheme: None,
-        services: vec![Served { member: who, ports: BTreeSet::new() }],
+        services: vec![Served { member: who, ports: BTreeSet::new(), health_check: None }],
         source_ranges: Vec::new(),
         reserved_for: None,
         ranks: Ranks { nodes: nodes.iter().map(|text| name(text)).collect(), generation: u64::from(!nodes.is_empty()) },
