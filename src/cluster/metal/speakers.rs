@@ -48,7 +48,12 @@ pub(super) struct Speakers {
 impl Speakers {
     /// Both kinds have been listed.
     pub(super) fn are_listed(&self) -> bool {
-        self.leases.lists() > 0 && self.have_reported()
+        self.have_signs_of_life() && self.have_reported()
+    }
+
+    /// Their Leases have been listed.
+    pub(super) fn have_signs_of_life(&self) -> bool {
+        self.leases.lists() > 0
     }
 
     /// What they have said has been listed.
