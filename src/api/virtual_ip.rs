@@ -109,6 +109,10 @@ pub struct RanksSpec {
     /// The interfaces on which a Node may announce it, of those that are limited to some; the others do on all that reach it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub interfaces: BTreeMap<String, BTreeSet<String>>,
+    /// The `healthCheckNodePort` of each Service that needs its endpoints on these Nodes (`externalTrafficPolicy: Local`): their speakers ask there.
+    /// Left out of Services without endpoints, or of which all are terminating.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub health_checks: BTreeSet<u16>,
 }
 
 /// A Service at an address.
@@ -124,11 +128,6 @@ pub struct ServedSpec {
     /// Its ports there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PortSpec>,
-    /// Where a Node says whether it has a ready endpoint of it; of those under `externalTrafficPolicy: Local` alone. The speakers of the Nodes that
-    /// the address ranks ask.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub health_check_node_port: Option<u16>,
 }
 
 /// A port.
@@ -238,6 +237,7 @@ fn ranks_spec(vip: &Vip) -> Option<RanksSpec> {
         generation: *generation,
         nodes: nodes.iter().map(ToString::to_string).collect(),
         interfaces: interfaces.collect(),
+        health_checks: vip.health_checks.clone(),
     })
 }
 
@@ -260,7 +260,7 @@ impl TryFrom<VirtualIP> for Vip {
             let problem = "it says neither whose it is (loadBalancer) nor for whom it is kept (reservedFor); delete it, or say one of them";
             return Err(StoredVipError { name, problem: problem.to_owned() });
         }
-        let RanksSpec { generation, nodes, interfaces } = spec.ranks.unwrap_or_default();
+        let RanksSpec { generation, nodes, interfaces, health_checks } = spec.ranks.unwrap_or_default();
         Ok(Self {
             address,
             version: stored.metadata.resource_version.map(ResourceVersion::new),
@@ -272,6 +272,7 @@ impl TryFrom<VirtualIP> for Vip {
             source_ranges: spec.source_ranges,
             reserved_for: spec.reserved_for.map(|ReservationSpec { namespace, name }| Reservation { namespace, name }),
             interfaces: interfaces.into_iter().map(|(node, only)| (NodeName::new(node), only)).collect(),
+            health_checks,
             ranks: Ranks { nodes: nodes.into_iter().map(NodeName::new).collect(), generation },
             shown: shown(stored.status.unwrap_or_default()),
         })
@@ -279,7 +280,7 @@ impl TryFrom<VirtualIP> for Vip {
 }
 
 impl From<&Served> for ServedSpec {
-    fn from(Served { member, ports, health_check }: &Served) -> Self {
+    fn from(Served { member, ports }: &Served) -> Self {
         Self {
             uid: member.uid.to_string(),
             namespace: member.namespace.clone(),
@@ -288,18 +289,16 @@ impl From<&Served> for ServedSpec {
                 .iter()
                 .map(|PortKey { port, protocol }| PortSpec { port: *port, protocol: (*protocol).into() })
                 .collect(),
-            health_check_node_port: *health_check,
         }
     }
 }
 
 impl From<ServedSpec> for Served {
-    fn from(ServedSpec { uid, namespace, name, ports, health_check_node_port }: ServedSpec) -> Self {
+    fn from(ServedSpec { uid, namespace, name, ports }: ServedSpec) -> Self {
         let port = |PortSpec { port, protocol }| PortKey { port, protocol: Protocol::from(protocol) };
         Self {
             member: Member { uid: Uid::new(uid), namespace, name },
             ports: ports.into_iter().map(port).collect::<BTreeSet<_>>(),
-            health_check: health_check_node_port,
         }
     }
 }

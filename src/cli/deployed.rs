@@ -69,6 +69,10 @@ fn the_arguments_are_understood_and_the_service_accounts_are_those_of_the_roles(
         assert_eq!(security["capabilities"]["drop"], serde_json::json!(["ALL"]), "{file}");
         assert_eq!(security["readOnlyRootFilesystem"], true, "{file}");
     }
+    let pod = &one("speaker.yaml", "DaemonSet")["spec"]["template"]["spec"];
+    let security = &pod["containers"][0]["securityContext"];
+    assert_eq!(security["capabilities"]["add"], serde_json::json!(["NET_RAW"]));
+    assert_eq!((&security["runAsUser"], &pod["hostNetwork"]), (&serde_json::json!(0), &serde_json::json!(true)));
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub(super) struct SpeakerArguments {
     /// The namespace of the Lease portolan-speaker-NAME, which says that this speaker is alive.
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "kube-system")]
     lease_namespace: String,
-    /// Where this node's kube-proxy says whether it forwards (its --healthz-bind-address), or `off` to announce without asking it anything.
+    /// Where this node's kube-proxy says whether it forwards (its --healthz-bind-address), or `off` to announce without asking it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10256")]
     kube_proxy_healthz: KubeProxy,
     /// The node's addresses, where health check ports of Services (healthCheckNodePort) are asked, besides the loopback's.
@@ -101,16 +101,14 @@ async fn speak(arguments: &SpeakerArguments) -> anyhow::Result<()> {
     let (tells, told) = watch::channel(None);
     let (counts, answers) = watch::channel(Answers::default());
     let (finds, in_the_way) = watch::channel(Vec::new());
-    let announced = match arguments.kube_proxy_healthz {
-        KubeProxy::At(address) => {
-            let (announces, announced) = watch::channel(None);
-            let from = driver::Sources { ranked: owned, worse_off };
-            let places = driver::Places { kube_proxy: address, node: arguments.node_ips.clone() };
-            supervisor.spawn("forwarding", driver::run(places, from, announces, stands, clock, silent.clone()));
-            announced
-        }
-        KubeProxy::Off => owned,
+    let kube_proxy = match arguments.kube_proxy_healthz {
+        KubeProxy::At(address) => Some(address),
+        KubeProxy::Off => None,
     };
+    let (announces, announced) = watch::channel(None);
+    let from = driver::Sources { ranked: owned, worse_off };
+    let places = driver::Places { kube_proxy, node: arguments.node_ips.clone() };
+    supervisor.spawn("forwarding", driver::run(places, from, announces, stands, clock, silent.clone()));
     let sources = Sources { owns: announced, interfaces: interfaces.clone(), fellows: known };
     supervisor.spawn("interfaces", speaker::interfaces(found, silent.clone()));
     let ranked = ranks::Publishers { owns, inherits };

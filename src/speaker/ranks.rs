@@ -33,7 +33,7 @@ pub(crate) struct Owns {
     pub(crate) version: u64,
 }
 
-/// Where to ask of an address that ranks the node, or that it has left.
+/// Where to ask of an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HealthChecks {
     /// Ports of the node.
@@ -169,10 +169,9 @@ impl Ranks {
         let addresses = ours().map(owned).collect();
         let asked = |ranked: &Ranked| {
             let is_ranked = ranked.is_of(&self.node) || ranked.heirs.contains(&self.node);
-            let is_asked = !ranked.checks.is_empty() && (is_ranked || self.left.contains(&ranked.address));
-            is_asked.then(|| (ranked.address, HealthChecks { ports: ranked.checks.clone(), is_ranked }))
+            (ranked.address, HealthChecks { ports: ranked.checks.clone(), is_ranked })
         };
-        let checks = self.store.iter().filter_map(asked).collect();
+        let checks = self.store.iter().filter(|ranked| !ranked.checks.is_empty()).map(asked).collect();
         Some(Owns { addresses, left: self.left.clone(), withheld: BTreeSet::new(), checks, version: self.version })
     }
 }
@@ -249,8 +248,8 @@ fn read(object: api::VirtualIP) -> Projected<Ranked> {
     let ranks = object.spec.ranks.filter(|_| !object.spec.load_balancer.is_empty()).unwrap_or_default();
     let mut nodes = ranks.nodes.into_iter();
     let owner = nodes.next().filter(|owner| !owner.is_empty());
-    let (heirs, generation, interfaces) = (nodes.collect(), ranks.generation, ranks.interfaces);
-    let checks = object.spec.services.iter().filter_map(|served| served.health_check_node_port).collect();
+    let (heirs, generation, interfaces, checks) =
+        (nodes.collect(), ranks.generation, ranks.interfaces, ranks.health_checks);
     let ports = object.spec.services.iter().flat_map(|served| &served.ports);
     let ports = ports.filter(|port| port.protocol == ProtocolText::Tcp).map(|port| port.port).collect();
     let source_ranges = object.spec.source_ranges;

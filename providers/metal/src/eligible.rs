@@ -95,6 +95,9 @@ pub struct Member {
     pub labels: Labels,
     /// Where its usable endpoints are.
     pub endpoints: Endpoints,
+    /// Where a node says whether it has one that is ready; none unless that matters (`externalTrafficPolicy: Local`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<u16>,
 }
 
 /// Where something can serve a Service.
@@ -226,7 +229,7 @@ pub struct Eligibility {
     pub left_out: Vec<usize>,
     /// Nothing is behind the address.
     pub(crate) is_idle: bool,
-    /// Those who do not forward what goes to this address.
+    /// Those who serve it but do not forward what goes to it, as they say.
     pub(crate) failing: BTreeSet<NodeName>,
     pub(crate) field: Arc<Field>,
 }
@@ -246,13 +249,6 @@ pub(crate) struct Fit {
     admission: Admission,
     /// What speaks against it as long as there are others, whatever the address.
     doubts: Vec<Reason>,
-}
-
-impl Fit {
-    /// The same of an address for which it fails, or does not.
-    fn doubts(&self, fails: bool) -> impl Iterator<Item = Reason> {
-        self.doubts.iter().copied().chain(fails.then_some(Reason::NotForwarding))
-    }
 }
 
 /// Nodes that may not answer for one reason, as status shows them.
@@ -278,7 +274,8 @@ impl Eligibility {
         if let Some(fault) = self.field.faults.get(node) {
             return Some(*fault);
         }
-        let mut doubts = self.field.fit.get(node)?.doubts(self.failing.contains(node));
+        let fails = self.failing.contains(node).then_some(Reason::NotForwarding);
+        let mut doubts = self.field.fit.get(node)?.doubts.iter().copied().chain(fails);
         let doubt = doubts.find(|doubt| !self.despite.contains(doubt));
         let missing = if self.is_idle { Reason::NoEndpoints } else { Reason::NoLocalEndpoint };
         Some(doubt.unwrap_or(missing))
@@ -336,7 +333,7 @@ pub fn eligible(
         let failing: BTreeSet<NodeName> = failing.map(|(node, _)| (*node).clone()).collect();
         let decision = decided.entry((covering.clone(), endpoints.clone(), failing.clone())).or_insert_with(|| {
             let field = fields.entry(covering.clone()).or_insert_with(|| Arc::new(Field::of(&standing, &announced)));
-            Arc::new(decide(Arc::clone(field), &endpoints, failing))
+            Arc::new(decide(Arc::clone(field), &endpoints, &failing))
         });
         (*address, Arc::clone(decision))
     });
@@ -427,14 +424,28 @@ const DESPITE: [&[Reason]; 5] = [
     &[Reason::NotForwarding, Reason::NotReady, Reason::SpeakerSilent],
 ];
 
-fn decide(field: Arc<Field>, endpoints: &[&Endpoints], failing: BTreeSet<NodeName>) -> Eligibility {
-    let attempts = DESPITE.iter().map(|despite| (*despite, field.serving(despite, endpoints, &failing)));
+/// That some nodes say that they do not forward to this address decides only among those who would serve it otherwise: it leaves out no Service, and
+/// not everybody.
+fn decide(field: Arc<Field>, endpoints: &[&Endpoints], failing: &BTreeSet<NodeName>) -> Eligibility {
+    let attempts = DESPITE.iter().map(|despite| (*despite, field.serving(despite, endpoints)));
     let chosen = attempts.into_iter().find(|(_, (serving, _))| !serving.is_empty());
     let (despite, (serving, left_out)) = chosen.unwrap_or_default();
+    let (failing, well): (BTreeSet<&NodeName>, BTreeSet<&NodeName>) =
+        serving.into_iter().partition(|name| failing.contains(*name));
+    let (nodes, despite) =
+        if well.is_empty() && !failing.is_empty() { (&failing, despite_forwarding(despite)) } else { (&well, despite) };
     let weight = |name: &&NodeName| ((*name).clone(), field.fit.get(*name).map_or(0, |fit| fit.admission.weight));
-    let nodes = Arc::new(serving.iter().map(weight).collect());
+    let nodes = Arc::new(nodes.iter().map(weight).collect());
     let is_idle = endpoints.iter().all(|endpoints| **endpoints == Endpoints::None);
+    let failing = failing.into_iter().cloned().collect();
     Eligibility { nodes, despite, left_out, is_idle, failing, field }
+}
+
+/// The same, and that nobody forwards.
+fn despite_forwarding(despite: &[Reason]) -> &'static [Reason] {
+    let covers =
+        |one: &&&[Reason]| one.contains(&Reason::NotForwarding) && despite.iter().all(|reason| one.contains(reason));
+    DESPITE.iter().find(covers).copied().unwrap_or_default()
 }
 
 impl Field {
@@ -455,16 +466,10 @@ impl Field {
     }
 
     /// The nodes that serve the Services, and the Services that are left out for it.
-    fn serving(
-        &self,
-        despite: &[Reason],
-        endpoints: &[&Endpoints],
-        failing: &BTreeSet<NodeName>,
-    ) -> (BTreeSet<&NodeName>, Vec<usize>) {
-        let is_better =
-            |(name, fit): &(&NodeName, &Fit)| fit.doubts(failing.contains(*name)).all(|doubt| despite.contains(&doubt));
-        let all = || self.fit.iter().filter(is_better).map(|(name, _)| name);
-        let named = |name| self.fit.get_key_value(name).filter(is_better).map(|(name, _)| name);
+    fn serving(&self, despite: &[Reason], endpoints: &[&Endpoints]) -> (BTreeSet<&NodeName>, Vec<usize>) {
+        let is_better = |fit: &Fit| fit.doubts.iter().all(|doubt| despite.contains(doubt));
+        let all = || self.fit.iter().filter(|(_, fit)| is_better(fit)).map(|(name, _)| name);
+        let named = |name| self.fit.get_key_value(name).filter(|(_, fit)| is_better(fit)).map(|(name, _)| name);
         // All, as long as nobody has said which.
         let mut nodes: Option<BTreeSet<&NodeName>> = None;
         let (mut is_served, mut left_out) = (false, Vec::new());

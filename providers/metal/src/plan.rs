@@ -12,7 +12,6 @@ use portolan_core::provider::Plan;
 use crate::allocation::{Allotted, Denied};
 use crate::backing::backing;
 use crate::placement::Ranks;
-use crate::settings::settings_of;
 use crate::state::{State, is_published};
 use crate::step::Step;
 use crate::vip::{Served, Shown, Vip};
@@ -140,6 +139,7 @@ fn claim(instance: &Instance, desired: &LoadBalancer, wish: &Wish, allotted: &Al
         reserved_for: None,
         ranks: Ranks::default(),
         interfaces: BTreeMap::new(),
+        health_checks: BTreeSet::new(),
         shown: Shown::default(),
     };
     Step::Claim { vip: Box::new(vip) }
@@ -160,8 +160,7 @@ fn services(desired: &LoadBalancer, before: Option<&Vip>) -> Vec<Served> {
         if desired.held.contains(&member.uid) {
             before_of(&member.uid)
         } else {
-            let health_check = settings_of(desired, &member.uid).health_check;
-            Some(Served { member: member.clone(), ports: ports(&member.uid), health_check })
+            Some(Served { member: member.clone(), ports: ports(&member.uid) })
         }
     };
     desired.members.iter().filter_map(of).collect()

@@ -1,6 +1,6 @@
 //! The provider: what has been decided is recorded, one `VirtualIP` at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -207,6 +207,7 @@ impl Metal {
                 scheme: None,
                 ranks: Ranks { nodes: Vec::new(), generation: vip.ranks.generation.saturating_add(1) },
                 interfaces: BTreeMap::new(),
+                health_checks: BTreeSet::new(),
                 shown: Shown::default(),
                 ..vip
             };

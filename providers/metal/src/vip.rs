@@ -50,6 +50,9 @@ pub struct Vip {
     /// On which of their interfaces those may announce it that may not on all that reach it.
     #[serde(skip)]
     pub interfaces: BTreeMap<NodeName, BTreeSet<String>>,
+    /// The ports on which those who are ranked say whether they have ready endpoints.
+    #[serde(skip)]
+    pub health_checks: BTreeSet<u16>,
     /// What is shown of that.
     #[serde(skip)]
     pub shown: Shown,
@@ -75,10 +78,6 @@ pub struct Served {
     pub member: Member,
     /// Its ports there.
     pub ports: BTreeSet<PortKey>,
-    /// Where a node says whether it has a ready endpoint of it (`healthCheckNodePort`); none unless only such nodes serve it
-    /// (`externalTrafficPolicy: Local`).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub health_check: Option<u16>,
 }
 
 /// For whom an address is kept.

@@ -32,6 +32,8 @@ const DEAF: Duration = Duration::from_secs(8);
 pub(super) struct Speakers {
     leases: Store<SeenLease>,
     reports: Store<SeenReport>,
+    /// Those that somebody has deleted: what they said holds while the speaker is alive, who says it again.
+    deleted: BTreeMap<NodeName, SeenReport>,
     /// Until when each is alive.
     until: BTreeMap<NodeName, Time>,
     /// When something was last heard of any Lease.
@@ -121,6 +123,13 @@ impl Speakers {
     /// Takes in news of a report; whose words have changed, and what they are now.
     pub(super) fn report(&mut self, event: Event<SeenReport>) -> Vec<(NodeName, Option<Report>)> {
         let changes = self.reports.observe(event);
+        for change in &changes {
+            match (&change.before, &change.after) {
+                (_, Some(seen)) => drop(self.deleted.remove(&seen.node)),
+                (Some(seen), None) => drop(self.deleted.insert(seen.node.clone(), seen.clone())),
+                (None, None) => {}
+            }
+        }
         for seen in changes.iter().filter_map(|change| change.after.as_ref()) {
             let mut named: BTreeMap<Family, BTreeSet<IpAddr>> = BTreeMap::new();
             for address in &seen.gateways {
@@ -140,8 +149,11 @@ impl Speakers {
 
     /// The speaker of a node.
     pub(super) fn of(&self, node: &NodeName, now: Time) -> Speaker {
-        let Some(seen) = self.reports.get(node) else { return Speaker::Absent };
-        if self.is_alive(node, now) {
+        let is_alive = self.is_alive(node, now);
+        let Some(seen) = self.reports.get(node).or_else(|| self.deleted.get(node).filter(|_| is_alive)) else {
+            return Speaker::Absent;
+        };
+        if is_alive {
             // What the preflight finds bars no node: most of it depends on what is announced there, and would come and go with the addresses.
             let (interfaces, failing) = (seen.interfaces.clone(), seen.failing.clone());
             Speaker::Alive { interfaces, forwards: seen.forwards, failing }

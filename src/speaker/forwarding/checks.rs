@@ -3,10 +3,12 @@
 //!
 //! | The port | What that means |
 //! |---|---|
-//! | was never open | nothing is known: as if all were well |
+//! | is not open | nothing is known, as if all were well: who opens it may be gone, which is for his own health to say, or knows that the policy is another |
 //! | answers 200 | it is well |
-//! | was well and is not any more, [`KNOWN`] times in a row | it fails: that it is not open is no better than another answer than 200 |
-//! | was never well, and answers otherwise [`NEW`] times | it fails too; kube-proxy may not have heard of the endpoint at first |
+//! | answers otherwise, [`KNOWN`] times in a row after it was well | it fails |
+//! | answers otherwise, [`NEW`] times in a row since it is open | it fails too; kube-proxy may not have heard of the endpoint at first |
+//!
+//! A node that fails for an address, and is ranked for it no more because of that, asks on until it does not fail: otherwise it would be ranked again.
 //!
 //! Each is asked once in [`PERIOD`], but all together only once in [`PACE`]; those that are new or have not been well last come first.
 
@@ -79,12 +81,8 @@ impl Port {
 
     fn hear(&mut self, heard: Heard) {
         self.last = Some(heard);
-        self.was_well |= heard == Heard::Well;
-        let is_failure = match heard {
-            Heard::Well => false,
-            Heard::Unwell => true,
-            Heard::Nothing => self.was_well || self.failures > 0,
-        };
+        let is_failure = heard == Heard::Unwell;
+        self.was_well = heard == Heard::Well || self.was_well && is_failure;
         self.failures = if is_failure { self.failures.saturating_add(1) } else { 0 };
     }
 }

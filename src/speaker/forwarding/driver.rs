@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::{Future, pending, ready};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub(crate) struct Sources {
 /// Where kube-proxy is asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
-    /// Of itself.
-    pub(crate) kube_proxy: SocketAddr,
+    /// Of itself; none if it is not there to be asked.
+    pub(crate) kube_proxy: Option<SocketAddr>,
     /// Of the node's endpoints, at health check ports: the node's addresses, but for the loopback's.
     pub(crate) node: Vec<IpAddr>,
 }
@@ -83,7 +83,12 @@ pub(crate) async fn run(
         }
         for output in outputs.drain(..) {
             match output {
-                Output::Ask => asking = Box::pin(ask(places.kube_proxy, clock)),
+                Output::Ask => {
+                    asking = match places.kube_proxy {
+                        Some(address) => Box::pin(ask(address, clock)),
+                        None => Box::pin(ready(Answer::Nothing)),
+                    }
+                }
                 Output::Check(port) => {
                     let node = &places.node;
                     checking.push(async move { (port, check(port, node).await) });
@@ -91,7 +96,8 @@ pub(crate) async fn run(
                 Output::Publish(owns) => drop(announced.send_replace(Some(Arc::new(owns)))),
             }
         }
-        let now = Stands { node: forwarding.standing(), failed_checks: forwarding.failed_checks() };
+        let node = places.kube_proxy.map(|_| forwarding.standing()).unwrap_or_default();
+        let now = Stands { node, failed_checks: forwarding.failed_checks() };
         stands.send_if_modified(|last| {
             let changed = *last != now;
             *last = now;

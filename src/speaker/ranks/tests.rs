@@ -112,33 +112,28 @@ fn what_it_has_owned_and_another_node_owns_now_is_left_to_it_as_long_as_somebody
 }
 
 #[test]
-fn health_check_ports_are_those_of_all_services_of_addresses_that_rank_the_node_or_that_it_has_left() {
+fn health_check_ports_are_known_of_all_addresses_and_whether_these_rank_the_node() {
     let mut ranks = ranks();
-    let service = |port: Option<u16>| json!({"uid": "u", "namespace": "n", "name": "web", "healthCheckNodePort": port});
-    let shared = json!([service(Some(32_000)), service(None), service(Some(32_001))]);
-    let of = |nodes: &[&str], services: &serde_json::Value| json!({"loadBalancer": "web", "services": services, "ranks": {"generation": 1, "nodes": nodes}});
+    let of = |nodes: &[&str], ports: &[u16]| json!({"loadBalancer": "web", "ranks": {"generation": 1, "nodes": nodes, "healthChecks": ports}});
     ranks.observe(Event::Init);
-    for (address, nodes, services) in [
-        ("198.51.100.10", ["node-a", "node-b"], &shared),
-        ("198.51.100.11", ["node-b", "node-a"], &shared),
-        ("198.51.100.12", ["node-b", "node-c"], &shared),
-        ("198.51.100.13", ["node-a", "node-b"], &json!([service(None)])),
+    for (address, nodes, ports) in [
+        ("198.51.100.10", ["node-a", "node-b"], [32_000, 32_001].as_slice()),
+        ("198.51.100.11", ["node-b", "node-a"], &[32_000]),
+        ("198.51.100.12", ["node-b", "node-c"], &[32_000]),
+        ("198.51.100.13", ["node-a", "node-b"], &[]),
     ] {
-        ranks.observe(Event::InitApply(ranked(address, 5, of(&nodes, services))));
+        ranks.observe(Event::InitApply(ranked(address, 5, of(&nodes, ports))));
     }
     ranks.observe(Event::InitDone);
-    let asked = |ranks: &mut Ranks| -> Vec<(String, Vec<u16>, bool)> {
+    let asked = |ranks: &mut Ranks| -> Vec<(String, usize, bool)> {
         let checks = ranks.owns().unwrap().checks.into_iter();
-        checks.map(|(vip, checks)| (vip.to_string(), checks.ports.into_iter().collect(), checks.is_ranked)).collect()
+        checks.map(|(vip, checks)| (vip.to_string(), checks.ports.len(), checks.is_ranked)).collect()
     };
-    let both = vec![32_000, 32_001];
-    let [ten, eleven] =
-        ["198.51.100.10", "198.51.100.11"].map(|text| move |ports: &[u16], is| (text.to_owned(), ports.to_vec(), is));
-    assert_eq!(asked(&mut ranks), [ten(&both, true), eleven(&both, true)]);
-    let one = json!([service(Some(32_000))]);
-    ranks.observe(Event::Apply(ranked("198.51.100.10", 6, of(&["node-b", "node-c"], &one))));
-    ranks.observe(Event::Apply(ranked("198.51.100.11", 7, of(&["node-b", "node-c"], &one))));
-    assert_eq!(asked(&mut ranks), [ten(&[32_000], false)], "the other one was never its own");
+    let all = |last: &str, ports, is_ranked| (format!("198.51.100.{last}"), ports, is_ranked);
+    assert_eq!(asked(&mut ranks), [all("10", 2, true), all("11", 1, true), all("12", 1, false)]);
+    ranks.observe(Event::Apply(ranked("198.51.100.10", 6, of(&["node-b", "node-c"], &[32_000]))));
+    ranks.observe(Event::Apply(ranked("198.51.100.11", 7, of(&["node-b", "node-a"], &[]))));
+    assert_eq!(asked(&mut ranks), [all("10", 1, false), all("12", 1, false)], "other ports alone are news too");
 }
 
 #[test]

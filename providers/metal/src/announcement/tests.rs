@@ -31,6 +31,7 @@ fn vip(ranked: bool) -> Vip {
         reserved_for: None,
         ranks: Ranks { nodes: ranked.then(node).into_iter().collect(), generation: 1 },
         interfaces: BTreeMap::new(),
+        health_checks: BTreeSet::new(),
         shown: Shown::default(),
     }
 }

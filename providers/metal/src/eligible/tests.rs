@@ -51,7 +51,8 @@ fn of(hosts: &[Host], advertisements: &[Advertisement], endpoints: &[Endpoints],
 
 /// These, each with as many Services as there are endpoints.
 fn vips(addresses: &[IpAddr], endpoints: &[Endpoints]) -> BTreeMap<IpAddr, Vip> {
-    let member = |endpoints: &Endpoints| Member { labels: Labels::new(), endpoints: endpoints.clone() };
+    let member =
+        |endpoints: &Endpoints| Member { labels: Labels::new(), endpoints: endpoints.clone(), health_check: None };
     let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
     let vip = Vip { pool, services: endpoints.iter().map(member).collect() };
     addresses.iter().map(|address| (*address, vip.clone())).collect()
@@ -154,6 +155,25 @@ fn a_node_that_does_not_forward_to_one_address_is_barred_for_that_one_unless_nob
 }
 
 #[test]
+fn nodes_that_fail_for_a_shared_address_leave_out_none_of_its_services_and_send_it_nowhere_else() {
+    let address = IpAddr::from([203, 0, 113, 7]);
+    let failing = |text| {
+        with(text, |host| {
+            let interfaces = ["eth0".to_owned()].into();
+            host.speaker = Speaker::Alive { interfaces, forwards: true, failing: [address].into() };
+        })
+    };
+    let shared = [Endpoints::Anywhere, on(&["a", "b"])];
+    let found = of(&[failing("a"), failing("b"), host("c")], &[Advertisement::default()], &shared, false);
+    assert_eq!((nodes(&found), &found.left_out), (vec!["a", "b"], &vec![]));
+    assert_eq!(found.despite, [Reason::NotForwarding]);
+    // Nor does it show of one that would not serve it anyway.
+    let found = of(&[failing("a"), host("b"), failing("c")], &[Advertisement::default()], &shared, false);
+    assert_eq!(nodes(&found), ["b"]);
+    assert_eq!(found.why_not(&name("c")), Some(Reason::NoLocalEndpoint));
+}
+
+#[test]
 fn a_node_needs_an_advertisement_and_one_of_its_interfaces() {
     let mut one = only(&["a", "b"]);
     one.interfaces = ["eth1".to_owned()].into();
@@ -229,7 +249,7 @@ fn status_names_ten_nodes_for_each_reason_and_counts_all() {
 fn equal_questions_have_one_answer_that_is_shared() {
     let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
     let vip = |app: &str, endpoints| {
-        let services = vec![Member { labels: labels(&[("app", app)]), endpoints }];
+        let services = vec![Member { labels: labels(&[("app", app)]), endpoints, health_check: None }];
         Vip { pool: pool.clone(), services }
     };
     let address = |last| IpAddr::from([203, 0, 113, last]);
@@ -257,7 +277,8 @@ fn how_long_it_takes_to_say_who_may_answer_for_ten_thousand_addresses_of_a_hundr
     for (what, of) in [("anywhere", (&|_| Endpoints::Anywhere) as &dyn Fn(usize) -> Endpoints), ("local", &local)] {
         let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
         let vip = |number: usize| {
-            let services = vec![Member { labels: labels(&[("app", "web")]), endpoints: of(number) }];
+            let services =
+                vec![Member { labels: labels(&[("app", "web")]), endpoints: of(number), health_check: None }];
             let address = [198, 18, (number / 256) as u8, (number % 256) as u8];
             (IpAddr::from(address), Vip { pool: pool.clone(), services })
         };

@@ -58,14 +58,12 @@ fn share(address: &str, pool: &str, names: &[&str]) -> Vip {
         holder: Some(LoadBalancerId::new("share-x")),
         pool: Some(PoolName::new(pool)),
         scheme: None,
-        services: names
-            .iter()
-            .map(|name| Served { member: member(name), ports: BTreeSet::new(), health_check: None })
-            .collect(),
+        services: names.iter().map(|name| Served { member: member(name), ports: BTreeSet::new() }).collect(),
         source_ranges: Vec::new(),
         reserved_for: None,
         ranks: Ranks::default(),
         interfaces: BTreeMap::new(),
+        health_checks: BTreeSet::new(),
         shown: Shown::default(),
     }
 }

@@ -30,6 +30,7 @@ fn vip(nodes: &[&str]) -> Vip {
         reserved_for: None,
         ranks: Ranks { nodes: nodes.iter().map(|name| node(name)).collect(), generation: 1 },
         interfaces: BTreeMap::new(),
+        health_checks: BTreeSet::new(),
         shown: Shown::default(),
     }
 }
@@ -170,7 +171,7 @@ fn a_port_that_comes_and_who_may_connect_are_to_be_looked_at_anew() {
         let tcp = |port: &u16| PortKey { port: *port, protocol: Protocol::Tcp };
         Vip {
             version: Some(ResourceVersion::new(version.to_string())),
-            services: vec![Served { member, ports: ports.iter().map(tcp).collect(), health_check: None }],
+            services: vec![Served { member, ports: ports.iter().map(tcp).collect() }],
             source_ranges: source.iter().map(|range| range.parse().unwrap()).collect(),
             ..vip(&["a", "b"])
         }

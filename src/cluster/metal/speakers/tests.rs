@@ -116,6 +116,28 @@ fn a_node_without_a_report_has_no_speaker() {
 }
 
 #[test]
+fn what_a_report_said_that_somebody_has_deleted_holds_while_its_speaker_is_alive() {
+    let mut speakers = speakers();
+    speakers.lease(Event::Apply(lease(1, "node-a", 0)), seconds(0));
+    let spec = json!({"appliedVersion": 3, "stations": {"lan1": "02:00:00:00:00:01"}});
+    speakers.report(Event::Apply(report(&spec)));
+    let alive = speakers.of(&node(), seconds(1));
+    speakers.report(Event::Delete(node(), ResourceVersion::new("8".to_owned())));
+    assert_eq!(speakers.of(&node(), seconds(1)), alive);
+    assert!(matches!(alive, Speaker::Alive { ref interfaces, .. } if interfaces.contains("lan1")), "{alive:?}");
+    speakers.report(Event::Apply(report(&json!({"appliedVersion": 4, "stations": {}}))));
+    assert_ne!(speakers.of(&node(), seconds(1)), alive, "what it says anew counts");
+    speakers.report(Event::Delete(node(), ResourceVersion::new("9".to_owned())));
+    // Its Lease has run out, and we have heard of another one since.
+    assert_eq!(
+        speakers.of(&node(), seconds(7)),
+        Speaker::Alive { interfaces: BTreeSet::new(), forwards: true, failing: BTreeSet::new() }
+    );
+    speakers.lease(Event::Apply(lease(2, "", 0)), seconds(7));
+    assert_eq!(speakers.of(&node(), seconds(7)), Speaker::Absent);
+}
+
+#[test]
 fn leases_of_others_are_nobodys() {
     for name in ["portolan", "portolan-speaker-", "kube-controller-manager"] {
         let object = json!({"metadata": {"name": name, "resourceVersion": "1"}, "spec": {"holderIdentity": "x"}});

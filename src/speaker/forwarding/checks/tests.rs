@@ -78,7 +78,7 @@ fn so_many_questions_wait_for_answers_at_most() {
 }
 
 #[test]
-fn how_often_a_port_fails_before_it_counts_depends_on_whether_it_was_ever_well_and_closed_ones_never_opened_do_not() {
+fn how_often_a_port_fails_before_it_counts_depends_on_whether_it_was_well_since_it_is_open_and_closed_ones_do_not() {
     let (well, unwell, nothing) = (Heard::Well, Heard::Unwell, Heard::Nothing);
     for (heard, is_well, fails) in [
         (vec![], false, false),
@@ -86,7 +86,9 @@ fn how_often_a_port_fails_before_it_counts_depends_on_whether_it_was_ever_well_a
         (vec![nothing; 9], true, false),
         (vec![well, unwell], false, false),
         (vec![well, unwell, unwell], false, true),
-        (vec![well, nothing, nothing], false, true),
+        (vec![well, nothing, nothing], true, false),
+        (vec![well, unwell, nothing, unwell, unwell], false, false),
+        (vec![well, unwell, unwell, nothing], true, false),
         (vec![well, unwell, well, unwell], false, false),
         (vec![unwell; 3], false, false),
         (vec![unwell; 4], false, true),
