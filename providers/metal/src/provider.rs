@@ -205,7 +205,8 @@ impl Metal {
                 services: Vec::new(),
                 source_ranges: Vec::new(),
                 scheme: None,
-                ranks: Ranks { nodes: Vec::new(), generation: vip.ranks.generation.saturating_add(1) },
+                // Whoever gets it next begins anew: the first node to own it then asks the wire whether anybody has it.
+                ranks: Ranks::default(),
                 interfaces: BTreeMap::new(),
                 health_checks: BTreeSet::new(),
                 shown: Shown::default(),

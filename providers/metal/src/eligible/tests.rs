@@ -262,30 +262,3 @@ fn equal_questions_have_one_answer_that_is_shared() {
     assert!(Arc::ptr_eq(&found[&address(1)], &found[&address(2)]));
     assert_eq!(nodes(&found[&address(3)]), ["a"]);
 }
-
-/// Some figures, in an optimised build (`cargo test --profile bench -p portolan-metal -- --ignored --nocapture how_long`).
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::disallowed_methods, reason = "it measures")]
-fn how_long_it_takes_to_say_who_may_answer_for_ten_thousand_addresses_of_a_hundred_nodes() {
-    let names: Vec<String> = (0..100).map(|number| format!("node-{number:03}")).collect();
-    let hosts: Vec<Host> = names.iter().map(|name| host(name)).collect();
-    let advertisements: Vec<Advertisement> =
-        names.chunks(10).map(|some| only(&some.iter().map(String::as_str).collect::<Vec<_>>())).collect();
-    let local =
-        |number: usize| on(&[0, 7, 13].map(|step| names[(number * 3 + step * (1 + number % 29)) % 100].as_str()));
-    for (what, of) in [("anywhere", (&|_| Endpoints::Anywhere) as &dyn Fn(usize) -> Endpoints), ("local", &local)] {
-        let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
-        let vip = |number: usize| {
-            let services =
-                vec![Member { labels: labels(&[("app", "web")]), endpoints: of(number), health_check: None }];
-            let address = [198, 18, (number / 256) as u8, (number % 256) as u8];
-            (IpAddr::from(address), Vip { pool: pool.clone(), services })
-        };
-        let vips: BTreeMap<IpAddr, Vip> = (0..10_000).map(vip).collect();
-        let begun = std::time::Instant::now();
-        let found = eligible(&vips, &hosts, &advertisements, false);
-        println!("{what}: {:?}", begun.elapsed());
-        assert_eq!(found.len(), 10_000);
-    }
-}
