@@ -83,7 +83,7 @@ fn who_may(vips: usize, nodes: usize, own: Option<usize>) {
         };
         let labels = Labels::from([("app".to_owned(), "web".to_owned())]);
         let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
-        (address(number), eligible::Vip { pool, services: vec![Member { labels, endpoints }] })
+        (address(number), eligible::Vip { pool, services: vec![Member { labels, endpoints, health_check: None }] })
     };
     let vips: BTreeMap<IpAddr, eligible::Vip> = (0..vips).map(vip).collect();
     let begun = Instant::now();
@@ -108,7 +108,7 @@ fn host(name: NodeName, labels: Labels) -> Host {
         network_unavailable: false,
         out_of_service: false,
         drained: false,
-        speaker: Speaker::Alive { interfaces: ["lan0".to_owned()].into(), forwards: true },
+        speaker: Speaker::Alive { interfaces: ["lan0".to_owned()].into(), forwards: true, failing: BTreeSet::new() },
     }
 }
 
