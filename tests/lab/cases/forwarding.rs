@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::announced::leads_to;
+use crate::arrival::leads_to;
 use crate::cluster::Lab;
 use crate::load::{Load, Protocol};
 use crate::network::{CLIENT, NODES, Node};
