@@ -1,11 +1,12 @@
 //! The moves, and the scene on which they happen.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::announcers::Announcer;
 use crate::arrival::{leads_to, leads_to_one_of, reached};
 use crate::cluster::Lab;
+use crate::harness::{SOON, eventually};
 use crate::load::{Loads, Protocol};
 use crate::network::{self, CLIENT, Cable, NODES, Node};
 use crate::proxies;
@@ -16,6 +17,9 @@ const EVERY: Duration = Duration::from_millis(25);
 
 /// How long the load goes on before and after a move.
 const AROUND: Duration = Duration::from_millis(600);
+
+/// For so long no address moves before a load begins.
+const STEADY: Duration = Duration::from_secs(2);
 
 /// A kind of move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,12 +169,20 @@ impl<'a, A: Announcer> Stage<'a, A> {
         self.vips.iter().for_each(|vip| leads_to(*vip, node));
     }
 
-    /// Waits until each address is announced, and served both ways.
+    /// Waits until each address is served both ways, and has been where it is for a while: who may have it again takes it when he comes to it.
     fn settle(&self) {
         for vip in self.vips {
-            leads_to(vip, self.owner(vip));
             [Protocol::Tcp, Protocol::Udp].iter().for_each(|protocol| reached(CLIENT, *protocol, vip));
         }
+        let owners = || self.vips.map(|vip| self.owner(vip));
+        let mut last = (owners(), Instant::now());
+        eventually("no address moves any more", SOON, || {
+            let now = owners();
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+            if last.1.elapsed() >= STEADY { Ok(()) } else { Err(format!("{last:?}")) }
+        });
     }
 
     fn owner(&self, vip: IpAddr) -> Node {
@@ -184,7 +196,9 @@ impl<'a, A: Announcer> Stage<'a, A> {
     /// Waits until others answer for these, and clients on the LAN and the router have heard it.
     fn gone_from(&self, node: Node, vips: &[IpAddr]) {
         let others: Vec<Node> = NODES.into_iter().filter(|other| *other != node).collect();
-        vips.iter().for_each(|vip| leads_to(*vip, leads_to_one_of(*vip, &others)));
+        for vip in vips {
+            leads_to_one_of(*vip, &others);
+        }
     }
 
     fn scale(&self, replicas: usize) {

@@ -25,13 +25,15 @@ pub(crate) fn leads_to(vip: IpAddr, owner: Node) {
     }
 }
 
-/// Waits until the client sends to one of these nodes for an address; to which. (It forgets nothing for that: who does throws away what waits for
-/// an answer.)
+/// Waits until the client and the router send to the same one of these nodes for an address; to which. (They forget nothing for that: who does
+/// throws away what waits for an answer.)
 pub(crate) fn leads_to_one_of(vip: IpAddr, nodes: &[Node]) -> Node {
-    eventually(&format!("{} sends to one of {nodes:?} for {vip}", CLIENT.0), SOON, || {
-        let _ = ask(CLIENT, Protocol::Udp, vip, "hostname");
-        let station = network::station(CLIENT, vip);
-        let owner = nodes.iter().find(|node| station.as_ref() == Some(&node.mac()));
-        owner.copied().ok_or_else(|| format!("{station:?}"))
+    eventually(&format!("all send to one of {nodes:?} for {vip}"), SOON, || {
+        let stations = [(CLIENT, CLIENT), (FAR_CLIENT, ROUTER)].map(|(from, place)| {
+            let _ = ask(from, Protocol::Udp, vip, "hostname");
+            network::station(place, vip)
+        });
+        let agreed = nodes.iter().find(|node| stations.iter().all(|station| station.as_ref() == Some(&node.mac())));
+        agreed.copied().ok_or_else(|| format!("{stations:?}"))
     })
 }
