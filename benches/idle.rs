@@ -79,6 +79,9 @@ const AT_REST: Duration = Duration::from_secs(60);
 /// How often a kubelet writes its node's status although nothing has changed (`nodeStatusReportFrequency`).
 const NODE_STATUS: Duration = Duration::from_secs(300);
 
+/// The lab, the Services and the rest before and after take no longer beside that.
+const TO_BUILD: Duration = Duration::from_secs(1800);
+
 fn main() {
     let arguments = std::env::args().skip(1).filter_map(|argument| argument.parse::<usize>().ok()).collect::<Vec<_>>();
     let number = arguments.first().copied().unwrap_or(1000);
@@ -88,7 +91,7 @@ fn main() {
         return;
     }
     // From here on this is process 1 of namespaces of its own, with one thread.
-    enclosure::furnish(true);
+    enclosure::furnish(enclosure::Life::AtMost(idle + TO_BUILD));
     let lab = Lab::build();
     serve(lab, number);
     let mut ours = Ours::of(lab);

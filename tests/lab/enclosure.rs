@@ -19,8 +19,19 @@ const FOLDER: &str = "PORTOLAN_SUITE_FOLDER";
 /// Which folder holds the real binaries.
 const BINARIES: &str = "KUBEBUILDER_ASSETS";
 
-/// How long a lab lives when it runs its cases, whatever happens.
-const AT_MOST: Duration = Duration::from_secs(1200);
+/// How long a lab lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Until a person ends it.
+    Standing,
+    /// So long at most, whatever happens.
+    AtMost(Duration),
+}
+
+impl Life {
+    /// Of one that runs its cases.
+    pub(crate) const CASES: Self = Self::AtMost(Duration::from_secs(1200));
+}
 
 const KINDS: [&str; 4] = ["--pid", "--fork", "--mount", "--net"];
 
@@ -65,8 +76,8 @@ pub(crate) fn enter() -> Result<(), String> {
 }
 
 /// Makes it habitable: a /run of its own, where iproute2 keeps the names of namespaces and iptables its lock; signals that end it, which a
-/// first process would not heed otherwise; and a limit to its life, unless it is to stand for a person.
-pub(crate) fn furnish(standing: bool) {
+/// first process would not heed otherwise; and a limit to its life.
+pub(crate) fn furnish(life: Life) {
     let mounted = Command::new("mount").args(["-t", "tmpfs", "lab", "/run"]).status();
     assert!(mounted.is_ok_and(|status| status.success()), "a tmpfs can be mounted");
     std::thread::spawn(move || {
@@ -77,12 +88,12 @@ pub(crate) fn furnish(standing: bool) {
             tokio::select! {
                 _ = interrupted.recv() => {}
                 _ = terminated.recv() => {}
-                () = tokio::time::sleep(AT_MOST), if !standing => {
-                    eprintln!("lab: ended after {AT_MOST:?}, the most that it may take");
+                () = over(life) => {
+                    eprintln!("lab: ended after the most that it may take, {life:?}");
                     std::process::exit(124);
                 }
             }
-            if standing {
+            if life == Life::Standing {
                 let _ = fs::remove_dir_all(folder());
                 println!("\nlab: gone");
                 // Which is what was asked for.
@@ -91,6 +102,14 @@ pub(crate) fn furnish(standing: bool) {
             std::process::exit(130);
         });
     });
+}
+
+/// Waits for the end of its life.
+async fn over(life: Life) {
+    match life {
+        Life::Standing => std::future::pending().await,
+        Life::AtMost(time) => tokio::time::sleep(time).await,
+    }
 }
 
 /// Where `tests/tools` has put the binaries, if nobody has said where others are.

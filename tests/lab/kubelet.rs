@@ -3,6 +3,7 @@
 //! A pod is one process of agnhost, with the arguments of its first container, in a namespace of its own. It is ready when its first
 //! container port takes connections, unless its annotation `lab.portolan.dev/ready` is `false`. One that is deleted gets SIGTERM, goes on
 //! until it ends or its grace period has passed, and is then taken from the API (`--delay-shutdown` of agnhost makes it serve meanwhile).
+//! One of the host's network is run, and reported, by who created it.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{SocketAddr, TcpStream};
@@ -120,6 +121,7 @@ impl Round {
         let deleted = !object["metadata"]["deletionTimestamp"].is_null();
         match self.pods.get_mut(&uid) {
             None if deleted => pod::forget(&self.api, object),
+            None if object["spec"]["hostNetwork"] == true => {}
             None => {
                 let taken: HashSet<u8> =
                     self.pods.values().filter(|pod| pod.node == node).map(|pod| pod.number).collect();

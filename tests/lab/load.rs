@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-use crate::network::{Place, WITNESS, forget, inhabit, within};
+use crate::network::{CLIENT, FAR_CLIENT, Place, WITNESS, forget, inhabit, within};
 
 /// After how long a request counts as unanswered. The kernel repeats a lost SYN after 1 s (RFC 6298), so a connection that lost a single
 /// frame is over this, and counts as failed: nothing of an outage is hidden by repetition.
@@ -99,6 +99,56 @@ impl Load {
         self.stop.store(true, Ordering::Relaxed);
         let requests = self.thread.take().map(JoinHandle::join);
         Tally(requests.expect("stopped once").expect("requests do not panic"))
+    }
+}
+
+/// What clients of every kind send to some addresses while these move.
+pub(crate) struct Loads(Vec<(Stream, Load)>);
+
+/// One of the streams of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stream {
+    pub(crate) kind: Kind,
+    pub(crate) vip: IpAddr,
+    pub(crate) from: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// From a machine that knows who has the address.
+    Known(Protocol),
+    /// From one that asks the LAN each time.
+    Anew,
+}
+
+impl Loads {
+    /// Over both protocols from both subnets, and from a machine that has forgotten who has the address.
+    pub(crate) fn start(vips: &[IpAddr], every: Duration) -> Self {
+        let mut loads = Vec::new();
+        for vip in vips.iter().copied() {
+            for from in [CLIENT, FAR_CLIENT] {
+                for protocol in [Protocol::Tcp, Protocol::Udp] {
+                    let stream = Stream { kind: Kind::Known(protocol), vip, from };
+                    loads.push((stream, Load::start(from, protocol, vip, every)));
+                }
+            }
+            loads.push((Stream { kind: Kind::Anew, vip, from: WITNESS }, Load::start_anew(vip, every)));
+        }
+        Self(loads)
+    }
+
+    /// Ends them all.
+    pub(crate) fn stop(self) -> Vec<(Stream, Tally)> {
+        self.0.into_iter().map(|(stream, load)| (stream, load.stop())).collect()
+    }
+}
+
+impl std::fmt::Display for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            Kind::Known(protocol) => write!(f, "{protocol:?} to {} from {}", self.vip, self.from.0),
+            Kind::Anew => write!(f, "questions for {}", self.vip),
+        }
     }
 }
 

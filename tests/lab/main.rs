@@ -14,8 +14,9 @@
 //! | [`binaries`], [`proxies`] | what is real |
 //! | [`kubelet`], [`scheduler`] | what is played |
 //! | [`portolan`] | what is judged: controller and speakers, with the roles of `deploy/` |
-//! | [`metallb`] | the peer from which a cluster comes to Portolan |
+//! | [`metallb`], [`peer`] | MetalLB, from which a cluster comes to Portolan, and to which `benches/moves.rs` compares it |
 //! | [`load`], [`capture`] | what is measured: requests at a client, frames on the LAN |
+//! | [`arrival`] | waits until what clients send arrives |
 //! | [`sighting`] | who asked for, answered for, announced an address in a capture |
 //! | [`standing`] | the lab that is left standing for a person: `tests/lab/up` |
 //! | [`cases`] | the cases; a name is a rule |
@@ -49,6 +50,7 @@ mod suite {
 }
 use suite::{api, gate, harness, process, rights, server};
 
+mod arrival;
 mod binaries;
 mod capture;
 mod cases;
@@ -58,6 +60,7 @@ mod kubelet;
 mod load;
 mod metallb;
 mod network;
+mod peer;
 mod portolan;
 mod proxies;
 mod runner;
@@ -67,6 +70,8 @@ mod standing;
 
 use std::process::ExitCode;
 
+use enclosure::Life;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let standing = arguments.first().is_some_and(|first| first == "up");
@@ -74,6 +79,6 @@ fn main() -> ExitCode {
         return if standing { standing::refuse(&reason) } else { runner::skipped(&reason) };
     }
     // From here on this is process 1 of namespaces of its own, with one thread.
-    enclosure::furnish(standing);
+    enclosure::furnish(if standing { Life::Standing } else { Life::CASES });
     if standing { standing::stand(&arguments[1..]) } else { runner::run(&arguments) }
 }

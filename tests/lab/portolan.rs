@@ -259,6 +259,18 @@ impl Portolan {
         }
     }
 
+    /// Ends all of it, once nobody has an address any more.
+    pub(crate) fn stop(&self) {
+        eventually("nobody has an address", SOON, || match self.api.list(VIPS).as_slice() {
+            [] => Ok(()),
+            left => Err(format!("{left:#?}")),
+        });
+        self.speakers().iter().chain([&self.controller().process]).for_each(|process| process.signal("TERM"));
+        for process in self.speakers().iter().chain([&self.controller().process]) {
+            assert!(process.wait(SOON).is_some(), "it ends");
+        }
+    }
+
     /// Fails if the controller or a speaker has panicked or ended with an error, or was ever refused what it asked for.
     pub(crate) fn is_well(&self) {
         for text in

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use super::traffic::reaches_pods_all_ways;
+use crate::arrival::{leads_to, nobody_answers};
 use crate::cluster::Lab;
 use crate::harness::{SOON, eventually};
 use crate::load::{Protocol, ask};
-use crate::network::{self, CLIENT, FAR_CLIENT, NODES, Node, ROUTER, WITNESS, WITNESS_STATION};
+use crate::network::{self, CLIENT, NODES, Node, WITNESS, WITNESS_STATION};
 use crate::proxies::Mode;
 
 pub(super) fn clients_reach_pods_at_addresses_that_portolan_gives_and_announces_beside_nftables(lab: &'static Lab) {
@@ -63,18 +64,6 @@ pub(super) fn an_address_that_is_given_back_is_answered_for_by_nobody(lab: &'sta
     }
 }
 
-/// Waits until it is so.
-pub(super) fn nobody_answers(vip: IpAddr) {
-    eventually(&format!("nobody answers for {vip}"), SOON, || {
-        network::forget(WITNESS, vip);
-        match ask(WITNESS, Protocol::Udp, vip, "hostname") {
-            // Where there is no station, there is none that refuses either.
-            Err(_) if network::station(WITNESS, vip).is_none() => Ok(()),
-            asked => Err(format!("{asked:?} {:?}", network::station(WITNESS, vip))),
-        }
-    });
-}
-
 pub(super) fn an_address_that_a_stranger_has_is_left_to_him_and_the_service_names_him(lab: &'static Lab) {
     let (portolan, namespace) = (lab.portolan(), lab.namespace("stranger"));
     lab.web(&namespace, 1);
@@ -94,19 +83,6 @@ pub(super) fn an_address_that_a_stranger_has_is_left_to_him_and_the_service_name
         assert_eq!(network::station(CLIENT, vip).as_deref(), Some(WITNESS_STATION));
     }
     network::ip(Some(WITNESS), &off.join("\n"));
-}
-
-/// Waits until those who ask on the LAN for an address are told this node's station.
-pub(super) fn leads_to(vip: IpAddr, owner: Node) {
-    for (from, place) in [(CLIENT, CLIENT), (FAR_CLIENT, ROUTER)] {
-        eventually(&format!("{} sends to {} for {vip}", place.0, owner.name()), SOON, || {
-            let _ = ask(from, Protocol::Udp, vip, "hostname");
-            match network::station(place, vip) {
-                Some(station) if station == owner.mac() => Ok(()),
-                station => Err(format!("{station:?}")),
-            }
-        });
-    }
 }
 
 /// No interface of a node has an address, and its kernel does not take it for its own: nothing but the speaker answers for it.

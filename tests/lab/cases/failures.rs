@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::announced::leads_to;
+use crate::arrival::leads_to;
 use crate::capture::Capture;
 use crate::cluster::{GRACE, Lab};
 use crate::harness::{SOON, eventually};

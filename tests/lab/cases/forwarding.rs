@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::announced::{leads_to, nobody_answers};
+use crate::arrival::{leads_to, nobody_answers};
 use crate::cluster::Lab;
 use crate::harness::SOON;
 use crate::kubelet::READY;

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::traffic::reached;
+use crate::arrival::reached;
 use crate::binaries;
 use crate::capture::Capture;
 use crate::cluster::Lab;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::traffic::reached;
+use crate::arrival::reached;
 use crate::cluster::{GRACE, Lab, condition};
 use crate::harness::{SOON, eventually};
 use crate::kubelet::READY;

@@ -5,13 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
-use super::announced::leads_to;
-use super::traffic::reached;
+use crate::arrival::{leads_to, reached};
 use crate::capture::Capture;
 use crate::cluster::Lab;
 use crate::harness::{SOON, eventually};
-use crate::load::{Kept, Load, Protocol};
-use crate::network::{CLIENT, FAR_CLIENT, LAN, NODES, Node};
+use crate::load::{Kept, Loads, Protocol};
+use crate::network::{CLIENT, LAN, NODES, Node};
 use crate::portolan::Portolan;
 use crate::sighting::{self, Said, Sighting};
 
@@ -37,7 +36,7 @@ pub(super) fn an_advertisement_that_names_another_node_moves_addresses_and_fails
     for (owner, heir) in [(NODES[0], NODES[1]), (NODES[1], NODES[2])] {
         scene.moves_away_from(owner, || scene.portolan.advertise(&scene.namespace, &[heir]));
     }
-    loads.nothing_failed(2);
+    nothing_failed(loads, 2);
 }
 
 pub(super) fn a_node_that_is_annotated_loses_its_addresses_and_no_other_does_and_nothing_fails(lab: &'static Lab) {
@@ -52,7 +51,7 @@ pub(super) fn a_node_that_is_annotated_loses_its_addresses_and_no_other_does_and
     annotate(json!(null));
     std::thread::sleep(AFTER);
     assert_eq!(scene.owners(), moved, "that it could have some again moves none back");
-    loads.nothing_failed(1);
+    nothing_failed(loads, 1);
 }
 
 pub(super) fn pods_drained_from_a_node_take_addresses_under_local_with_them_and_nothing_fails(lab: &'static Lab) {
@@ -75,7 +74,7 @@ pub(super) fn pods_drained_from_a_node_take_addresses_under_local_with_them_and_
     }
     lab.await_ready(&scene.namespace, 2);
     std::thread::sleep(AFTER);
-    loads.nothing_failed(1);
+    nothing_failed(loads, 1);
 }
 
 pub(super) fn speakers_that_are_updated_one_after_the_other_fail_nothing(lab: &'static Lab) {
@@ -90,7 +89,7 @@ pub(super) fn speakers_that_are_updated_one_after_the_other_fail_nothing(lab: &'
         scene.portolan.start_speakers();
         scene.portolan.await_alive(node);
     }
-    loads.nothing_failed(NODES.len());
+    nothing_failed(loads, NODES.len());
 }
 
 pub(super) fn a_controller_that_is_killed_and_comes_back_moves_nothing_and_fails_nothing(lab: &'static Lab) {
@@ -104,7 +103,7 @@ pub(super) fn a_controller_that_is_killed_and_comes_back_moves_nothing_and_fails
     scene.portolan.serve(&scene.namespace, "another", json!({}));
     std::thread::sleep(AFTER);
     assert_eq!(scene.versions(), before, "what is as it should be is not written");
-    loads.nothing_failed(0);
+    nothing_failed(loads, 0);
 }
 
 /// Two Services, one under Cluster and one under Local, with four addresses.
@@ -209,36 +208,20 @@ impl Scene {
     }
 
     fn load(&self) -> Loads {
-        let mut loads = Vec::new();
-        for vip in &self.vips {
-            for from in [CLIENT, FAR_CLIENT] {
-                for protocol in [Protocol::Tcp, Protocol::Udp] {
-                    let what = format!("{protocol:?} to {vip} from {}", from.0);
-                    loads.push((what, Load::start(from, protocol, *vip, EVERY)));
-                }
-            }
-            loads.push((format!("questions for {vip}"), Load::start_anew(*vip, EVERY)));
-        }
-        Loads(loads)
+        Loads::start(&self.vips, EVERY)
     }
 }
 
-/// Requests under way from everywhere, and questions.
-struct Loads(Vec<(String, Load)>);
-
-impl Loads {
-    /// Ends them. Of connections only those under way at one of so many moves may have broken: kube-proxy of the new node does not know them.
-    fn nothing_failed(self, moves: usize) {
-        let mut failed = Vec::new();
-        for (what, load) in self.0 {
-            let tally = load.stop();
-            println!("  {what}: {}", tally.summary());
-            if tally.0.len() < ENOUGH || !tally.unreached().is_empty() || tally.broken().len() > moves * UNDER_WAY {
-                failed.push(format!("{what}: {}", tally.summary()));
-            }
+/// Ends them. Of connections only those under way at one of so many moves may have broken: kube-proxy of the new node does not know them.
+fn nothing_failed(loads: Loads, moves: usize) {
+    let mut failed = Vec::new();
+    for (stream, tally) in loads.stop() {
+        println!("  {stream}: {}", tally.summary());
+        if tally.0.len() < ENOUGH || !tally.unreached().is_empty() || tally.broken().len() > moves * UNDER_WAY {
+            failed.push(format!("{stream}: {}", tally.summary()));
         }
-        assert!(failed.is_empty(), "{}", failed.join("\n"));
     }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
 /// When a node first said, unasked, that it has the address.

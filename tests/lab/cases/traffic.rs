@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::arrival::reached;
 use crate::cluster::Lab;
-use crate::harness::{SOON, eventually};
 use crate::load::{Protocol, ask};
 use crate::network::{self, CLIENT, FAR_CLIENT, NODES, Node, Place, client_addresses, far_addresses};
 use crate::proxies::Mode;
@@ -98,12 +98,6 @@ pub(super) fn local_is_served_only_by_a_node_with_a_pod(lab: &Lab) {
             assert_eq!(asked, Err("unanswered".to_owned()), "{} has no pod", node.name());
         }
     }
-}
-
-/// Waits for the first answer: kube-proxy takes a moment to know of a Service.
-pub(super) fn reached(from: Place, protocol: Protocol, vip: IpAddr) {
-    let what = format!("{vip} answers {} over {protocol:?}", from.0);
-    eventually(&what, SOON, || ask(from, protocol, vip, "hostname"));
 }
 
 /// The address that the pod sees.
