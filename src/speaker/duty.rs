@@ -18,6 +18,8 @@ pub(crate) struct Duty {
     pub(crate) places: Places,
     /// Every interface on which something could be announced, by name.
     pub(crate) stations: BTreeMap<String, Mac>,
+    /// The stations of all interfaces, also of those on which nothing can be announced: what comes from one is the node's own, wherever it is heard.
+    pub(crate) own: BTreeSet<Mac>,
     /// The routers by which the node reaches whatever is on no segment of its own.
     pub(crate) gateways: BTreeSet<IpAddr>,
     /// What is to be said of an address besides.
@@ -72,6 +74,7 @@ pub(crate) fn duty(owns: &Owns, interfaces: &[Interface], before: &Places) -> Du
     let mut duty = Duty::default();
     let usable: Vec<(&Interface, Mac)> = interfaces.iter().filter_map(usable).collect();
     duty.stations = usable.iter().map(|(interface, mac)| (interface.name.clone(), *mac)).collect();
+    duty.own = interfaces.iter().filter_map(|interface| interface.mac).collect();
     duty.gateways = interfaces.iter().flat_map(|interface| &interface.gateways).filter(can_be_given).copied().collect();
     let connected: Vec<&Interface> =
         interfaces.iter().filter(|interface| interface.resolves && !interface.addresses.is_empty()).collect();

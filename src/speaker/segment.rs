@@ -109,13 +109,15 @@ impl Segment {
         std::mem::take(&mut self.silent)
     }
 
-    /// These are the stations of other nodes' speakers. Whoever was taken for a stranger and is one of them is not left in possession.
-    pub(crate) fn know(&mut self, now: Time, fellows: &BTreeSet<Mac>) {
+    /// These are the stations of other nodes' speakers, and those of this node. Whoever was taken for a stranger and is one of them is not left in
+    /// possession.
+    pub(crate) fn know(&mut self, now: Time, fellows: &BTreeSet<Mac>, own: &BTreeSet<Mac>) {
         for (vip, trouble) in &self.troubles {
-            if matches!(trouble, Trouble::Taken(by) if fellows.contains(by)) {
+            if matches!(trouble, Trouble::Taken(by) if fellows.contains(by) || own.contains(by)) {
                 self.again.insert(*vip, now);
             }
         }
+        self.step(now, &Input::OwnStationsKnown(own.clone()));
         self.step(now, &Input::SpeakersKnown(fellows.clone()));
     }
 

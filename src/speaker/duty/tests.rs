@@ -75,6 +75,15 @@ fn an_address_is_announced_on_every_interface_whose_prefix_holds_it() {
 }
 
 #[test]
+fn the_nodes_own_stations_are_those_of_all_its_interfaces_also_where_nothing_can_be_announced() {
+    let port = Interface { enslaved: true, up: false, ..nic(2, &[]) };
+    let nics = [nic(1, &["198.51.100.1/24"]), port, Interface { mac: None, ..nic(3, &[]) }];
+    let duty = fresh(&owns(&[LAN]), &nics);
+    assert_eq!(duty.own, [mac(1), mac(2)].into());
+    assert_eq!(duty.stations.into_values().collect::<Vec<_>>(), [mac(1)]);
+}
+
+#[test]
 fn interfaces_that_cannot_announce_are_left_out_and_an_address_of_theirs_goes_nowhere_else() {
     let way_out = Interface { default_v4: Some(0), ..nic(9, &["192.0.2.1/24"]) };
     let held = nic(1, &["198.51.100.1/24"]);
