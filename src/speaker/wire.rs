@@ -20,8 +20,8 @@ use crate::speaker::duty::{Duty, Edit, Note, Part, Places, duty, edits};
 use crate::speaker::ranks::Owns;
 use crate::speaker::segment::{Segment, Trouble};
 
-/// From one attempt to open an interface to the next: it may be on its way out.
-const OPEN_AGAIN: Duration = Duration::from_secs(1);
+/// From one attempt to open an interface, or to join groups there, to the next: it may be on its way out, or in.
+pub(super) const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is announced, where, and by whom else.
 #[derive(Clone, Debug)]
@@ -180,7 +180,7 @@ impl Wire {
         // As if it had never been tried, so that the next look does it all.
         for index in self.closed.keys() {
             self.places.remove(index);
-            self.open_again = Some(now + OPEN_AGAIN);
+            self.open_again = Some(now + TRY_AGAIN);
         }
     }
 
@@ -235,6 +235,13 @@ impl Wire {
                 }),
             ),
             Edit::Announce(index, vips) => (*index, self.at(*index, |segment| segment.announce(now, vips))),
+            Edit::Ipv6Came(index) => (
+                *index,
+                self.at(*index, |segment| {
+                    segment.join_anew(now);
+                    Ok(())
+                }),
+            ),
             Edit::CameUp(index) => (
                 *index,
                 self.at(*index, |segment| {

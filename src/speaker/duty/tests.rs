@@ -174,6 +174,10 @@ fn a_link_that_came_up_in_between_is_told_and_another_station_under_the_same_ind
     let before = places(&[LAN], std::slice::from_ref(&one));
     let flapped = places(&[LAN], &[Interface { came_up: 2, ..one.clone() }]);
     assert_eq!(edits(&before, &flapped), [Edit::CameUp(index(1))]);
+    let with_ipv6 = places(&[LAN], &[nic(1, &["198.51.100.1/24", "fe80::1/64"])]);
+    let with_more = places(&[LAN], &[nic(1, &["198.51.100.1/24", "2001:db8:51::1/64", "fe80::1/64"])]);
+    assert_eq!(edits(&before, &with_ipv6), [Edit::Ipv6Came(index(1))]);
+    assert_eq!([edits(&with_ipv6, &with_more), edits(&with_ipv6, &before)], [[], []]);
     for changed in [Interface { mac: Some(mac(7)), ..one.clone() }, Interface { name: "lan0".to_owned(), ..one }] {
         let asked = BTreeMap::from([(ip(LAN), Asks::First)]);
         assert_eq!(
