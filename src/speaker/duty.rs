@@ -18,6 +18,8 @@ pub(crate) struct Duty {
     pub(crate) places: Places,
     /// Every interface on which something could be announced, by name.
     pub(crate) stations: BTreeMap<String, Mac>,
+    /// The stations of all interfaces, also of those on which nothing can be announced: what comes from one is the node's own, wherever it is heard.
+    pub(crate) own: BTreeSet<Mac>,
     /// The routers by which the node reaches whatever is on no segment of its own.
     pub(crate) gateways: BTreeSet<IpAddr>,
     /// What is to be said of an address besides.
@@ -31,7 +33,9 @@ pub(crate) struct Place {
     pub(crate) mac: Mac,
     /// How often its link has come up.
     pub(crate) came_up: u32,
-    /// The addresses, and what the node is to each.
+    /// It has an IPv6 address of its own: one of the link at least, where it speaks IPv6 at all.
+    pub(crate) has_ipv6: bool,
+    /// The addresses that are announced, and what the node is to each.
     pub(crate) vips: BTreeMap<IpAddr, Part>,
 }
 
@@ -72,6 +76,7 @@ pub(crate) fn duty(owns: &Owns, interfaces: &[Interface], before: &Places) -> Du
     let mut duty = Duty::default();
     let usable: Vec<(&Interface, Mac)> = interfaces.iter().filter_map(usable).collect();
     duty.stations = usable.iter().map(|(interface, mac)| (interface.name.clone(), *mac)).collect();
+    duty.own = interfaces.iter().filter_map(|interface| interface.mac).collect();
     duty.gateways = interfaces.iter().flat_map(|interface| &interface.gateways).filter(can_be_given).copied().collect();
     let connected: Vec<&Interface> =
         interfaces.iter().filter(|interface| interface.resolves && !interface.addresses.is_empty()).collect();
@@ -129,7 +134,8 @@ fn way_out<'a>(usable: &[(&'a Interface, Mac)], vip: IpAddr) -> Option<(&'a Inte
 }
 
 fn place(interface: &Interface, mac: Mac) -> Place {
-    Place { name: interface.name.clone(), mac, came_up: interface.came_up, vips: BTreeMap::new() }
+    let has_ipv6 = interface.addresses.iter().any(|prefix| prefix.addr().is_ipv6());
+    Place { name: interface.name.clone(), mac, came_up: interface.came_up, has_ipv6, vips: BTreeMap::new() }
 }
 
 impl Place {
@@ -160,6 +166,8 @@ pub(crate) enum Edit {
     HandOver(NonZeroU32, BTreeSet<IpAddr>),
     /// These are announced from now on.
     Announce(NonZeroU32, BTreeMap<IpAddr, Asks>),
+    /// IPv6 came to it, perhaps anew and without the groups that it had.
+    Ipv6Came(NonZeroU32),
     /// Its link came up again since.
     CameUp(NonZeroU32),
 }
@@ -180,6 +188,9 @@ pub(crate) fn edits(before: &Places, after: &Places) -> Vec<Edit> {
                 let left: BTreeSet<IpAddr> = was.vips.keys().filter(leaves).copied().collect();
                 if !left.is_empty() {
                     first.push(Edit::HandOver(index, left));
+                }
+                if now.has_ipv6 && !was.has_ipv6 {
+                    then.push(Edit::Ipv6Came(index));
                 }
                 if now.came_up != was.came_up {
                     then.push(Edit::CameUp(index));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use portolan_sys::packet::{Error, Protocol};
 use portolan_sys::{AwaitedSocket, Groups, PacketSocket};
 
 use crate::speaker::duty::{Asks, Place};
+use crate::speaker::wire::TRY_AGAIN;
 
 /// Frames taken from a socket before something else has its turn.
 const AT_ONCE: usize = 64;
@@ -37,6 +38,8 @@ pub(crate) struct Segment {
     arp: AwaitedSocket,
     ipv6: AwaitedSocket,
     groups: Groups,
+    /// When those that could not be joined are tried again.
+    join_again: Option<Time>,
     responder: Responder,
     /// What is to be answered for.
     vips: BTreeSet<IpAddr>,
@@ -60,6 +63,7 @@ impl Segment {
             arp: open(Protocol::Arp)?,
             ipv6: open(Protocol::Ipv6)?,
             groups: Groups::new(index),
+            join_again: None,
             responder: Responder::new(place.mac),
             vips: BTreeSet::new(),
             troubles: BTreeMap::new(),
@@ -109,13 +113,15 @@ impl Segment {
         std::mem::take(&mut self.silent)
     }
 
-    /// These are the stations of other nodes' speakers. Whoever was taken for a stranger and is one of them is not left in possession.
-    pub(crate) fn know(&mut self, now: Time, fellows: &BTreeSet<Mac>) {
+    /// These are the stations of other nodes' speakers, and those of this node. Whoever was taken for a stranger and is one of them is not left in
+    /// possession.
+    pub(crate) fn know(&mut self, now: Time, fellows: &BTreeSet<Mac>, own: &BTreeSet<Mac>) {
         for (vip, trouble) in &self.troubles {
-            if matches!(trouble, Trouble::Taken(by) if fellows.contains(by)) {
+            if matches!(trouble, Trouble::Taken(by) if fellows.contains(by) || own.contains(by)) {
                 self.again.insert(*vip, now);
             }
         }
+        self.step(now, &Input::OwnStationsKnown(own.clone()));
         self.step(now, &Input::SpeakersKnown(fellows.clone()));
     }
 
@@ -123,8 +129,18 @@ impl Segment {
         self.step(now, &Input::LinkCameUp);
     }
 
+    /// The kernel may have forgotten the groups.
+    pub(crate) fn join_anew(&mut self, now: Time) {
+        let done = self.groups.join_anew();
+        self.joined(now, done);
+    }
+
     /// Does what is due.
     pub(crate) fn on_time(&mut self, now: Time) {
+        if self.join_again.is_some_and(|again| again <= now) {
+            let done = self.groups.join_missing();
+            self.joined(now, done);
+        }
         let due: Vec<IpAddr> = self.again.iter().filter(|(_, at)| **at <= now).map(|(vip, _)| *vip).collect();
         for vip in due {
             self.again.remove(&vip);
@@ -134,7 +150,7 @@ impl Segment {
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.again.values().copied().chain(self.responder.deadline()).min()
+        self.again.values().copied().chain(self.join_again).chain(self.responder.deadline()).min()
     }
 
     /// Ready once a frame may be there.
@@ -197,8 +213,15 @@ impl Segment {
         let interface = self.name.as_str();
         match output {
             Output::Send(frame) => self.send(&frame),
-            Output::Join(group) => self.listen(group, true),
-            Output::Leave(group) => self.listen(group, false),
+            Output::Join(group) => {
+                let done = self.groups.join(group);
+                self.joined(now, done);
+            }
+            Output::Leave(group) => {
+                if let Err(error) = self.groups.leave(group) {
+                    tracing::debug!(interface, %group, %error, "a group was not left");
+                }
+            }
             Output::Answering(vip) => {
                 tracing::debug!(%vip, interface, "answering");
                 if self.troubles.remove(&vip).is_some() {
@@ -237,11 +260,17 @@ impl Segment {
         }
     }
 
-    fn listen(&mut self, group: Ipv6Addr, join: bool) {
-        let done = if join { self.groups.join(group) } else { self.groups.leave(group) };
-        if let Err(error) = done {
-            let interface = self.name.as_str();
-            tracing::warn!(interface, %group, %error, "who asks for addresses of this group may not be heard; is IPv6 switched off there?");
+    /// What came of joining groups. Told once, not at each attempt.
+    fn joined(&mut self, now: Time, done: io::Result<()>) {
+        let (interface, was_missing) = (self.name.as_str(), self.join_again.is_some());
+        match done {
+            Err(error) if !was_missing => {
+                tracing::warn!(interface, %error, "who asks for IPv6 addresses may not be heard; it is tried again. Is IPv6 switched off there?");
+            }
+            Err(error) => tracing::debug!(interface, %error, "not all groups are joined"),
+            Ok(()) if was_missing && !self.groups.lacks_some() => tracing::info!(interface, "all groups are joined"),
+            Ok(()) => {}
         }
+        self.join_again = self.groups.lacks_some().then(|| now + TRY_AGAIN);
     }
 }

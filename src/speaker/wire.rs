@@ -20,8 +20,8 @@ use crate::speaker::duty::{Duty, Edit, Note, Part, Places, duty, edits};
 use crate::speaker::ranks::Owns;
 use crate::speaker::segment::{Segment, Trouble};
 
-/// From one attempt to open an interface to the next: it may be on its way out.
-const OPEN_AGAIN: Duration = Duration::from_secs(1);
+/// From one attempt to open an interface, or to join groups there, to the next: it may be on its way out, or in.
+pub(super) const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is announced, where, and by whom else.
 #[derive(Clone, Debug)]
@@ -143,6 +143,8 @@ struct Wire {
     gateways: BTreeSet<IpAddr>,
     notes: BTreeMap<IpAddr, Note>,
     fellows: Arc<BTreeSet<Mac>>,
+    /// The node's own stations.
+    own: BTreeSet<Mac>,
     /// What could not be opened, and when that is tried again.
     closed: Places,
     open_again: Option<Time>,
@@ -153,7 +155,7 @@ struct Wire {
 impl Wire {
     fn changed(&mut self, owns: &Option<Arc<Owns>>, interfaces: &Option<Arc<Vec<Interface>>>, now: Time) {
         let (Some(owns), Some(interfaces)) = (owns, interfaces) else { return };
-        let Duty { places, stations, gateways, notes } = duty(owns, interfaces, &self.places);
+        let Duty { places, stations, own, gateways, notes } = duty(owns, interfaces, &self.places);
         let (vips, edits) = (owns.addresses.len(), edits(&self.places, &places));
         if !edits.is_empty() {
             tracing::info!(vips, interfaces = places.len(), changes = edits.len(), "what is announced has changed");
@@ -163,6 +165,11 @@ impl Wire {
         self.closed.clear();
         self.news = true;
         self.open_again = None;
+        if self.own != own {
+            self.own = own;
+            // Before what is new says its first word, which the others hear.
+            self.introduce(at(now));
+        }
         self.carry_out_all(now, &edits);
     }
 
@@ -173,7 +180,7 @@ impl Wire {
         // As if it had never been tried, so that the next look does it all.
         for index in self.closed.keys() {
             self.places.remove(index);
-            self.open_again = Some(now + OPEN_AGAIN);
+            self.open_again = Some(now + TRY_AGAIN);
         }
     }
 
@@ -195,7 +202,7 @@ impl Wire {
 
     fn introduce(&mut self, now: portolan_l2::Time) {
         for segment in self.segments.values_mut() {
-            segment.know(now, &self.fellows);
+            segment.know(now, &self.fellows, &self.own);
         }
     }
 
@@ -208,7 +215,7 @@ impl Wire {
             Edit::Open(index) => {
                 let Some(place) = self.places.get(index) else { return };
                 let opened = Segment::open(*index, place).map(|mut segment| {
-                    segment.know(now, &self.fellows);
+                    segment.know(now, &self.fellows, &self.own);
                     self.segments.insert(*index, segment);
                 });
                 (*index, opened)
@@ -228,6 +235,13 @@ impl Wire {
                 }),
             ),
             Edit::Announce(index, vips) => (*index, self.at(*index, |segment| segment.announce(now, vips))),
+            Edit::Ipv6Came(index) => (
+                *index,
+                self.at(*index, |segment| {
+                    segment.join_anew(now);
+                    Ok(())
+                }),
+            ),
             Edit::CameUp(index) => (
                 *index,
                 self.at(*index, |segment| {

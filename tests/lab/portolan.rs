@@ -192,6 +192,14 @@ impl Portolan {
         })
     }
 
+    /// Waits until a node's speaker has reported that this is not as it is ranked; null if all is.
+    pub(crate) fn await_not_as_ranked(&self, node: Node, wanted: Value, within: Duration) {
+        eventually(&format!("{} reports {wanted} as not as ranked", node.name()), within, || {
+            let report = self.api.get(&format!("{REPORTS}/{}", node.name())).ok_or("no report")?;
+            if report["spec"]["notAsRanked"] == wanted { Ok(()) } else { Err(format!("{:#}", report["spec"])) }
+        });
+    }
+
     /// Waits until a node's speaker has reported this of what the node forwards; null if that is well.
     pub(crate) fn await_forwarding(&self, node: Node, wanted: Value) {
         eventually(&format!("{} reports {wanted} of what it forwards", node.name()), SOON, || {

@@ -3,10 +3,14 @@
 
 #![allow(clippy::indexing_slicing, reason = "only JSON is indexed: a missing field reads as null")]
 
+#[path = "speaker/groups.rs"]
+mod groups;
 #[path = "speaker/handover.rs"]
 mod handover;
 #[path = "speaker/preflight.rs"]
 mod preflight;
+#[path = "speaker/siblings.rs"]
+mod siblings;
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, TcpStream, UdpSocket};
@@ -71,7 +75,11 @@ impl Lan {
     }
 
     fn mac(&self, machine: &str) -> String {
-        let shown = ip(&["-n", &self.of(machine), "-o", "link", "show", "lan0"]);
+        self.mac_of(machine, "lan0")
+    }
+
+    fn mac_of(&self, machine: &str, interface: &str) -> String {
+        let shown = ip(&["-n", &self.of(machine), "-o", "link", "show", interface]);
         shown.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).unwrap().to_owned()
     }
 

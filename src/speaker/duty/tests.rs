@@ -75,6 +75,15 @@ fn an_address_is_announced_on_every_interface_whose_prefix_holds_it() {
 }
 
 #[test]
+fn the_nodes_own_stations_are_those_of_all_its_interfaces_also_where_nothing_can_be_announced() {
+    let port = Interface { enslaved: true, up: false, ..nic(2, &[]) };
+    let nics = [nic(1, &["198.51.100.1/24"]), port, Interface { mac: None, ..nic(3, &[]) }];
+    let duty = fresh(&owns(&[LAN]), &nics);
+    assert_eq!(duty.own, [mac(1), mac(2)].into());
+    assert_eq!(duty.stations.into_values().collect::<Vec<_>>(), [mac(1)]);
+}
+
+#[test]
 fn interfaces_that_cannot_announce_are_left_out_and_an_address_of_theirs_goes_nowhere_else() {
     let way_out = Interface { default_v4: Some(0), ..nic(9, &["192.0.2.1/24"]) };
     let held = nic(1, &["198.51.100.1/24"]);
@@ -165,6 +174,10 @@ fn a_link_that_came_up_in_between_is_told_and_another_station_under_the_same_ind
     let before = places(&[LAN], std::slice::from_ref(&one));
     let flapped = places(&[LAN], &[Interface { came_up: 2, ..one.clone() }]);
     assert_eq!(edits(&before, &flapped), [Edit::CameUp(index(1))]);
+    let with_ipv6 = places(&[LAN], &[nic(1, &["198.51.100.1/24", "fe80::1/64"])]);
+    let with_more = places(&[LAN], &[nic(1, &["198.51.100.1/24", "2001:db8:51::1/64", "fe80::1/64"])]);
+    assert_eq!(edits(&before, &with_ipv6), [Edit::Ipv6Came(index(1))]);
+    assert_eq!([edits(&with_ipv6, &with_more), edits(&with_ipv6, &before)], [[], []]);
     for changed in [Interface { mac: Some(mac(7)), ..one.clone() }, Interface { name: "lan0".to_owned(), ..one }] {
         let asked = BTreeMap::from([(ip(LAN), Asks::First)]);
         assert_eq!(

@@ -82,8 +82,9 @@ impl Conflicts {
     }
 
     /// An address that was yielded to one of these, who is no stranger after all.
-    pub fn mistaken(&mut self, speakers: &BTreeSet<Mac>) -> Option<IpAddr> {
-        let address = self.yielded.iter().find(|(_, (mac, _))| speakers.contains(mac)).map(|(address, _)| *address)?;
+    pub fn mistaken(&mut self, no_strangers: &BTreeSet<Mac>) -> Option<IpAddr> {
+        let address =
+            self.yielded.iter().find(|(_, (mac, _))| no_strangers.contains(mac)).map(|(address, _)| *address)?;
         self.yielded.remove(&address);
         Some(address)
     }

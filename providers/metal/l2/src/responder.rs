@@ -33,6 +33,9 @@ pub enum Input<'a> {
     LinkCameUp,
     /// These stations are speakers of ours, whose addresses move from one to the other.
     SpeakersKnown(BTreeSet<Mac>),
+    /// These stations are this machine's, at whatever segment. One that is at this segment announces what this one does, and has no part in a conflict
+    /// or a handover.
+    OwnStationsKnown(BTreeSet<Mac>),
     /// Nothing but time has passed.
     TimePassed,
 }
@@ -70,6 +73,8 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Responder {
     own: Mac,
+    /// The machine's, this one among them or not.
+    own_stations: BTreeSet<Mac>,
     speakers: BTreeSet<Mac>,
     vips: BTreeSet<IpAddr>,
     /// How many addresses need each group.
@@ -90,6 +95,7 @@ impl Responder {
     pub fn at_pace(own: Mac, frames_per_second: u32) -> Self {
         Self {
             own,
+            own_stations: BTreeSet::new(),
             speakers: BTreeSet::new(),
             vips: BTreeSet::new(),
             groups: BTreeMap::new(),
@@ -108,7 +114,14 @@ impl Responder {
             Input::HandedOver(vip) => self.handed_over(now, *vip, outputs),
             Input::Received(frame) => self.received(now, frame, outputs),
             Input::LinkCameUp => self.announcements.begin_all(now),
-            Input::SpeakersKnown(speakers) => self.speakers_known(now, speakers, outputs),
+            Input::SpeakersKnown(speakers) => {
+                self.speakers.clone_from(speakers);
+                self.mistaken(now, speakers, outputs);
+            }
+            Input::OwnStationsKnown(stations) => {
+                self.own_stations.clone_from(stations);
+                self.mistaken(now, stations, outputs);
+            }
             Input::TimePassed => {}
         }
         self.on_time(now, outputs);
@@ -175,9 +188,8 @@ impl Responder {
         self.handovers.begin(now, vip);
     }
 
-    fn speakers_known(&mut self, now: Time, speakers: &BTreeSet<Mac>, outputs: &mut Vec<Output>) {
-        self.speakers.clone_from(speakers);
-        while let Some(vip) = self.conflicts.mistaken(speakers) {
+    fn mistaken(&mut self, now: Time, no_strangers: &BTreeSet<Mac>, outputs: &mut Vec<Output>) {
+        while let Some(vip) = self.conflicts.mistaken(no_strangers) {
             self.begin(now, vip, outputs);
         }
     }
@@ -187,19 +199,28 @@ impl Responder {
         if frame.source == self.own {
             return;
         }
-        if let Some((vip, by)) = claimed(frame).filter(|(vip, by)| self.vips.contains(vip) && *by != self.own) {
+        if let Some((vip, by)) = claimed(frame).filter(|(vip, by)| self.vips.contains(vip) && !self.is_own(*by)) {
             if !self.speakers.contains(&by) {
                 self.claimed(now, vip, by, outputs);
             } else if tells_all(frame) {
                 self.handovers.heard(now, vip);
             }
         }
+        // Also if one of its own stations asks: a guest may have that of the interface which leads to it (macvtap).
         let Some(vip) = asked(frame).filter(|vip| self.vips.contains(vip)) else { return };
         if self.answers(vip) {
             outputs.extend(answer(frame, self.own).map(Output::Send));
-        } else if self.questions.has(vip) && ask::is_about_to_use(frame) && !self.speakers.contains(&frame.source) {
+        } else if self.questions.has(vip) && ask::is_about_to_use(frame) && !self.is_ours(frame.source) {
             self.claimed(now, vip, frame.source, outputs);
         }
+    }
+
+    fn is_own(&self, station: Mac) -> bool {
+        station == self.own || self.own_stations.contains(&station)
+    }
+
+    fn is_ours(&self, station: Mac) -> bool {
+        self.is_own(station) || self.speakers.contains(&station)
     }
 
     /// By a stranger: which of two speakers of ours goes silent is decided by those who rank them, and while they make up their minds nothing can

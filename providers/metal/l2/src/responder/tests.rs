@@ -264,3 +264,97 @@ fn nothing_is_concluded_from_the_answer_of_a_speaker_of_ours_to_the_first_questi
     step(&mut responder, at(200), &Input::TimePassed);
     assert_eq!(step(&mut responder, at(400), &Input::TimePassed)[0], Output::Answering(v4()));
 }
+
+/// Two interfaces of one machine on one segment, to whom each other's frames come at once.
+struct Siblings([Responder; 2]);
+
+const OTHER: Mac = Mac([2, 0, 0, 0, 0, 4]);
+
+impl Siblings {
+    fn settled() -> Self {
+        let mut both = Self([US, OTHER].map(Responder::new));
+        both.step(at(0), &Input::OwnStationsKnown([US, OTHER].into()));
+        both
+    }
+
+    /// Both take it in, then the frames of each other that come of it; all that comes of it.
+    fn step(&mut self, now: Time, input: &Input<'_>) -> Vec<Output> {
+        let mut all = Vec::new();
+        let mut inputs: Vec<[Vec<Output>; 2]> = vec![[0, 1].map(|one| step(&mut self.0[one], now, input))];
+        while let Some(outputs) = inputs.pop() {
+            for (one, outputs) in outputs.into_iter().enumerate() {
+                for frame in sent(outputs.clone()) {
+                    let mut heard = [Vec::new(), Vec::new()];
+                    heard[1 - one] = step(&mut self.0[1 - one], now, &Input::Received(&frame));
+                    inputs.push(heard);
+                }
+                all.extend(outputs);
+            }
+        }
+        all
+    }
+
+    fn until(&mut self, end: Time) -> Vec<Output> {
+        let next = |both: &Self| both.0.iter().filter_map(Responder::deadline).min().filter(|now| *now <= end);
+        let mut all = Vec::new();
+        while let Some(now) = next(self) {
+            all.extend(self.step(now, &Input::TimePassed));
+        }
+        all
+    }
+}
+
+#[test]
+fn stations_of_one_machine_on_one_segment_have_no_conflict_with_each_other() {
+    for vip in [v4(), v6()] {
+        for ask in [true, false] {
+            let mut both = Siblings::settled();
+            let mut all = both.step(at(0), &Input::Announced { vip, ask });
+            all.extend(both.until(at(120_000)));
+            let found: Vec<Output> =
+                all.into_iter().filter(|one| !matches!(one, Output::Send(_) | Output::Join(_))).collect();
+            assert_eq!(found, [Output::Answering(vip), Output::Answering(vip)], "{vip} {ask}");
+            assert!(both.0.iter().all(|one| one.answers(vip)));
+        }
+    }
+}
+
+#[test]
+fn what_another_station_of_the_machine_says_ends_no_handover() {
+    for vip in [v4(), v6()] {
+        let mut responder = settled(&[vip]);
+        step(&mut responder, at(10_000), &Input::OwnStationsKnown([OTHER].into()));
+        step(&mut responder, at(10_000), &Input::SpeakersKnown([OTHER, THIEF].into()));
+        for frame in gratuitous(OTHER, vip) {
+            step(&mut responder, at(19_900), &Input::Received(&frame));
+        }
+        step(&mut responder, at(20_000), &Input::HandedOver(vip));
+        for frame in gratuitous(OTHER, vip) {
+            step(&mut responder, at(20_100), &Input::Received(&frame));
+        }
+        assert_eq!(responder.deadline(), Some(at(23_000)), "the heir is awaited");
+        step(&mut responder, at(21_000), &Input::Received(&gratuitous(THIEF, vip)[0]));
+        assert_eq!(responder.deadline(), Some(at(21_200)));
+    }
+}
+
+#[test]
+fn who_asks_from_another_station_of_the_machine_is_answered() {
+    let mut responder = settled(&[v4(), v6()]);
+    step(&mut responder, at(10_000), &Input::OwnStationsKnown([OTHER].into()));
+    for frame in [request(OTHER, "192.0.2.1", v4()), solicitation(OTHER, "2001:db8::1", Some(OTHER))] {
+        let answers = sent(step(&mut responder, at(10_000), &Input::Received(&frame)));
+        assert_eq!(answers.iter().map(|answer| answer.destination).collect::<Vec<_>>(), [OTHER]);
+    }
+}
+
+#[test]
+fn who_turns_out_to_be_a_station_of_the_machine_has_not_taken_the_address() {
+    let mut responder = settled(&[v4()]);
+    for now in [at(20_000), at(20_100)] {
+        step(&mut responder, now, &Input::Received(&theft(v4())));
+    }
+    assert!(!responder.answers(v4()));
+    step(&mut responder, at(20_200), &Input::OwnStationsKnown([THIEF].into()));
+    assert!(responder.answers(v4()));
+}

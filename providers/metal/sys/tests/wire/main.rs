@@ -248,3 +248,30 @@ fn ten_thousand_groups_can_be_joined() {
         assert!(joined() < 10, "{}", joined());
     });
 }
+
+#[test]
+fn groups_that_were_refused_and_groups_that_the_kernel_has_forgotten_are_joined_once_it_has_ipv6_there_again() {
+    let Some(wire) = Wire::lay("forgotten") else { return };
+    within(&wire.here(), || {
+        let [early, late] = ["ff02::1:ff00:10", "ff02::1:ff00:11"].map(|text| text.parse::<Ipv6Addr>().unwrap());
+        let is_member = |group: Ipv6Addr| {
+            ip(&["-6", "maddr", "show", "dev", "wire"]).split_whitespace().any(|word| word == group.to_string())
+        };
+        let mut groups = Groups::new(index("wire"));
+        groups.join(early).unwrap();
+        assert!(is_member(early) && !groups.lacks_some());
+        // Less than any link of IPv6 has (RFC 8200 section 5): the kernel takes IPv6 away.
+        ip(&["link", "set", "wire", "mtu", "1000"]);
+        groups.join(late).unwrap_err();
+        groups.join_missing().unwrap_err();
+        assert!(groups.lacks_some());
+        ip(&["link", "set", "wire", "mtu", "1500"]);
+        groups.join_missing().unwrap();
+        assert_eq!([early, late].map(is_member), [false, true], "it has forgotten what it had");
+        groups.join_anew().unwrap();
+        assert_eq!([early, late].map(is_member), [true; 2]);
+        assert!(!groups.lacks_some());
+        groups.leave(early).unwrap();
+        assert_eq!([early, late].map(is_member), [false, true], "it is a member once");
+    });
+}
