@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::announced::leads_to;
+use crate::arrival::leads_to;
 use crate::capture::Capture;
 use crate::cluster::Lab;
 use crate::harness::{SOON, eventually};
