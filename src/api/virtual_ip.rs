@@ -29,6 +29,7 @@ use super::record::SchemeText;
 )]
 #[kube(printcolumn = r#"{"name": "Pool", "type": "string", "jsonPath": ".spec.pool"}"#)]
 #[kube(printcolumn = r#"{"name": "Owner", "type": "string", "jsonPath": ".status.owner"}"#)]
+#[kube(printcolumn = r#"{"name": "Conflict", "type": "string", "jsonPath": ".status.addressConflict"}"#)]
 #[kube(printcolumn = r#"{"name": "Services", "type": "string", "jsonPath": ".spec.serviceNames"}"#)]
 #[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
 #[serde(rename_all = "camelCase")]
@@ -80,6 +81,9 @@ pub struct VirtualIPStatus {
     /// What would bar Nodes too, and is ignored because none would be left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub despite: Vec<String>,
+    /// The Ethernet address of somebody who is no speaker and has the address, so that nobody answers for it here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_conflict: Option<String>,
 }
 
 /// Nodes that may not answer for one reason.
@@ -113,6 +117,9 @@ pub struct RanksSpec {
     /// Left out of Services without endpoints, or of which all are terminating.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub health_checks: BTreeSet<u16>,
+    /// As far as is known nobody has ever announced it: the Node that answers asks the wire first whether somebody else has it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ask_first: bool,
 }
 
 /// A Service at an address.
@@ -200,7 +207,7 @@ impl From<&Vip> for VirtualIP {
 }
 
 fn status(vip: &Vip) -> Option<VirtualIPStatus> {
-    let Shown { since, barred, despite } = &vip.shown;
+    let Shown { since, barred, despite, stranger } = &vip.shown;
     let barred = barred.iter().map(|Barred { reason, nodes, count }| BarredStatus {
         reason: reason.code().to_owned(),
         message: reason.to_string(),
@@ -212,6 +219,7 @@ fn status(vip: &Vip) -> Option<VirtualIPStatus> {
         since: since.and_then(|since| Timestamp::from_second(since.0).ok()).map(Time),
         barred: barred.collect(),
         despite: despite.iter().map(|reason| reason.code().to_owned()).collect(),
+        address_conflict: stranger.clone(),
     };
     Some(status).filter(|status| *status != VirtualIPStatus::default())
 }
@@ -227,6 +235,7 @@ fn shown(status: VirtualIPStatus) -> Shown {
         since: status.since.map(|Time(since)| portolan_core::time::Timestamp(since.as_second())),
         barred: barred.collect(),
         despite: status.despite.iter().filter_map(reason).collect(),
+        stranger: status.address_conflict,
     }
 }
 
@@ -238,6 +247,7 @@ fn ranks_spec(vip: &Vip) -> Option<RanksSpec> {
         nodes: nodes.iter().map(ToString::to_string).collect(),
         interfaces: interfaces.collect(),
         health_checks: vip.health_checks.clone(),
+        ask_first: vip.ask_first,
     })
 }
 
@@ -260,7 +270,7 @@ impl TryFrom<VirtualIP> for Vip {
             let problem = "it says neither whose it is (loadBalancer) nor for whom it is kept (reservedFor); delete it, or say one of them";
             return Err(StoredVipError { name, problem: problem.to_owned() });
         }
-        let RanksSpec { generation, nodes, interfaces, health_checks } = spec.ranks.unwrap_or_default();
+        let RanksSpec { generation, nodes, interfaces, health_checks, ask_first } = spec.ranks.unwrap_or_default();
         Ok(Self {
             address,
             version: stored.metadata.resource_version.map(ResourceVersion::new),
@@ -273,6 +283,7 @@ impl TryFrom<VirtualIP> for Vip {
             reserved_for: spec.reserved_for.map(|ReservationSpec { namespace, name }| Reservation { namespace, name }),
             interfaces: interfaces.into_iter().map(|(node, only)| (NodeName::new(node), only)).collect(),
             health_checks,
+            ask_first,
             ranks: Ranks { nodes: nodes.into_iter().map(NodeName::new).collect(), generation },
             shown: shown(stored.status.unwrap_or_default()),
         })

@@ -148,9 +148,8 @@ impl Place {
     }
 }
 
-/// The first generation of ranks is that of the first owner.
 fn asks(owned: &Owned) -> Asks {
-    if owned.generation <= 1 { Asks::First } else { Asks::Not }
+    if owned.ask_first { Asks::First } else { Asks::Not }
 }
 
 /// What to do where a duty has changed.

@@ -49,6 +49,8 @@ pub(crate) struct Owned {
     pub(crate) generation: u64,
     /// The interfaces that the node is limited to, if it is.
     pub(crate) only: Option<BTreeSet<String>>,
+    /// Nobody is known to have announced it: the wire is asked first.
+    pub(crate) ask_first: bool,
     /// The nodes that stand ready behind this one.
     pub(crate) heirs: Vec<String>,
     /// The version of its object.
@@ -164,7 +166,7 @@ impl Ranks {
         let owned = |ranked: &Ranked| {
             let only = ranked.interfaces.get(&self.node).cloned();
             let (generation, heirs, version) = (ranked.generation, ranked.heirs.clone(), ranked.number());
-            (ranked.address, Owned { generation, only, heirs, version })
+            (ranked.address, Owned { generation, only, ask_first: ranked.ask_first, heirs, version })
         };
         let addresses = ours().map(owned).collect();
         let asked = |ranked: &Ranked| {
@@ -207,6 +209,7 @@ struct Ranked {
     source_ranges: Vec<IpNet>,
     /// Ports of the node.
     checks: BTreeSet<u16>,
+    ask_first: bool,
 }
 
 impl Ranked {
@@ -233,7 +236,8 @@ impl Object for Ranked {
     fn same(&self, other: &Self) -> bool {
         let who = |ranked: &Self| (ranked.owner.clone(), ranked.heirs.clone(), ranked.generation);
         let what = |ranked: &Self| (ranked.interfaces.clone(), ranked.ports.clone(), ranked.source_ranges.clone());
-        who(self) == who(other) && what(self) == what(other) && self.checks == other.checks
+        let how = |ranked: &Self| (ranked.checks.clone(), ranked.ask_first);
+        who(self) == who(other) && what(self) == what(other) && how(self) == how(other)
     }
 }
 
@@ -248,12 +252,24 @@ fn read(object: api::VirtualIP) -> Projected<Ranked> {
     let ranks = object.spec.ranks.filter(|_| !object.spec.load_balancer.is_empty()).unwrap_or_default();
     let mut nodes = ranks.nodes.into_iter();
     let owner = nodes.next().filter(|owner| !owner.is_empty());
-    let (heirs, generation, interfaces, checks) =
-        (nodes.collect(), ranks.generation, ranks.interfaces, ranks.health_checks);
+    let (heirs, generation, interfaces) = (nodes.collect(), ranks.generation, ranks.interfaces);
+    // The first ranks of all are those of an address that nobody has announced, whoever wrote them.
+    let (checks, ask_first) = (ranks.health_checks, ranks.ask_first || generation <= 1);
     let ports = object.spec.services.iter().flat_map(|served| &served.ports);
     let ports = ports.filter(|port| port.protocol == ProtocolText::Tcp).map(|port| port.port).collect();
     let source_ranges = object.spec.source_ranges;
-    Projected::Object(Ranked { address, version, owner, heirs, generation, interfaces, ports, source_ranges, checks })
+    Projected::Object(Ranked {
+        address,
+        version,
+        owner,
+        heirs,
+        generation,
+        interfaces,
+        ports,
+        source_ranges,
+        checks,
+        ask_first,
+    })
 }
 
 #[cfg(test)]

@@ -22,6 +22,15 @@ pub struct Report {
     pub witness: Option<Witness>,
 }
 
+impl Report {
+    /// The addresses that strangers have, and which.
+    pub(crate) fn strangers(report: Option<&Self>) -> BTreeSet<(IpAddr, &str)> {
+        let all = report.into_iter().flat_map(|report| &report.exceptions);
+        let all = all.flat_map(|(address, own)| own.iter().map(move |exception| (*address, exception)));
+        all.filter_map(|(address, exception)| Some((address, exception.stranger()?))).collect()
+    }
+}
+
 /// Why an address is not as it is ranked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exception {
@@ -101,16 +110,19 @@ impl Announcement {
     /// The Ethernet address of a stranger who has it.
     pub fn stranger(&self) -> Option<&str> {
         let Self::Hindered(_, exceptions) = self else { return None };
-        exceptions.iter().find_map(|exception| match exception {
-            Exception::Stranger { mac, .. } => Some(mac.as_str()),
-            Exception::NoInterface | Exception::NoSocket { .. } | Exception::PoolOffLink | Exception::NotForwarding => {
-                None
-            }
-        })
+        exceptions.iter().find_map(Exception::stranger)
     }
 }
 
 impl Exception {
+    /// The Ethernet address of who has it.
+    fn stranger(&self) -> Option<&str> {
+        match self {
+            Self::Stranger { mac, .. } => Some(mac),
+            Self::NoInterface | Self::NoSocket { .. } | Self::PoolOffLink | Self::NotForwarding => None,
+        }
+    }
+
     /// It is announced all the same.
     fn is_remark(&self) -> bool {
         match self {

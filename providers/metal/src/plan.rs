@@ -140,6 +140,7 @@ fn claim(instance: &Instance, desired: &LoadBalancer, wish: &Wish, allotted: &Al
         ranks: Ranks::default(),
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
+        ask_first: false,
         shown: Shown::default(),
     };
     Step::Claim { vip: Box::new(vip) }

@@ -209,6 +209,7 @@ impl Metal {
                 ranks: Ranks::default(),
                 interfaces: BTreeMap::new(),
                 health_checks: BTreeSet::new(),
+                ask_first: false,
                 shown: Shown::default(),
                 ..vip
             };

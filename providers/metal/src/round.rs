@@ -8,6 +8,7 @@ use portolan_core::ids::NodeName;
 use portolan_core::time::Timestamp;
 
 use crate::advertisement::{Advertisement, PoolRef};
+use crate::announcement::Announcement;
 use crate::eligible::{self, Eligibility, Endpoints, Host, Member, as_ranked, eligible};
 use crate::moves::{Moves, moves};
 use crate::placement::{self, Pace, Ranks, Rebalance, place};
@@ -35,6 +36,8 @@ pub struct Placed {
     pub rebalance: Rebalance,
     /// Its Services; none while nothing is known of them.
     pub services: Option<Vec<Member>>,
+    /// What becomes of it on the wire.
+    pub announcement: Announcement,
 }
 
 /// What comes of it.
@@ -123,15 +126,20 @@ fn record(placed: &Placed, ranks: Ranks, eligible: &Eligibility, now: Timestamp)
         None => before.health_checks.clone(),
     };
     let since = if ranks.owner() == before.ranks.owner() { before.shown.since.or(Some(now)) } else { Some(now) };
+    // A write for this alone is worth nothing: it says what whoever comes next has to do.
+    let is_first = before.ranks.generation == 0 || before.ask_first && !placed.announcement.is_announced();
+    let ask_first = if ranks == before.ranks { before.ask_first } else { is_first };
+    let stranger = placed.announcement.stranger().map(str::to_owned);
     let shown = match &placed.services {
         Some(_) => Shown {
             since: since.filter(|_| ranks.owner().is_some()),
             barred: eligible.barred(),
             despite: eligible.despite.to_vec(),
+            stranger,
         },
-        None => Shown { since: since.filter(|_| ranks.owner().is_some()), ..before.shown.clone() },
+        None => Shown { since: since.filter(|_| ranks.owner().is_some()), stranger, ..before.shown.clone() },
     };
-    Vip { ranks, interfaces, health_checks, shown, ..before.clone() }
+    Vip { ranks, interfaces, health_checks, ask_first, shown, ..before.clone() }
 }
 
 /// Of those who have a say in who is ranked: what the others would say of a node is no reason to leave it.

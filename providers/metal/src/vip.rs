@@ -53,6 +53,9 @@ pub struct Vip {
     /// The ports on which those who are ranked say whether they have ready endpoints.
     #[serde(skip)]
     pub health_checks: BTreeSet<u16>,
+    /// As far as is known nobody had announced it when its ranks changed last: whoever owns it asks the wire first whether somebody has it.
+    #[serde(skip)]
+    pub ask_first: bool,
     /// What is shown of that.
     #[serde(skip)]
     pub shown: Shown,
@@ -67,6 +70,8 @@ pub struct Shown {
     pub barred: Vec<Barred>,
     /// What is ignored because nobody would be left otherwise.
     pub despite: Vec<Reason>,
+    /// The Ethernet address of somebody who is no speaker and has it.
+    pub stranger: Option<String>,
 }
 
 /// A Service at an address.

@@ -176,6 +176,7 @@ impl World {
             ranks: Ranks::default(),
             interfaces: BTreeMap::new(),
             health_checks: BTreeSet::new(),
+            ask_first: false,
             shown: Shown::default(),
         });
     }

@@ -34,7 +34,7 @@ fn nic(number: u32, addresses: &[&str]) -> Interface {
 }
 
 fn owns(vips: &[&str]) -> Owns {
-    owning(vips, &Owned { generation: 1, ..Owned::default() })
+    owning(vips, &Owned { generation: 1, ask_first: true, ..Owned::default() })
 }
 
 fn owning(vips: &[&str], owned: &Owned) -> Owns {
@@ -49,7 +49,7 @@ fn fresh(owns: &Owns, interfaces: &[Interface]) -> Duty {
 
 fn only(names: &[&str]) -> Owned {
     let only = Some(names.iter().map(|name| (*name).to_owned()).collect());
-    Owned { generation: 1, only, ..Owned::default() }
+    Owned { generation: 1, ask_first: true, only, ..Owned::default() }
 }
 
 /// `interface: address address; ...` and the notes.
@@ -124,12 +124,12 @@ fn ranks_that_name_interfaces_limit_it_to_those_whatever_their_prefixes() {
 }
 
 #[test]
-fn the_wire_is_asked_only_by_the_first_owner_ever() {
-    let asked = |generation| {
-        let owns = owning(&[LAN], &Owned { generation, ..Owned::default() });
+fn the_wire_is_asked_as_long_as_nobody_is_known_to_have_announced_the_address() {
+    let asked = |ask_first| {
+        let owns = owning(&[LAN], &Owned { generation: 7, ask_first, ..Owned::default() });
         fresh(&owns, &[nic(1, &["198.51.100.1/24"])]).places[&index(1)].vips[&ip(LAN)]
     };
-    assert_eq!([asked(1), asked(2), asked(7)], [Asks::First, Asks::Not, Asks::Not].map(Part::Owner));
+    assert_eq!([asked(true), asked(false)], [Asks::First, Asks::Not].map(Part::Owner));
 }
 
 fn places(vips: &[&str], nics: &[Interface]) -> Places {

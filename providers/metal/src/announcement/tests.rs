@@ -32,6 +32,7 @@ fn vip(ranked: bool) -> Vip {
         ranks: Ranks { nodes: ranked.then(node).into_iter().collect(), generation: 1 },
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
+        ask_first: false,
         shown: Shown::default(),
     }
 }

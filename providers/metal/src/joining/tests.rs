@@ -64,6 +64,7 @@ fn share(address: &str, pool: &str, names: &[&str]) -> Vip {
         ranks: Ranks::default(),
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
+        ask_first: false,
         shown: Shown::default(),
     }
 }

@@ -31,6 +31,7 @@ fn vip(nodes: &[&str]) -> Vip {
         ranks: Ranks { nodes: nodes.iter().map(|name| node(name)).collect(), generation: 1 },
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
+        ask_first: false,
         shown: Shown::default(),
     }
 }

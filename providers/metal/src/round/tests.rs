@@ -2,6 +2,7 @@ use portolan_core::balancer::Member as Who;
 use portolan_core::ids::{Instance, LoadBalancerId, Uid};
 
 use super::*;
+use crate::announcement::Exception;
 use crate::eligible::{Endpoints, Reason, Speaker};
 use crate::pool::PoolName;
 use crate::selector::Labels;
@@ -35,10 +36,11 @@ fn ranked(nodes: &[&str]) -> Placed {
         ranks: Ranks { nodes: nodes.iter().map(|text| name(text)).collect(), generation: u64::from(!nodes.is_empty()) },
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
+        ask_first: false,
         shown: Shown { since: (!nodes.is_empty()).then_some(Timestamp(1)), ..Shown::default() },
     };
     let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
-    Placed { vip, pool, rebalance: Rebalance::WhenSteady, services: None }
+    Placed { vip, pool, rebalance: Rebalance::WhenSteady, services: None, announcement: Announcement::Unplaced }
 }
 
 fn known(placed: Placed) -> Placed {
@@ -158,4 +160,33 @@ fn the_ports_to_be_asked_are_those_of_services_that_need_their_endpoints_where_i
     assert!(unknown.ranked.is_empty(), "{unknown:?}");
     let nobody = of(Placed { vip: vip.clone(), ..placed }, hosts(), Vec::new());
     assert_eq!((nodes(&nobody.ranked[0]), nobody.ranked[0].health_checks.len()), (vec![], 0));
+}
+
+#[test]
+fn the_wire_is_asked_until_somebody_has_announced_it_and_a_stranger_who_has_it_is_shown() {
+    let all = || vec![Advertisement::default()];
+    let after = |vip: &Vip, announcement: Announcement, hosts: Vec<Host>| {
+        let round = of(Placed { vip: vip.clone(), announcement, ..known(ranked(&[])) }, hosts, all());
+        round.ranked.into_iter().chain(round.shown).next()
+    };
+    let first = after(&ranked(&[]).vip, Announcement::Unplaced, vec![Host::sound("a")]).unwrap();
+    assert!(first.ask_first && first.ranks.generation == 1);
+
+    // An heir before anybody has announced it: another generation, and still nobody has.
+    let two = || vec![Host::sound("a"), Host::sound("b")];
+    let awaited = after(&first, Announcement::Awaited(name("a")), two()).unwrap();
+    assert_eq!((awaited.ranks.generation, awaited.ask_first), (2, true));
+
+    let taken = Exception::Stranger { interface: "lan0".to_owned(), mac: "02:00:00:00:00:99".to_owned() };
+    let hindered = Announcement::Hindered(name("a"), vec![taken]);
+    let shown = after(&awaited, hindered.clone(), two()).unwrap();
+    assert_eq!((shown.shown.stranger.as_deref(), &shown.ranks), (Some("02:00:00:00:00:99"), &awaited.ranks));
+    let next = after(&shown, hindered, vec![Host::sound("b")]).unwrap();
+    assert_eq!((nodes(&next), next.ask_first), (vec!["b"], true), "whoever comes next asks too");
+
+    let by = Announcement::By(name("b"), Vec::new());
+    let free = after(&next, by.clone(), vec![Host::sound("b")]).unwrap();
+    assert_eq!((free.shown.stranger, free.ask_first), (None, true), "that alone is no write");
+    let moved = after(&next, by, two()).unwrap();
+    assert_eq!((nodes(&moved), moved.ask_first), (vec!["b", "a"], false));
 }

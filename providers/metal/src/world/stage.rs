@@ -150,6 +150,10 @@ impl World {
             return;
         }
         let before = self.on_the_wire(|vip| voices(vip).any(|voice| voice == node));
+        // Placement shows them.
+        if Report::strangers(self.stage.reports.get(node)) != Report::strangers(report.as_ref()) {
+            self.stage.edition += 1;
+        }
         match report {
             Some(report) => drop(self.stage.reports.insert(node.clone(), report)),
             None => drop(self.stage.reports.remove(node)),
@@ -232,7 +236,8 @@ impl World {
             let services = self.stage.backing.get(&id).and_then(|backing| {
                 vip.services.iter().map(|served| backing.get(&served.member.uid).cloned()).collect()
             });
-            Some(Placed { vip: vip.clone(), pool, rebalance, services })
+            let announcement = self.announcement(vip.address);
+            Some(Placed { vip: vip.clone(), pool, rebalance, services, announcement })
         };
         Picture {
             vips: self.vips.values().filter_map(|vip| Some((vip.address, placed(vip)?))).collect(),

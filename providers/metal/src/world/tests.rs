@@ -54,6 +54,7 @@ fn vip(address: &str, holder: &str) -> Vip {
         ranks: Ranks::default(),
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
+        ask_first: false,
         shown: Shown::default(),
     }
 }

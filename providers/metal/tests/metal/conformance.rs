@@ -60,6 +60,7 @@ impl MetalWorld {
                 ranks: Ranks::default(),
                 interfaces: BTreeMap::new(),
                 health_checks: BTreeSet::new(),
+                ask_first: false,
                 shown: portolan_metal::vip::Shown::default(),
             });
         }

@@ -26,6 +26,7 @@ fn vip(address: &str) -> Vip {
         ranks: Ranks { nodes: vec![node("node-a"), node("node-b")], generation: 1 },
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
+        ask_first: false,
         shown: Shown::default(),
     }
 }
