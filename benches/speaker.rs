@@ -3,8 +3,9 @@
 //!
 //! `cargo bench --bench speaker -- 1 1000 10000`
 //!
-//! Runs in namespaces of its own, on 198.18.0.0/15 (RFC 2544), with a sandbox as the API server; each number with a new one. Addresses are told of again from time to
-//! time, at most 25 a second, which is most of the CPU here.
+//! Each number of IPv4, then of IPv6, where every address has a solicited-node group of its own (RFC 4291 2.7.1); a group that the kernel does not
+//! have fails the bench. Runs in namespaces of its own, on 198.18.0.0/15 (RFC 2544) and 2001:2::/64 (RFC 5180), with a sandbox as the API server;
+//! each row with a new one. Addresses are told of again from time to time, at most 50 frames a second, which is most of the CPU here.
 
 #![allow(
     dead_code,
@@ -36,10 +37,13 @@ use suite::{api, gate, harness, process, rights, server};
 #[path = "scale/meters.rs"]
 mod meters;
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use portolan_l2::ndp::solicited_node;
+use portolan_metal::vip;
 use serde_json::{Value, json};
 
 use harness::eventually;
@@ -61,7 +65,9 @@ fn main() {
     let numbers: Vec<u32> = arguments.iter().filter_map(|word| word.parse().ok()).collect();
     let numbers = if numbers.is_empty() { vec![1, 1000] } else { numbers };
     if arguments.iter().any(|word| word == INSIDE) {
-        numbers.into_iter().for_each(measure);
+        for number in numbers {
+            [Family::V4, Family::V6].into_iter().for_each(|family| measure(number, family));
+        }
         return;
     }
     let Some(lan) = Lan::lay() else {
@@ -79,13 +85,29 @@ fn main() {
     assert!(status.is_ok_and(|status| status.success()), "the run in the namespace failed");
 }
 
-fn measure(number: u32) {
-    let server = Server::sandbox(&format!("speaker-{number}"));
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    fn vip(self, index: u32) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::from_bits(Ipv4Addr::new(198, 19, 0, 0).to_bits() + index).into(),
+            Self::V6 => {
+                Ipv6Addr::from_bits(Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 1, 0).to_bits() + u128::from(index)).into()
+            }
+        }
+    }
+}
+
+fn measure(number: u32, family: Family) {
+    let server = Server::sandbox(&format!("speaker-{number}-{family:?}"));
     server.apply_crds();
     let versions = (0..number).map(|index| {
-        let vip = Ipv4Addr::from_bits(Ipv4Addr::new(198, 19, 0, 0).to_bits() + index);
         let object = json!({
-            "apiVersion": "portolan.dev/v1alpha1", "kind": "VirtualIP", "metadata": {"name": vip.to_string()},
+            "apiVersion": "portolan.dev/v1alpha1", "kind": "VirtualIP", "metadata": {"name": vip::name(family.vip(index))},
             "spec": {"loadBalancer": "web", "pool": "lan", "ranks": {"generation": 1, "nodes": [NODE]}},
         });
         version(&server.admin.create(VIPS, &object))
@@ -104,12 +126,18 @@ fn measure(number: u32) {
         if applied >= wanted { Ok(()) } else { Err(format!("{applied} of {wanted}: {}", report["spec"])) }
     });
     let applied = started.elapsed();
+    let groups = groups();
+    for index in 0..number {
+        if let IpAddr::V6(vip) = family.vip(index) {
+            assert!(groups.contains(&solicited_node(vip)), "nobody hears who asks for {vip}; {} groups", groups.len());
+        }
+    }
     let (before, began) = (cpu(speaker.pid()), Instant::now());
     // What is counted is that nothing happens for so long.
     std::thread::sleep(IDLE);
     let used = cpu(speaker.pid()) - before;
     println!(
-        "{number:6} addresses: applied and reported after {:.1} s, {:.0} MB at most, {:.2} % of a CPU",
+        "{number:6} addresses of IP{family:?}: applied and reported after {:.1} s, {:.0} MB at most, {:.2} % of a CPU",
         applied.as_secs_f64(),
         peak_memory(speaker.pid()),
         used.as_secs_f64() * 100.0 / began.elapsed().as_secs_f64(),
@@ -117,6 +145,13 @@ fn measure(number: u32) {
     assert!(speaker.is_running(), "it has ended: {:?}", speaker.exit());
     speaker.kill();
     server.stop();
+}
+
+/// The IPv6 groups that this namespace's interfaces listen to.
+fn groups() -> BTreeSet<Ipv6Addr> {
+    let table = std::fs::read_to_string("/proc/net/igmp6").unwrap();
+    let group = |line: &str| u128::from_str_radix(line.split_whitespace().nth(2)?, 16).ok().map(Ipv6Addr::from_bits);
+    table.lines().filter_map(group).collect()
 }
 
 fn version(object: &Value) -> u64 {
@@ -141,6 +176,7 @@ impl Lan {
             format!("-n {} link set lo up", lan.node),
             format!("-n {} link set lan0 up", lan.node),
             format!("-n {} addr add 198.18.0.1/15 dev lan0", lan.node),
+            format!("-n {} addr add 2001:2::1/64 dev lan0 nodad", lan.node),
         ] {
             ip(&line).unwrap_or_else(|| panic!("ip {line}"));
         }

@@ -22,6 +22,8 @@ pub(crate) struct Tally {
     pub(crate) writes: usize,
     /// Of each kind, watches and lists excluded.
     pub(crate) kinds: BTreeMap<String, usize>,
+    /// Writes of each Lease, by its name.
+    pub(crate) leases: BTreeMap<String, usize>,
     /// When the server received the first write of each Service's status, by name.
     pub(crate) published: HashMap<String, SystemTime>,
 }
@@ -36,6 +38,7 @@ impl Tally {
             line: Vec::new(),
             writes: 0,
             kinds: BTreeMap::new(),
+            leases: BTreeMap::new(),
             published: HashMap::new(),
         }
     }
@@ -66,7 +69,8 @@ impl Tally {
         }
     }
 
-    fn read(&mut self) {
+    /// Counts what the log has more by now.
+    pub(crate) fn read(&mut self) {
         // A line that is being written is read when it is whole.
         while self.log.read_until(b'\n', &mut self.line).unwrap() > 0 && self.line.ends_with(b"\n") {
             let line = String::from_utf8_lossy(&self.line).into_owned();
@@ -81,6 +85,9 @@ impl Tally {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (verb, object) = (text(&event["verb"]), &event["objectRef"]);
         let resource = text(&object["resource"]);
+        if resource == "leases" && verb != "get" {
+            *self.leases.entry(text(&object["name"])).or_default() += 1;
+        }
         if resource.is_empty() || resource == "leases" || ["watch", "list"].contains(&verb.as_str()) {
             return;
         }

@@ -40,6 +40,10 @@ pub struct SpeakerReportSpec {
     /// the speaker is not to ask (`--kube-proxy-healthz off`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarding: Option<Forwarding>,
+    /// The health check ports of Services under `externalTrafficPolicy: Local` that say, or since they were well leave open, that this node has no
+    /// ready endpoint. Other nodes get their addresses, if there are any on which it is not so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_health_checks: Vec<FailedHealthCheck>,
     /// What this node has found of the addresses of which it is the first heir; left out until it knows which those are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<Witness>,
@@ -56,6 +60,18 @@ pub enum Forwarding {
     /// Kube-proxy was there and does not answer any more, or says that it is not well. Addresses go to other nodes; what no other node can have is
     /// announced here all the same.
     NotForwarding,
+}
+
+/// A port on which the node says that it has no ready endpoint of a Service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedHealthCheck {
+    /// The Service's `healthCheckNodePort`.
+    #[schemars(range(min = 1))]
+    pub port: u16,
+    /// The addresses of the Service.
+    #[schemars(with = "Vec<String>")]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What a node has found on the wire of addresses that another one answers for. Each of which it is the first heir is proven, unless it is named

@@ -109,6 +109,10 @@ pub struct RanksSpec {
     /// The interfaces on which a Node may announce it, of those that are limited to some; the others do on all that reach it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub interfaces: BTreeMap<String, BTreeSet<String>>,
+    /// The `healthCheckNodePort` of each Service that needs its endpoints on these Nodes (`externalTrafficPolicy: Local`): their speakers ask there.
+    /// Left out of Services without endpoints, or of which all are terminating.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub health_checks: BTreeSet<u16>,
 }
 
 /// A Service at an address.
@@ -233,6 +237,7 @@ fn ranks_spec(vip: &Vip) -> Option<RanksSpec> {
         generation: *generation,
         nodes: nodes.iter().map(ToString::to_string).collect(),
         interfaces: interfaces.collect(),
+        health_checks: vip.health_checks.clone(),
     })
 }
 
@@ -255,7 +260,7 @@ impl TryFrom<VirtualIP> for Vip {
             let problem = "it says neither whose it is (loadBalancer) nor for whom it is kept (reservedFor); delete it, or say one of them";
             return Err(StoredVipError { name, problem: problem.to_owned() });
         }
-        let RanksSpec { generation, nodes, interfaces } = spec.ranks.unwrap_or_default();
+        let RanksSpec { generation, nodes, interfaces, health_checks } = spec.ranks.unwrap_or_default();
         Ok(Self {
             address,
             version: stored.metadata.resource_version.map(ResourceVersion::new),
@@ -267,6 +272,7 @@ impl TryFrom<VirtualIP> for Vip {
             source_ranges: spec.source_ranges,
             reserved_for: spec.reserved_for.map(|ReservationSpec { namespace, name }| Reservation { namespace, name }),
             interfaces: interfaces.into_iter().map(|(node, only)| (NodeName::new(node), only)).collect(),
+            health_checks,
             ranks: Ranks { nodes: nodes.into_iter().map(NodeName::new).collect(), generation },
             shown: shown(stored.status.unwrap_or_default()),
         })

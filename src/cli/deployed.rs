@@ -42,12 +42,13 @@ fn command(workload: &Value) -> Command {
     let words = container["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned());
     let mut line: Vec<String> = ["portolan".to_owned()].into_iter().chain(words).collect();
     for variable in container["env"].as_array().unwrap() {
-        let value = variable["value"].as_str().unwrap_or("from-the-pod");
-        let flag = match variable["name"].as_str().unwrap() {
-            "PORTOLAN_CONFIG" => "--config",
-            "POD_NAME" => "--identity",
-            "POD_NAMESPACE" => "--lease-namespace",
-            "NODE_NAME" => "--node-name",
+        let given = |otherwise| variable["value"].as_str().unwrap_or(otherwise);
+        let (flag, value) = match variable["name"].as_str().unwrap() {
+            "PORTOLAN_CONFIG" => ("--config", given("from-the-pod")),
+            "POD_NAME" => ("--identity", given("from-the-pod")),
+            "POD_NAMESPACE" => ("--lease-namespace", given("from-the-pod")),
+            "NODE_NAME" => ("--node-name", given("from-the-pod")),
+            "NODE_IPS" => ("--node-ips", given("198.51.100.11,2001:db8:51::11")),
             other => panic!("{other} is no variable of ours"),
         };
         line.extend([flag.to_owned(), value.to_owned()]);
@@ -68,6 +69,10 @@ fn the_arguments_are_understood_and_the_service_accounts_are_those_of_the_roles(
         assert_eq!(security["capabilities"]["drop"], serde_json::json!(["ALL"]), "{file}");
         assert_eq!(security["readOnlyRootFilesystem"], true, "{file}");
     }
+    let pod = &one("speaker.yaml", "DaemonSet")["spec"]["template"]["spec"];
+    let security = &pod["containers"][0]["securityContext"];
+    assert_eq!(security["capabilities"]["add"], serde_json::json!(["NET_RAW"]));
+    assert_eq!((&security["runAsUser"], &pod["hostNetwork"]), (&serde_json::json!(0), &serde_json::json!(true)));
 }
 
 #[test]

@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::LoadBalancerRecord;
-use crate::cli::manifest::{LONGEST_PROBLEM, in_namespace, read};
+use crate::cli::manifest::{LONGEST_PROBLEM, in_namespace, read, typed};
 use crate::cluster::clock::Clock;
 use crate::cluster::stored::{StoredPod, StoredService};
 use crate::cluster::{connect, metal, project};
@@ -467,15 +467,6 @@ fn list<T: Object>(
     for event in std::iter::once(Event::Init).chain(listed).chain([Event::InitDone]) {
         index.observe(observed(event), &mut Dirty::new());
     }
-}
-
-fn typed<K: DeserializeOwned>(document: Value) -> anyhow::Result<K> {
-    let name = format!(
-        "{} {}",
-        document.get("kind").and_then(Value::as_str).unwrap_or("object"),
-        document.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("without a name")
-    );
-    serde_path_to_error::deserialize(document).map_err(|error| anyhow::anyhow!("{name}: {error}"))
 }
 
 /// The node ports that the server will allocate to a Service that was never applied stand as 0: what only the server knows is not

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::cluster::connect;
 use crate::cluster::lease::{self, Elector, Place, Timing};
 use crate::cluster::metal::LEASE_PREFIX;
 use crate::cluster::watch as watching;
-use crate::speaker::fellows::Publishers;
-use crate::speaker::forwarding::{Standing, driver};
+use crate::speaker::fellows::{Publishers, WorseOff};
+use crate::speaker::forwarding::driver;
 use crate::speaker::report::NodeLevel;
 use crate::speaker::wire::{Answers, Sources};
 use crate::speaker::{self, fellows, preflight, ranks, report, wire, witness};
@@ -42,9 +42,12 @@ pub(super) struct SpeakerArguments {
     /// The namespace of the Lease portolan-speaker-NAME, which says that this speaker is alive.
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "kube-system")]
     lease_namespace: String,
-    /// Where this node's kube-proxy says whether it forwards (its --healthz-bind-address), or `off` to announce without asking.
+    /// Where this node's kube-proxy says whether it forwards (its --healthz-bind-address), or `off` to announce without asking it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10256")]
     kube_proxy_healthz: KubeProxy,
+    /// The node's addresses, where health check ports of Services (healthCheckNodePort) are asked, besides the loopback's.
+    #[arg(long, value_name = "ADDRESS,...", env = "NODE_IPS", value_delimiter = ',')]
+    node_ips: Vec<IpAddr>,
 }
 
 /// Whether it is asked, and where.
@@ -90,23 +93,22 @@ async fn speak(arguments: &SpeakerArguments) -> anyhow::Result<()> {
     let (owns, owned) = watch::channel(None);
     let (found, interfaces) = watch::channel(None);
     let (heard_of, known) = watch::channel(Arc::new(BTreeSet::new()));
-    let (heard_badly, worse_off) = watch::channel(Arc::new(BTreeSet::new()));
+    let (heard_badly, worse_off) = watch::channel(Arc::new(WorseOff::default()));
     let (heard_say, said) = watch::channel(Arc::new(BTreeMap::new()));
     let (inherits, inherited) = watch::channel(None);
     let (finds_out, witnessed) = watch::channel(None);
-    let (stands, standing) = watch::channel(Standing::default());
+    let (stands, standing) = watch::channel(driver::Stands::default());
     let (tells, told) = watch::channel(None);
     let (counts, answers) = watch::channel(Answers::default());
     let (finds, in_the_way) = watch::channel(Vec::new());
-    let announced = match arguments.kube_proxy_healthz {
-        KubeProxy::At(address) => {
-            let (announces, announced) = watch::channel(None);
-            let from = driver::Sources { ranked: owned, worse_off };
-            supervisor.spawn("forwarding", driver::run(address, from, announces, stands, clock, silent.clone()));
-            announced
-        }
-        KubeProxy::Off => owned,
+    let kube_proxy = match arguments.kube_proxy_healthz {
+        KubeProxy::At(address) => Some(address),
+        KubeProxy::Off => None,
     };
+    let (announces, announced) = watch::channel(None);
+    let from = driver::Sources { ranked: owned, worse_off };
+    let places = driver::Places { kube_proxy, node: arguments.node_ips.clone() };
+    supervisor.spawn("forwarding", driver::run(places, from, announces, stands, clock, silent.clone()));
     let sources = Sources { owns: announced, interfaces: interfaces.clone(), fellows: known };
     supervisor.spawn("interfaces", speaker::interfaces(found, silent.clone()));
     let ranked = ranks::Publishers { owns, inherits };

@@ -292,8 +292,8 @@ impl Follower {
                 }
             }
         }
+        self.site.lacks(self.missing());
         if self.is_listed() {
-            self.site.is_listed();
             self.placement.send_if_modified(|listed| !std::mem::replace(listed, true));
         }
     }
@@ -317,9 +317,23 @@ impl Follower {
 
     /// Each kind has been listed: an address that somebody has is known to be his, and who may share it.
     fn is_listed(&self) -> bool {
+        self.missing().is_empty()
+    }
+
+    /// The kinds that have not been.
+    fn missing(&self) -> Vec<&'static str> {
         let Self { pools, namespaces, nodes, service_ranges, advertisements, .. } = self;
-        let known = [namespaces.lists(), nodes.lists(), service_ranges.lists(), advertisements.lists()];
-        self.vips.listed && self.speakers.are_listed() && pools.lists() > 0 && known.iter().all(|lists| *lists > 0)
+        let kinds = [
+            ("addresspools.portolan.dev", pools.lists() > 0),
+            ("l2advertisements.portolan.dev", advertisements.lists() > 0),
+            ("leases.coordination.k8s.io", self.speakers.have_signs_of_life()),
+            ("namespaces", namespaces.lists() > 0),
+            ("nodes", nodes.lists() > 0),
+            ("servicecidrs.networking.k8s.io", service_ranges.lists() > 0),
+            ("speakerreports.portolan.dev", self.speakers.have_reported()),
+            ("virtualips.portolan.dev", self.vips.listed),
+        ];
+        kinds.into_iter().filter(|(_, listed)| !listed).map(|(kind, _)| kind).collect()
     }
 
     fn vip(&mut self, event: Event<SeenVip>) {

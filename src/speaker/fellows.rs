@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt};
@@ -52,12 +53,27 @@ pub(crate) async fn run(
 #[derive(Debug)]
 pub(crate) struct Publishers {
     pub(crate) stations: watch::Sender<Arc<BTreeSet<Mac>>>,
-    /// The nodes that say that they do not forward.
-    pub(crate) worse_off: watch::Sender<Arc<BTreeSet<String>>>,
+    pub(crate) worse_off: watch::Sender<Arc<WorseOff>>,
     /// What each node says of what it announces.
     pub(crate) said: watch::Sender<Arc<BTreeMap<String, Said>>>,
     /// How often somebody has deleted what this node has said.
     pub(crate) erased: watch::Sender<u64>,
+}
+
+/// The nodes that say that they do not forward.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WorseOff {
+    /// Nothing at all.
+    pub(crate) nodes: BTreeSet<String>,
+    /// Not what goes to these addresses.
+    pub(crate) of: BTreeMap<String, BTreeSet<IpAddr>>,
+}
+
+impl WorseOff {
+    /// A node says so of this address.
+    pub(crate) fn is(&self, node: &str, address: IpAddr) -> bool {
+        self.nodes.contains(node) || self.of.get(node).is_some_and(|failing| failing.contains(&address))
+    }
 }
 
 /// What a node says of what it announces.
@@ -111,8 +127,12 @@ impl Fellows {
         self.others().map(said).collect()
     }
 
-    fn worse_off(&self) -> BTreeSet<String> {
-        self.others().filter(|fellow| !fellow.forwards).map(|fellow| fellow.node.clone()).collect()
+    fn worse_off(&self) -> WorseOff {
+        let failing = self.others().filter(|fellow| !fellow.failing.is_empty());
+        WorseOff {
+            nodes: self.others().filter(|fellow| !fellow.forwards).map(|fellow| fellow.node.clone()).collect(),
+            of: failing.map(|fellow| (fellow.node.clone(), fellow.failing.clone())).collect(),
+        }
     }
 
     fn others(&self) -> impl Iterator<Item = &Fellow> {
@@ -128,6 +148,8 @@ struct Fellow {
     applied: u64,
     /// It does not say that it does not.
     forwards: bool,
+    /// The addresses for which it says so.
+    failing: BTreeSet<IpAddr>,
 }
 
 impl Object for Fellow {
@@ -143,7 +165,8 @@ impl Object for Fellow {
     }
 
     fn same(&self, other: &Self) -> bool {
-        (&self.stations, self.applied, self.forwards) == (&other.stations, other.applied, other.forwards)
+        (&self.stations, self.applied, self.forwards, &self.failing)
+            == (&other.stations, other.applied, other.forwards, &other.failing)
     }
 }
 
@@ -151,10 +174,11 @@ fn read(report: api::SpeakerReport) -> Projected<Fellow> {
     let stations: Result<BTreeSet<Mac>, _> = report.spec.stations.values().map(|text| text.parse()).collect();
     let forwards = report.spec.forwarding != Some(api::Forwarding::NotForwarding);
     let applied = report.spec.applied_version;
+    let failing = report.spec.failed_health_checks.into_iter().flat_map(|failed| failed.addresses).collect();
     let node = report.metadata.name.unwrap_or_default();
     stations.map_or_else(
         |error| Projected::Unreadable(format!("of its stations {error}")),
-        |stations| Projected::Object(Fellow { node, stations: Arc::new(stations), applied, forwards }),
+        |stations| Projected::Object(Fellow { node, stations: Arc::new(stations), applied, forwards, failing }),
     )
 }
 
@@ -218,22 +242,32 @@ mod tests {
     #[test]
     fn other_nodes_that_say_that_they_do_not_forward_are_worse_off_until_they_do_not_say_it_any_more() {
         let mut fellows = Fellows::of("node-a".to_owned());
-        let told = |node: &str, forwarding| {
+        let vip: IpAddr = "198.51.100.10".parse().unwrap();
+        let told = |node: &str, forwarding, fails: &[&str]| {
             let mut report = report(node, &json!({}));
             report.spec.forwarding = forwarding;
+            let addresses = fails.iter().map(|text| text.parse().unwrap()).collect();
+            report.spec.failed_health_checks = vec![api::FailedHealthCheck { port: 32000, addresses }];
             match read(report) {
                 Projected::Object(fellow) => Event::Apply(fellow),
                 Projected::Nothing | Projected::Unreadable(_) => panic!("{node} is read"),
             }
         };
         for node in ["node-a", "node-b"] {
-            fellows.observe(told(node, Some(api::Forwarding::NotForwarding)));
+            fellows.observe(told(node, Some(api::Forwarding::NotForwarding), &["198.51.100.10"]));
         }
-        fellows.observe(told("node-c", Some(api::Forwarding::ForwardingUnknown)));
-        fellows.observe(told("node-d", None));
-        assert_eq!(fellows.worse_off(), BTreeSet::from(["node-b".to_owned()]));
-        assert!(fellows.observe(told("node-b", None)));
-        assert_eq!(fellows.worse_off(), BTreeSet::new());
+        fellows.observe(told("node-c", Some(api::Forwarding::ForwardingUnknown), &[]));
+        fellows.observe(told("node-d", None, &["198.51.100.10", "198.51.100.11"]));
+        let worse = |fellows: &Fellows, other: &str| {
+            let worse_off = fellows.worse_off();
+            ["node-a", "node-b", "node-c", "node-d"]
+                .map(|node| [vip, other.parse().unwrap()].map(|vip| worse_off.is(node, vip)))
+        };
+        let none = [false; 2];
+        assert_eq!(worse(&fellows, "198.51.100.12"), [none, [true; 2], none, [true, false]]);
+        assert!(fellows.observe(told("node-b", None, &[])));
+        assert!(fellows.observe(told("node-d", None, &["198.51.100.11"])), "that alone is news");
+        assert_eq!(worse(&fellows, "198.51.100.11"), [none, none, none, [false, true]]);
     }
 
     #[test]

@@ -27,8 +27,19 @@ pub(crate) struct Owns {
     pub(crate) left: BTreeSet<IpAddr>,
     /// What it owns and does not announce, because it forwards nothing and another node could ([`crate::speaker::forwarding`]).
     pub(crate) withheld: BTreeSet<IpAddr>,
+    /// Where to ask whether the node has an endpoint of an address's Services.
+    pub(crate) checks: BTreeMap<IpAddr, HealthChecks>,
     /// The highest resourceVersion among what it owns and what it has owned: all up to there is known.
     pub(crate) version: u64,
+}
+
+/// Where to ask of an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HealthChecks {
+    /// Ports of the node.
+    pub(crate) ports: BTreeSet<u16>,
+    /// It ranks the node.
+    pub(crate) is_ranked: bool,
 }
 
 /// An address that it owns.
@@ -156,7 +167,12 @@ impl Ranks {
             (ranked.address, Owned { generation, only, heirs, version })
         };
         let addresses = ours().map(owned).collect();
-        Some(Owns { addresses, left: self.left.clone(), withheld: BTreeSet::new(), version: self.version })
+        let asked = |ranked: &Ranked| {
+            let is_ranked = ranked.is_of(&self.node) || ranked.heirs.contains(&self.node);
+            (ranked.address, HealthChecks { ports: ranked.checks.clone(), is_ranked })
+        };
+        let checks = self.store.iter().filter(|ranked| !ranked.checks.is_empty()).map(asked).collect();
+        Some(Owns { addresses, left: self.left.clone(), withheld: BTreeSet::new(), checks, version: self.version })
     }
 }
 
@@ -189,6 +205,8 @@ struct Ranked {
     /// TCP ports.
     ports: BTreeSet<u16>,
     source_ranges: Vec<IpNet>,
+    /// Ports of the node.
+    checks: BTreeSet<u16>,
 }
 
 impl Ranked {
@@ -215,7 +233,7 @@ impl Object for Ranked {
     fn same(&self, other: &Self) -> bool {
         let who = |ranked: &Self| (ranked.owner.clone(), ranked.heirs.clone(), ranked.generation);
         let what = |ranked: &Self| (ranked.interfaces.clone(), ranked.ports.clone(), ranked.source_ranges.clone());
-        who(self) == who(other) && what(self) == what(other)
+        who(self) == who(other) && what(self) == what(other) && self.checks == other.checks
     }
 }
 
@@ -230,11 +248,12 @@ fn read(object: api::VirtualIP) -> Projected<Ranked> {
     let ranks = object.spec.ranks.filter(|_| !object.spec.load_balancer.is_empty()).unwrap_or_default();
     let mut nodes = ranks.nodes.into_iter();
     let owner = nodes.next().filter(|owner| !owner.is_empty());
-    let (heirs, generation, interfaces) = (nodes.collect(), ranks.generation, ranks.interfaces);
+    let (heirs, generation, interfaces, checks) =
+        (nodes.collect(), ranks.generation, ranks.interfaces, ranks.health_checks);
     let ports = object.spec.services.iter().flat_map(|served| &served.ports);
     let ports = ports.filter(|port| port.protocol == ProtocolText::Tcp).map(|port| port.port).collect();
     let source_ranges = object.spec.source_ranges;
-    Projected::Object(Ranked { address, version, owner, heirs, generation, interfaces, ports, source_ranges })
+    Projected::Object(Ranked { address, version, owner, heirs, generation, interfaces, ports, source_ranges, checks })
 }
 
 #[cfg(test)]

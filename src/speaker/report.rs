@@ -1,7 +1,9 @@
 //! What the cluster is told: the node's `SpeakerReport`, written when something in it has changed and at most so often. Nothing on the wire waits
 //! for it.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
@@ -11,12 +13,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{
-    Forwarding, NotAsRanked, NotAsRankedReason, NotProven, NotProvenReason, SpeakerReport, SpeakerReportSpec, Witness,
-    WrongSysctl,
+    FailedHealthCheck, Forwarding, NotAsRanked, NotAsRankedReason, NotProven, NotProvenReason, SpeakerReport,
+    SpeakerReportSpec, Witness, WrongSysctl,
 };
 use crate::cluster::clock::Clock;
 use crate::cluster::error::{CallError, call_within};
 use crate::speaker::forwarding::Standing;
+use crate::speaker::forwarding::driver::Stands;
 use crate::speaker::preflight::Finding;
 use crate::speaker::segment::Trouble;
 use crate::speaker::wire::{Exception, Told};
@@ -48,11 +51,11 @@ pub(crate) async fn run(
             loop {
                 let said = told.borrow_and_update().clone();
                 let preflight = node_level.preflight.borrow_and_update().clone();
-                let forwarding = node_level.forwarding();
+                let stands = node_level.stands.borrow_and_update().clone();
                 let witness = node_level.witnessed.borrow_and_update().as_ref().map(witness);
                 node_level.erased.mark_unchanged();
                 let Some(told) = said else { break };
-                let mut report = report(&node, &told, &preflight, forwarding);
+                let mut report = report(&node, &told, &preflight, stands);
                 report.spec.witness = witness;
                 let written = write(&api, &node, &report).await;
                 let pause = if written.is_ok() { PAUSE } else { AFTER_FAILURE };
@@ -72,20 +75,10 @@ pub(crate) async fn run(
 #[derive(Clone, Debug)]
 pub(crate) struct NodeLevel {
     pub(crate) preflight: watch::Receiver<Vec<Finding>>,
-    pub(crate) stands: watch::Receiver<Standing>,
+    pub(crate) stands: watch::Receiver<Stands>,
     pub(crate) witnessed: watch::Receiver<Option<Witnessed>>,
     /// Somebody has deleted the report: it says everything again.
     pub(crate) erased: watch::Receiver<u64>,
-}
-
-impl NodeLevel {
-    fn forwarding(&mut self) -> Option<Forwarding> {
-        match *self.stands.borrow_and_update() {
-            Standing::Fine => None,
-            Standing::Unknown => Some(Forwarding::ForwardingUnknown),
-            Standing::NotForwarding => Some(Forwarding::NotForwarding),
-        }
-    }
 }
 
 /// One of them has something new; false if nobody is there to have it.
@@ -118,7 +111,16 @@ fn log(written: &Result<(), CallError>, logged: &mut Option<String>) {
     *logged = text;
 }
 
-fn report(node: &str, told: &Told, preflight: &[Finding], forwarding: Option<Forwarding>) -> SpeakerReport {
+fn report(node: &str, told: &Told, preflight: &[Finding], stands: Stands) -> SpeakerReport {
+    let forwarding = match stands.node {
+        Standing::Fine => None,
+        Standing::Unknown => Some(Forwarding::ForwardingUnknown),
+        Standing::NotForwarding => Some(Forwarding::NotForwarding),
+    };
+    let failed = |(port, addresses): (u16, BTreeSet<IpAddr>)| FailedHealthCheck {
+        port,
+        addresses: addresses.into_iter().collect(),
+    };
     let wrong = |Finding { sysctl, value, wanted, why }: &Finding| WrongSysctl {
         sysctl: sysctl.clone(),
         value: *value,
@@ -147,6 +149,7 @@ fn report(node: &str, told: &Told, preflight: &[Finding], forwarding: Option<For
         gateways: told.gateways.iter().copied().collect(),
         preflight: preflight.iter().map(wrong).collect(),
         forwarding,
+        failed_health_checks: stands.failed_checks.into_iter().map(failed).collect(),
         witness: None,
         not_as_ranked: not_as_ranked.collect(),
     };
@@ -239,8 +242,9 @@ mod tests {
         };
         let sysctl = "net.ipv4.conf.all.arp_ignore".to_owned();
         let finding = Finding { sysctl, value: 0, wanted: 1, why: "it answers" };
-        let report =
-            serde_json::to_value(report("node-a", &told, &[finding], Some(Forwarding::NotForwarding))).unwrap();
+        let failed_checks = BTreeMap::from([(32000, BTreeSet::from(["198.51.100.8".parse().unwrap()]))]);
+        let stands = Stands { node: Standing::NotForwarding, failed_checks };
+        let report = serde_json::to_value(report("node-a", &told, &[finding], stands)).unwrap();
         assert_eq!(report["metadata"]["name"], "node-a");
         assert_eq!(
             report["spec"],
@@ -252,6 +256,7 @@ mod tests {
                     {"sysctl": "net.ipv4.conf.all.arp_ignore", "value": 0, "wanted": 1, "why": "it answers"},
                 ],
                 "forwarding": "NotForwarding",
+                "failedHealthChecks": [{"port": 32000, "addresses": ["198.51.100.8"]}],
                 "notAsRanked": [
                     {"reason": "NoInterface", "addresses": ["198.51.100.1", "2001:db8::1"]},
                     {"reason": "PoolOffLink", "addresses": ["203.0.113.1"]},

@@ -46,6 +46,7 @@ pub(crate) const ALL: &[Case] = cases![
     failures::addresses_of_a_speaker_that_is_killed_are_answered_for_again_once_its_lease_has_run_out,
     failures::addresses_of_a_node_that_dies_are_answered_for_again_once_it_is_not_ready,
     forwarding::addresses_of_a_node_whose_kube_proxy_is_gone_go_to_another_and_if_all_are_gone_somebody_has_them,
+    forwarding::a_node_without_an_endpoint_says_so_by_its_health_check_port_and_is_silent_although_no_controller_runs,
     migration::addresses_of_metallb_go_over_node_by_node_and_clients_go_on_asking,
     reachable::what_is_announced_is_proven_by_the_first_heir_with_frames_alone_and_by_nobody_where_there_is_none,
     reachable::an_owner_that_forwards_nothing_and_a_stranger_beside_it_are_found_out,

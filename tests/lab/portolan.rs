@@ -200,6 +200,16 @@ impl Portolan {
         });
     }
 
+    /// Waits until a node's speaker has reported that exactly these addresses fail at this health check port, or that none do.
+    pub(crate) fn await_failed_check(&self, node: Node, wanted: Option<(u64, &[IpAddr])>) {
+        let wanted =
+            wanted.map(|(port, addresses)| json!([{"port": port, "addresses": addresses}])).unwrap_or(Value::Null);
+        eventually(&format!("{} reports {wanted} of health check ports", node.name()), SOON, || {
+            let report = self.api.get(&format!("{REPORTS}/{}", node.name())).ok_or("no report")?;
+            if report["spec"]["failedHealthChecks"] == wanted { Ok(()) } else { Err(format!("{:#}", report["spec"])) }
+        });
+    }
+
     /// Waits until a node's speaker is there, as far as others can tell.
     pub(crate) fn await_alive(&self, node: Node) {
         eventually(&format!("the speaker of {} is alive", node.name()), SOON, || match self.sign_of_life(node) {
@@ -341,7 +351,8 @@ fn start_speaker(node: Node, folder: &std::path::Path, kubeconfig: &std::path::P
     let mut command = network::command(node.place(), "setpriv");
     command
         .args(["--inh-caps=-all,+net_raw", "--bounding-set=-all,+net_raw", env!("CARGO_BIN_EXE_portolan"), "speaker"])
-        .args(["--node-name", node.name(), "--kubeconfig"])
+        .args(["--node-name", node.name(), "--node-ips", &node.addresses().map(|ip| ip.to_string()).join(",")])
+        .arg("--kubeconfig")
         .arg(kubeconfig)
         .env("NO_COLOR", "1")
         .env_remove("RUST_LOG")

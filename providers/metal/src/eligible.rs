@@ -7,8 +7,8 @@
 //! - It is drained of addresses by [`DRAIN_ANNOTATION`].
 //! - Its network is not up (condition `NetworkUnavailable`, as MetalLB, `speaker/layer2_controller.go`), or no speaker was ever on it.
 //! - An `L2Advertisement` has to admit it, with an interface that it has; MetalLB announces nowhere if the one it chose has none.
-//! - Its speaker has not been heard of lately, it is not ready, or does not forward as its speaker says: only while others are better. If that alone leaves no node it is ignored, since an address
-//!   that may not work is better than none.
+//! - Its speaker has not been heard of lately, it is not ready, or does not forward as its speaker says, either nothing or what goes to this address:
+//!   only while others are better. If that alone leaves no node it is ignored, since an address that may not work is better than none.
 //! - An endpoint has to be usable somewhere, and under `externalTrafficPolicy: Local` on the node itself.
 //!
 //! Services that share an address each have their say, in the order in which they joined: one whose endpoints would leave no node is left out,
@@ -74,6 +74,8 @@ pub enum Speaker {
         interfaces: BTreeSet<String>,
         /// Nothing says that the node does not forward what is sent to addresses that it announces.
         forwards: bool,
+        /// But not what is sent to these.
+        failing: BTreeSet<IpAddr>,
     },
 }
 
@@ -93,6 +95,9 @@ pub struct Member {
     pub labels: Labels,
     /// Where its usable endpoints are.
     pub endpoints: Endpoints,
+    /// Where a node says whether it has one that is ready; none unless that matters (`externalTrafficPolicy: Local`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<u16>,
 }
 
 /// Where something can serve a Service.
@@ -204,7 +209,9 @@ impl fmt::Display for Reason {
             Self::NotAdvertised => "is not selected by an L2Advertisement of this pool and Service",
             Self::NoInterface => "has none of the interfaces that L2Advertisements name",
             Self::NotReady => "is not ready",
-            Self::NotForwarding => "does not forward, as its kube-proxy says or because that is gone",
+            Self::NotForwarding => {
+                "does not forward, as its kube-proxy says (healthz, or the Service's healthCheckNodePort) or because that is gone"
+            }
             Self::NoEndpoints => "has nothing to answer for: no endpoint of the Service is ready",
             Self::NoLocalEndpoint => "has no ready endpoint of the Service (externalTrafficPolicy: Local)",
         })
@@ -222,6 +229,8 @@ pub struct Eligibility {
     pub left_out: Vec<usize>,
     /// Nothing is behind the address.
     pub(crate) is_idle: bool,
+    /// Those who serve it but do not forward what goes to it, as they say.
+    pub(crate) failing: BTreeSet<NodeName>,
     pub(crate) field: Arc<Field>,
 }
 
@@ -238,7 +247,7 @@ pub(crate) struct Field {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fit {
     admission: Admission,
-    /// What speaks against it as long as there are others.
+    /// What speaks against it as long as there are others, whatever the address.
     doubts: Vec<Reason>,
 }
 
@@ -265,9 +274,11 @@ impl Eligibility {
         if let Some(fault) = self.field.faults.get(node) {
             return Some(*fault);
         }
-        let doubt = self.field.fit.get(node)?.doubts.iter().find(|doubt| !self.despite.contains(doubt));
+        let fails = self.failing.contains(node).then_some(Reason::NotForwarding);
+        let mut doubts = self.field.fit.get(node)?.doubts.iter().copied().chain(fails);
+        let doubt = doubts.find(|doubt| !self.despite.contains(doubt));
         let missing = if self.is_idle { Reason::NoEndpoints } else { Reason::NoLocalEndpoint };
-        Some(doubt.copied().unwrap_or(missing))
+        Some(doubt.unwrap_or(missing))
     }
 
     /// The interfaces that a node is limited to, if it is.
@@ -299,6 +310,9 @@ impl Eligibility {
     }
 }
 
+/// All that a decision rests on: what covers an address, where its endpoints are, and who does not forward to it.
+type Question<'a> = (Covering, Vec<&'a Endpoints>, BTreeSet<NodeName>);
+
 /// Who may answer for each of these addresses. `ignore_label` is the setting `nodes.ignoreExcludeLabel`. Where the same is decided, the same is shared.
 pub fn eligible(
     vips: &BTreeMap<IpAddr, Vip>,
@@ -307,16 +321,19 @@ pub fn eligible(
     ignore_label: bool,
 ) -> BTreeMap<IpAddr, Arc<Eligibility>> {
     let standing: Vec<(&Host, Option<Reason>)> = hosts.iter().map(|host| (host, host.fault(ignore_label))).collect();
+    let failing: Vec<_> = hosts.iter().filter_map(|host| Some((&host.node.name, host.failing()?))).collect();
     let mut fields: BTreeMap<Covering, Arc<Field>> = BTreeMap::new();
-    let mut decided: BTreeMap<(Covering, Vec<&Endpoints>), Arc<Eligibility>> = BTreeMap::new();
+    let mut decided: BTreeMap<Question, Arc<Eligibility>> = BTreeMap::new();
     let decisions = vips.iter().map(|(address, vip)| {
         let labels = vip.services.iter().map(|service| &service.labels);
         let announced = Announced::of(advertisements, &vip.pool, labels);
         let covering = announced.covering();
         let endpoints: Vec<&Endpoints> = vip.services.iter().map(|service| &service.endpoints).collect();
-        let decision = decided.entry((covering.clone(), endpoints.clone())).or_insert_with(|| {
+        let failing = failing.iter().filter(|(_, addresses)| addresses.contains(address));
+        let failing: BTreeSet<NodeName> = failing.map(|(node, _)| (*node).clone()).collect();
+        let decision = decided.entry((covering.clone(), endpoints.clone(), failing.clone())).or_insert_with(|| {
             let field = fields.entry(covering.clone()).or_insert_with(|| Arc::new(Field::of(&standing, &announced)));
-            Arc::new(decide(Arc::clone(field), &endpoints))
+            Arc::new(decide(Arc::clone(field), &endpoints, &failing))
         });
         (*address, Arc::clone(decision))
     });
@@ -378,7 +395,15 @@ impl Host {
         matches!(self.speaker, Speaker::Silent { .. })
     }
 
-    /// What speaks against it as long as there are others.
+    /// The addresses for which it does not forward, although it may for others.
+    fn failing(&self) -> Option<&BTreeSet<IpAddr>> {
+        match &self.speaker {
+            Speaker::Alive { failing, .. } => Some(failing).filter(|failing| !failing.is_empty()),
+            Speaker::Absent | Speaker::Silent { .. } => None,
+        }
+    }
+
+    /// What speaks against it as long as there are others, whatever the address.
     fn doubts(&self) -> Vec<Reason> {
         let is_broken = matches!(self.speaker, Speaker::Alive { forwards: false, .. });
         let doubts = [
@@ -399,14 +424,28 @@ const DESPITE: [&[Reason]; 5] = [
     &[Reason::NotForwarding, Reason::NotReady, Reason::SpeakerSilent],
 ];
 
-fn decide(field: Arc<Field>, endpoints: &[&Endpoints]) -> Eligibility {
+/// That some nodes say that they do not forward to this address decides only among those who would serve it otherwise: it leaves out no Service, and
+/// not everybody.
+fn decide(field: Arc<Field>, endpoints: &[&Endpoints], failing: &BTreeSet<NodeName>) -> Eligibility {
     let attempts = DESPITE.iter().map(|despite| (*despite, field.serving(despite, endpoints)));
     let chosen = attempts.into_iter().find(|(_, (serving, _))| !serving.is_empty());
     let (despite, (serving, left_out)) = chosen.unwrap_or_default();
+    let (failing, well): (BTreeSet<&NodeName>, BTreeSet<&NodeName>) =
+        serving.into_iter().partition(|name| failing.contains(*name));
+    let (nodes, despite) =
+        if well.is_empty() && !failing.is_empty() { (&failing, despite_forwarding(despite)) } else { (&well, despite) };
     let weight = |name: &&NodeName| ((*name).clone(), field.fit.get(*name).map_or(0, |fit| fit.admission.weight));
-    let nodes = Arc::new(serving.iter().map(weight).collect());
+    let nodes = Arc::new(nodes.iter().map(weight).collect());
     let is_idle = endpoints.iter().all(|endpoints| **endpoints == Endpoints::None);
-    Eligibility { nodes, despite, left_out, is_idle, field }
+    let failing = failing.into_iter().cloned().collect();
+    Eligibility { nodes, despite, left_out, is_idle, failing, field }
+}
+
+/// The same, and that nobody forwards.
+fn despite_forwarding(despite: &[Reason]) -> &'static [Reason] {
+    let covers =
+        |one: &&&[Reason]| one.contains(&Reason::NotForwarding) && despite.iter().all(|reason| one.contains(reason));
+    DESPITE.iter().find(covers).copied().unwrap_or_default()
 }
 
 impl Field {
@@ -475,7 +514,11 @@ impl Host {
             network_unavailable: false,
             out_of_service: false,
             drained: false,
-            speaker: Speaker::Alive { interfaces: ["lan0".to_owned()].into(), forwards: true },
+            speaker: Speaker::Alive {
+                interfaces: ["lan0".to_owned()].into(),
+                forwards: true,
+                failing: BTreeSet::new(),
+            },
         }
     }
 }

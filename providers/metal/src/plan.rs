@@ -139,6 +139,7 @@ fn claim(instance: &Instance, desired: &LoadBalancer, wish: &Wish, allotted: &Al
         reserved_for: None,
         ranks: Ranks::default(),
         interfaces: BTreeMap::new(),
+        health_checks: BTreeSet::new(),
         shown: Shown::default(),
     };
     Step::Claim { vip: Box::new(vip) }

@@ -1,6 +1,6 @@
 //! The provider: what has been decided is recorded, one `VirtualIP` at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::step::Step;
 use crate::vip::{Shown, Vip, name};
 use crate::world::World;
 
-/// How long a pass waits, before anything is desired, for all that there is to be told: a process that begins has it in less.
+/// How long anybody waits for all that there is to be told: a process that begins has it in less.
 const UNTIL_LISTED: Duration = Duration::from_secs(5);
 
 /// Everything that classes of this provider share in a process: pools and addresses are the cluster's, not a class's. Cheap to clone.
@@ -42,8 +42,9 @@ struct Inner {
     world: Mutex<World>,
     /// Somebody should look again.
     news: Notify,
-    /// Everything has been listed once: before that an address that somebody has would look free.
-    listed: watch::Sender<bool>,
+    /// What has not been listed yet, as `RESOURCE.GROUP`; none before anybody has said so. Before all of it has, an address that somebody has would
+    /// look free.
+    missing: watch::Sender<Option<Vec<&'static str>>>,
     /// Somebody has looked: before that nothing need be known.
     wanted: watch::Sender<bool>,
     /// [`World::edition`].
@@ -54,9 +55,9 @@ impl Site {
     /// Nothing is known, and nobody is told anything, before [`is_listed`](Self::is_listed).
     pub fn new(instance: Instance, vips: Arc<dyn VirtualIps>) -> Self {
         let world = Mutex::new(World::new(instance.clone()));
-        let ((listed, _), (wanted, _), (edition, _)) =
-            (watch::channel(false), watch::channel(false), watch::channel(0));
-        Self { inner: Arc::new(Inner { instance, vips, world, news: Notify::new(), listed, wanted, edition }) }
+        let ((missing, _), (wanted, _), (edition, _)) =
+            (watch::channel(None), watch::channel(false), watch::channel(0));
+        Self { inner: Arc::new(Inner { instance, vips, world, news: Notify::new(), missing, wanted, edition }) }
     }
 
     /// Waits until somebody needs to know anything: where no class needs pools, what a record has left may.
@@ -100,20 +101,41 @@ impl Site {
 
     /// All that there is has been told.
     pub fn is_listed(&self) {
-        self.inner.listed.send_replace(true);
+        self.lacks(Vec::new());
     }
 
-    /// Waits until it has.
-    async fn until_listed(&self) {
+    /// All that there is has been told but for these, as `RESOURCE.GROUP`.
+    pub fn lacks(&self, missing: Vec<&'static str>) {
+        self.inner.missing.send_if_modified(|last| {
+            let changed = last.as_ref() != Some(&missing);
+            *last = Some(missing);
+            changed
+        });
+    }
+
+    /// Waits until it has, but not for ever.
+    async fn until_listed(&self) -> Result<(), Error> {
         self.want();
-        let mut listed = self.inner.listed.subscribe();
-        // It never ends without: the sender lives as long as we do.
-        let _ = listed.wait_for(|listed| *listed).await;
+        if self.knows_all() {
+            return Ok(());
+        }
+        let mut missing = self.inner.missing.subscribe();
+        let listed = missing.wait_for(|missing| missing.as_ref().is_some_and(Vec::is_empty));
+        // The sender lives as long as we do.
+        if tokio::time::timeout(UNTIL_LISTED, listed).await.is_ok() {
+            return Ok(());
+        }
+        let missing = self.inner.missing.borrow().clone();
+        let missing = missing.map_or_else(|| "anything".to_owned(), |missing| missing.join(", "));
+        let message = format!(
+            "addresses wait until {missing} can be listed: apply deploy/crds.yaml and deploy/rbac-metal.yaml, and see the controller's log for why it cannot"
+        );
+        Err(Error::retry(Reason::ProviderFailed, message))
     }
 
-    /// It has.
+    /// All has been told.
     pub(crate) fn knows_all(&self) -> bool {
-        *self.inner.listed.borrow()
+        self.inner.missing.borrow().as_ref().is_some_and(Vec::is_empty)
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -135,14 +157,14 @@ impl Metal {
         Self { words: Joining { site: site.clone() }, site, capabilities: Arc::new(capabilities()) }
     }
 
-    async fn observe(&self, id: &LoadBalancerId) -> State {
-        self.site.until_listed().await;
+    async fn observe(&self, id: &LoadBalancerId) -> Result<State, Error> {
+        self.site.until_listed().await?;
         let world = self.site.world();
         let vips = world.vips_of(id);
         let announced = vips.iter().map(|vip| (vip.address, world.announcement(vip.address))).collect();
         let reached = vips.iter().map(|vip| (vip.address, world.reach(vip.address))).collect();
         let (answer, backing) = (world.answer(id).cloned(), world.backing(id));
-        State { vips, answer, backing, announced, reached, pools: world.pools() }
+        Ok(State { vips, answer, backing, announced, reached, pools: world.pools() })
     }
 
     async fn claim(&self, wanted: &Vip) -> Result<(), Error> {
@@ -183,8 +205,10 @@ impl Metal {
                 services: Vec::new(),
                 source_ranges: Vec::new(),
                 scheme: None,
-                ranks: Ranks { nodes: Vec::new(), generation: vip.ranks.generation.saturating_add(1) },
+                // Whoever gets it next begins anew: the first node to own it then asks the wire whether anybody has it.
+                ranks: Ranks::default(),
                 interfaces: BTreeMap::new(),
+                health_checks: BTreeSet::new(),
                 shown: Shown::default(),
                 ..vip
             };
@@ -220,14 +244,14 @@ impl Provider for Metal {
     }
 
     async fn is_ready(&self) {
-        // Observation waits, too, and says so when its time is over; before that nobody else is to be kept waiting for long.
-        let _ = tokio::time::timeout(UNTIL_LISTED, self.site.until_listed()).await;
+        // Observation waits too, and says for what.
+        let _ = self.site.until_listed().await;
     }
 
     async fn observe_many(&self, known: &[Known]) -> Vec<Result<State, Error>> {
         let mut states = Vec::with_capacity(known.len());
         for one in known {
-            states.push(Ok(self.observe(&one.id).await));
+            states.push(self.observe(&one.id).await);
         }
         states
     }

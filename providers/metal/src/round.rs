@@ -40,7 +40,7 @@ pub struct Placed {
 /// What comes of it.
 #[derive(Clone, Debug, Default)]
 pub struct Round {
-    /// Those whose ranks, or the interfaces that go with them, are others now; as they are to be recorded.
+    /// Those whose ranks, or the interfaces and ports that go with them, are others now; as they are to be recorded.
     pub ranked: Vec<Vip>,
     /// Those of which only what is shown is another: worth a write when there is time.
     pub shown: Vec<Vip>,
@@ -71,7 +71,10 @@ pub fn round(picture: &Picture, pace: &Pace<'_>, ignore_label: bool, now: Timest
     for (address, ranks) in placement.ranks {
         let (Some(placed), Some(eligible)) = (picture.vips.get(&address), eligible.get(&address)) else { continue };
         let vip = record(placed, ranks, eligible, now);
-        if (&vip.ranks, &vip.interfaces) != (&placed.vip.ranks, &placed.vip.interfaces) {
+        let before = &placed.vip;
+        if (&vip.ranks, &vip.interfaces, &vip.health_checks)
+            != (&before.ranks, &before.interfaces, &before.health_checks)
+        {
             round.ranked.push(vip);
         } else if vip.shown != placed.vip.shown {
             round.shown.push(vip);
@@ -93,7 +96,8 @@ fn who_may(picture: &Picture, ignore_label: bool) -> BTreeMap<IpAddr, Arc<Eligib
                 let ranked = as_ranked(&placed.vip.ranks.nodes, &picture.hosts, ignore_label);
                 if ranked.nodes.is_empty() && !placed.vip.ranks.nodes.is_empty() {
                     // None of those who were ranked can: as for a Service without labels whose endpoints are anywhere.
-                    let anybody = Member { labels: BTreeMap::new(), endpoints: Endpoints::Anywhere };
+                    let anybody =
+                        Member { labels: BTreeMap::new(), endpoints: Endpoints::Anywhere, health_check: None };
                     known.insert(*address, eligible::Vip { pool: placed.pool.clone(), services: vec![anybody] });
                 }
                 unknown.insert(*address, Arc::new(ranked));
@@ -113,6 +117,11 @@ fn record(placed: &Placed, ranks: Ranks, eligible: &Eligibility, now: Timestamp)
         Some(_) => only(&ranks.nodes, eligible),
         None => before.interfaces.iter().filter(|(node, _)| ranks.nodes.contains(node)).map(cloned).collect(),
     };
+    let health_checks = match &placed.services {
+        Some(services) if ranks.owner().is_some() => health_checks(services, &eligible.left_out),
+        Some(_) => BTreeSet::new(),
+        None => before.health_checks.clone(),
+    };
     let since = if ranks.owner() == before.ranks.owner() { before.shown.since.or(Some(now)) } else { Some(now) };
     let shown = match &placed.services {
         Some(_) => Shown {
@@ -122,7 +131,14 @@ fn record(placed: &Placed, ranks: Ranks, eligible: &Eligibility, now: Timestamp)
         },
         None => Shown { since: since.filter(|_| ranks.owner().is_some()), ..before.shown.clone() },
     };
-    Vip { ranks, interfaces, shown, ..before.clone() }
+    Vip { ranks, interfaces, health_checks, shown, ..before.clone() }
+}
+
+/// Of those who have a say in who is ranked: what the others would say of a node is no reason to leave it.
+fn health_checks(services: &[Member], left_out: &[usize]) -> BTreeSet<u16> {
+    let counted = services.iter().enumerate().filter(|(place, _)| !left_out.contains(place));
+    let counted = counted.filter(|(_, service)| matches!(service.endpoints, Endpoints::On(_)));
+    counted.filter_map(|(_, service)| service.health_check).collect()
 }
 
 fn only(nodes: &[NodeName], eligible: &Eligibility) -> BTreeMap<NodeName, BTreeSet<String>> {

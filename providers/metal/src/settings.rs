@@ -33,6 +33,9 @@ pub(crate) struct Settings {
     /// A pool by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pool: Option<PoolName>,
+    /// Where a node says whether it has a ready endpoint of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) health_check: Option<u16>,
 }
 
 /// What the first of those who are served says, and who that is.
@@ -77,6 +80,7 @@ impl Dialect for Words {
                 created: asked.service.created,
                 all_families: asked.service.family_policy != FamilyPolicy::PreferDualStack,
                 pool: asked_pool.as_ref().map(|(_, pool)| pool.clone()),
+                health_check: asked.service.health_check_node_port,
             };
             (asked.service.uid.clone(), serde_json::to_value(settings).unwrap_or_default())
         };

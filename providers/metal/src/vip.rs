@@ -50,6 +50,9 @@ pub struct Vip {
     /// On which of their interfaces those may announce it that may not on all that reach it.
     #[serde(skip)]
     pub interfaces: BTreeMap<NodeName, BTreeSet<String>>,
+    /// The ports on which those who are ranked say whether they have ready endpoints.
+    #[serde(skip)]
+    pub health_checks: BTreeSet<u16>,
     /// What is shown of that.
     #[serde(skip)]
     pub shown: Shown,

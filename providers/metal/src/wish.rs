@@ -50,7 +50,7 @@ pub struct Wish {
 impl Wish {
     /// What a load balancer asks for that has these; none if nobody is behind it.
     pub fn of(desired: &LoadBalancer, vips: &[Vip]) -> Option<Self> {
-        let (member, Settings { labels, created, all_families, pool }) = settings(desired)?;
+        let (member, Settings { labels, created, all_families, pool, health_check: _ }) = settings(desired)?;
         let known = desired.published.iter().filter_map(|published| match published {
             Published::Ip { ip, mode: _ } => Some(*ip),
             Published::Hostname { .. } => None,

@@ -175,6 +175,7 @@ impl World {
             reserved_for: None,
             ranks: Ranks::default(),
             interfaces: BTreeMap::new(),
+            health_checks: BTreeSet::new(),
             shown: Shown::default(),
         });
     }

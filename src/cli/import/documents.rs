@@ -5,11 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::{Namespace, Node};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::metallb::GROUP;
-use crate::cli::manifest::{LONGEST_PROBLEM, in_namespace, read};
+use crate::cli::manifest::{LONGEST_PROBLEM, in_namespace, read, typed};
 use crate::cluster::stored::StoredService;
 use crate::yaml;
 
@@ -78,21 +77,19 @@ impl Documents {
             ("", "Service") => typed(in_namespace(document)).map(|service| self.services.push(service)),
             ("", "Namespace") => typed(document).map(|namespace| self.namespaces.push(namespace)),
             ("", "Node") => typed(document).map(|node| self.nodes.push(node)),
-            (_, "") => Err("it has no kind; write kind and apiVersion as kubectl wants them".to_owned()),
+            (_, "") => {
+                let problem = "it has no kind; write kind and apiVersion as kubectl wants them";
+                self.unreadable.push((place.to_owned(), problem.to_owned()));
+                Ok(())
+            }
             (_, _) => {
                 *self.read_over.entry(kind).or_default() += 1;
                 Ok(())
             }
         };
         if let Err(problem) = added {
-            let problem: String = problem.chars().take(LONGEST_PROBLEM).collect(); // it may quote the object
+            let problem: String = problem.to_string().chars().take(LONGEST_PROBLEM).collect(); // it may quote the object
             self.unreadable.push((place.to_owned(), problem));
         }
     }
-}
-
-fn typed<K: DeserializeOwned>(document: Value) -> Result<K, String> {
-    let text = |pointer| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let name = format!("{} {}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
-    serde_path_to_error::deserialize(document).map_err(|error| format!("{name}: {error}"))
 }

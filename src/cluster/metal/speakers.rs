@@ -32,6 +32,8 @@ const DEAF: Duration = Duration::from_secs(8);
 pub(super) struct Speakers {
     leases: Store<SeenLease>,
     reports: Store<SeenReport>,
+    /// Those that somebody has deleted: what they said holds while the speaker is alive, who says it again.
+    deleted: BTreeMap<NodeName, SeenReport>,
     /// Until when each is alive.
     until: BTreeMap<NodeName, Time>,
     /// When something was last heard of any Lease.
@@ -48,7 +50,12 @@ pub(super) struct Speakers {
 impl Speakers {
     /// Both kinds have been listed.
     pub(super) fn are_listed(&self) -> bool {
-        self.leases.lists() > 0 && self.have_reported()
+        self.have_signs_of_life() && self.have_reported()
+    }
+
+    /// Their Leases have been listed.
+    pub(super) fn have_signs_of_life(&self) -> bool {
+        self.leases.lists() > 0
     }
 
     /// What they have said has been listed.
@@ -116,6 +123,13 @@ impl Speakers {
     /// Takes in news of a report; whose words have changed, and what they are now.
     pub(super) fn report(&mut self, event: Event<SeenReport>) -> Vec<(NodeName, Option<Report>)> {
         let changes = self.reports.observe(event);
+        for change in &changes {
+            match (&change.before, &change.after) {
+                (_, Some(seen)) => drop(self.deleted.remove(&seen.node)),
+                (Some(seen), None) => drop(self.deleted.insert(seen.node.clone(), seen.clone())),
+                (None, None) => {}
+            }
+        }
         for seen in changes.iter().filter_map(|change| change.after.as_ref()) {
             let mut named: BTreeMap<Family, BTreeSet<IpAddr>> = BTreeMap::new();
             for address in &seen.gateways {
@@ -135,10 +149,14 @@ impl Speakers {
 
     /// The speaker of a node.
     pub(super) fn of(&self, node: &NodeName, now: Time) -> Speaker {
-        let Some(seen) = self.reports.get(node) else { return Speaker::Absent };
-        if self.is_alive(node, now) {
+        let is_alive = self.is_alive(node, now);
+        let Some(seen) = self.reports.get(node).or_else(|| self.deleted.get(node).filter(|_| is_alive)) else {
+            return Speaker::Absent;
+        };
+        if is_alive {
             // What the preflight finds bars no node: most of it depends on what is announced there, and would come and go with the addresses.
-            Speaker::Alive { interfaces: seen.interfaces.clone(), forwards: seen.forwards }
+            let (interfaces, failing) = (seen.interfaces.clone(), seen.failing.clone());
+            Speaker::Alive { interfaces, forwards: seen.forwards, failing }
         } else {
             Speaker::Silent { interfaces: seen.interfaces.clone() }
         }
@@ -216,6 +234,8 @@ pub(super) struct SeenReport {
     gateways: Vec<IpAddr>,
     /// It does not say that it does not: where nobody knows there are no better ones.
     forwards: bool,
+    /// The addresses for which it says so.
+    failing: BTreeSet<IpAddr>,
     report: Report,
 }
 
@@ -239,7 +259,8 @@ impl SeenReport {
         let report = Report { applied: object.spec.applied_version, exceptions, witness };
         let forwards = object.spec.forwarding != Some(Forwarding::NotForwarding);
         let (interfaces, gateways) = (object.spec.stations.into_keys().collect(), object.spec.gateways);
-        Self { node, version, interfaces, gateways, forwards, report }
+        let failing = object.spec.failed_health_checks.into_iter().flat_map(|failed| failed.addresses).collect();
+        Self { node, version, interfaces, gateways, forwards, failing, report }
     }
 }
 
@@ -275,8 +296,8 @@ impl Object for SeenReport {
     }
 
     fn same(&self, other: &Self) -> bool {
-        (&self.interfaces, &self.gateways, self.forwards, &self.report)
-            == (&other.interfaces, &other.gateways, other.forwards, &other.report)
+        (&self.interfaces, &self.gateways, self.forwards, &self.failing, &self.report)
+            == (&other.interfaces, &other.gateways, other.forwards, &other.failing, &other.report)
     }
 }
 

@@ -1,4 +1,5 @@
-//! What kube-proxy says of itself at `/healthz` (kubernetes/pkg/proxy/healthcheck/proxy_health.go).
+//! What kube-proxy says of itself at `/healthz` (kubernetes/pkg/proxy/healthcheck/proxy_health.go), and of the node's endpoints at a Service's health
+//! check port (service_health.go), where the code says it all: 200, or 503 without a ready endpoint.
 //!
 //! - It is `healthy` while no change has waited for longer than a minute to be written. That is also said by one that has just been started and has
 //!   written nothing at all: `status`, which has a member a family, is not there for a moment, and then the times within are those of its start.
@@ -7,7 +8,7 @@
 //! - Before Kubernetes 1.34 there is neither `healthy` nor `status`, and the code has to do.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use http::{Request, StatusCode, header};
@@ -16,11 +17,13 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
+use portolan_core::balancer::Family;
 use portolan_core::time::Time;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
 use super::Answer;
+use super::checks::{Check, Heard};
 use crate::cluster::clock::Clock;
 
 /// An answer takes no longer: less than from one question to the next.
@@ -42,6 +45,25 @@ pub(super) async fn ask(kube_proxy: SocketAddr, clock: Clock) -> Answer {
             Answer::Nothing
         }
     }
+}
+
+/// Asks once at a health check port, at the first of the node's addresses of the family where it is open: kube-proxy may have been told to use only
+/// some (`--nodeport-addresses`; in nftables mode it does so by itself), the loopback's least of all.
+pub(super) async fn check((family, port): Check, node: &[IpAddr]) -> Heard {
+    let loopback = match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Family::V6 => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    let own = node.iter().copied().filter(|address| Family::of(*address) == family);
+    let ask_all = async {
+        for address in own.chain([loopback]) {
+            if let Ok((code, _)) = get(SocketAddr::new(address, port)).await {
+                return if code == StatusCode::OK { Heard::Well } else { Heard::Unwell };
+            }
+        }
+        Heard::Nothing
+    };
+    tokio::time::timeout(PATIENCE, ask_all).await.unwrap_or(Heard::Nothing)
 }
 
 async fn get(kube_proxy: SocketAddr) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
@@ -73,12 +95,12 @@ struct Health {
     node_eligible: Option<bool>,
     healthy: Option<bool>,
     #[serde(default)]
-    status: BTreeMap<String, Family>,
+    status: BTreeMap<String, Written>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Family {
+struct Written {
     last_updated: String,
 }
 

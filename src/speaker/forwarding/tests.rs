@@ -1,4 +1,7 @@
+use portolan_core::balancer::Family;
+
 use super::*;
+use crate::speaker::ranks::HealthChecks;
 
 const VIP: &str = "198.51.100.10";
 const VIP6: &str = "2001:db8:51::10";
@@ -18,14 +21,26 @@ struct Story {
     forwarding: Forwarding,
     now: u64,
     answer: Answer,
+    /// What health check ports of IPv4 answer; nothing, if it is not here.
+    ports: BTreeMap<u16, Heard>,
     asked: Vec<u64>,
+    /// Which port was asked when.
+    checked: Vec<(u64, Check)>,
     /// What is announced from when on, what is withheld, and the version.
     said: Vec<(u64, Owns)>,
 }
 
 impl Story {
     fn begin(answer: Answer) -> Self {
-        let mut story = Self { forwarding: Forwarding::default(), now: 0, answer, asked: Vec::new(), said: Vec::new() };
+        let mut story = Self {
+            forwarding: Forwarding::default(),
+            now: 0,
+            answer,
+            ports: BTreeMap::new(),
+            asked: Vec::new(),
+            checked: Vec::new(),
+            said: Vec::new(),
+        };
         story.step(Input::TimePassed);
         story
     }
@@ -36,6 +51,11 @@ impl Story {
         for output in outputs {
             match output {
                 Output::Publish(owns) => self.said.push((self.now, owns)),
+                Output::Check(check) => {
+                    self.checked.push((self.now, check));
+                    let heard = self.ports.get(&check.1).filter(|_| check.0 == Family::V4);
+                    self.step(Input::Checked(check, heard.copied().unwrap_or(Heard::Nothing)));
+                }
                 Output::Ask => {
                     self.asked.push(self.now);
                     self.step(Input::Answered(self.answer));
@@ -219,7 +239,6 @@ fn what_goes_to_its_heir_meanwhile_is_handed_over_and_not_withheld() {
 
 #[test]
 fn an_address_that_no_better_node_could_have_is_announced_all_the_same() {
-    let worse = |names: &[&str]| Arc::new(names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>());
     for (heirs, worse_off, is_kept) in [
         (vec![], vec![], true),
         (vec!["node-b"], vec![], false),
@@ -239,13 +258,18 @@ fn an_address_that_no_better_node_could_have_is_announced_all_the_same() {
     }
 }
 
+/// Nothing is forwarded on these.
+fn worse(names: &[&str]) -> Arc<WorseOff> {
+    Arc::new(WorseOff { nodes: names.iter().map(|name| (*name).to_owned()).collect(), of: BTreeMap::new() })
+}
+
 fn texts(vips: &[&str]) -> Vec<String> {
     vips.iter().map(|vip| (*vip).to_owned()).collect()
 }
 
 #[test]
 fn when_an_heir_is_better_off_again_he_has_three_seconds_to_take_over_and_if_he_fails_too_he_is_none() {
-    let both = Arc::new(BTreeSet::from(["node-b".to_owned()]));
+    let both = worse(&["node-b"]);
     let mut story = settled(&["node-b"]);
     story.step(Input::FellowsHeard(&both));
     story.answer = Answer::Nothing;
@@ -302,4 +326,130 @@ fn an_answer_that_was_asked_for_before_the_address_was_owned_does_not_count() {
     assert_eq!(step(2_060, Input::Answered(WELL)), [], "only this one counts");
     step(3_060, Input::TimePassed);
     assert_eq!(step(3_070, Input::Answered(WELL)), [Output::Publish(owns(&[VIP], &[], 5))]);
+}
+
+const CHECK: u16 = 32_000;
+const OTHER: u16 = 32_001;
+
+/// An address that this node owns, whose Services have these health check ports.
+fn checked(ports: &[u16], heirs: &[&str], version: u64) -> Owns {
+    let checks = HealthChecks { ports: ports.iter().copied().collect(), is_ranked: true };
+    Owns { checks: BTreeMap::from([(ip(VIP), checks)]), ..owns(&[VIP], heirs, version) }
+}
+
+fn failing(ports: &[u16]) -> BTreeMap<u16, BTreeSet<IpAddr>> {
+    ports.iter().map(|port| (*port, BTreeSet::from([ip(VIP)]))).collect()
+}
+
+/// One that has been well, and announces an address whose health check port is too.
+fn settled_locally(heirs: &[&str]) -> Story {
+    let mut story = Story::begin(WELL);
+    story.ports = BTreeMap::from([(CHECK, Heard::Well)]);
+    story.ranked(checked(&[CHECK], heirs, 5));
+    story.run_until(10_000);
+    assert_eq!((story.announced(), story.forwarding.failed_checks()), (texts(&[VIP]), failing(&[])));
+    story
+}
+
+#[test]
+fn a_new_address_waits_for_all_its_health_check_ports_but_not_for_ever_and_not_where_none_is_open() {
+    for (port, other, since) in [
+        (Some(Heard::Well), Some(Heard::Well), 6_500),
+        (None, None, 6_500),
+        (Some(Heard::Unwell), Some(Heard::Well), 7_500),
+        (None, Some(Heard::Unwell), 7_500),
+    ] {
+        let mut story = Story::begin(WELL);
+        story.run_until(5_500);
+        let open = [(CHECK, port), (OTHER, other)].into_iter().filter_map(|(number, heard)| Some((number, heard?)));
+        story.ports = open.collect();
+        story.ranked(checked(&[CHECK, OTHER], &["node-b"], 5));
+        story.run_until(8_000);
+        assert_eq!(story.since(VIP), Some(since), "{port:?} {other:?}: {:?}", story.checked);
+    }
+    let mut story = Story::begin(WELL);
+    story.run_until(5_500);
+    story.ports.insert(CHECK, Heard::Unwell);
+    story.ranked(checked(&[CHECK], &["node-b"], 5));
+    story.run_until(6_700);
+    story.ports.insert(CHECK, Heard::Well);
+    story.run_until(20_000);
+    assert_eq!(story.since(VIP), Some(7_500), "at the question after it, or the limit");
+    story.ranked(Owns::default());
+    story.ports.insert(CHECK, Heard::Unwell);
+    story.ranked(checked(&[CHECK], &["node-b"], 6));
+    story.run_until(20_400);
+    story.ports.insert(CHECK, Heard::Well);
+    story.run_until(30_000);
+    assert_eq!(story.since(VIP), Some(21_000), "asked at once, and a second later");
+}
+
+#[test]
+fn an_address_whose_health_check_port_fails_twice_is_reported_and_given_up_if_another_node_stands_ready() {
+    for heirs in [vec!["node-b"], vec![]] {
+        let mut story = settled_locally(&heirs);
+        story.ports.insert(CHECK, Heard::Unwell);
+        story.run_until(10_999);
+        assert_eq!(story.forwarding.failed_checks(), failing(&[]), "once is not enough");
+        story.run_until(12_000);
+        assert_eq!(story.forwarding.failed_checks(), failing(&[CHECK]));
+        assert_eq!(story.forwarding.standing(), Standing::Fine, "others are forwarded");
+        assert_eq!(story.announced(), [VIP], "for those who move it");
+        story.run_until(15_000);
+        let (announced, withheld) = if heirs.is_empty() { (vec![VIP], vec![]) } else { (vec![], vec![VIP]) };
+        assert_eq!((story.announced(), story.withheld()), (texts(&announced), texts(&withheld)), "{heirs:?}");
+        story.ports.insert(CHECK, Heard::Well);
+        story.run_until(17_000);
+        assert_eq!((story.announced(), story.forwarding.failed_checks()), (texts(&[VIP]), failing(&[])));
+    }
+}
+
+#[test]
+fn a_health_check_port_that_is_closed_says_nothing_of_the_address() {
+    let mut story = settled_locally(&["node-b"]);
+    story.ports.clear();
+    story.run_until(60_000);
+    assert_eq!((story.announced(), story.forwarding.failed_checks()), (texts(&[VIP]), failing(&[])));
+}
+
+#[test]
+fn an_heir_that_says_the_same_of_this_address_is_none_for_it_and_one_that_says_it_of_another_is() {
+    for (of, is_kept) in [(VIP, true), ("198.51.100.99", false)] {
+        let mut story = settled_locally(&["node-b"]);
+        let of = BTreeMap::from([("node-b".to_owned(), BTreeSet::from([ip(of)]))]);
+        story.step(Input::FellowsHeard(&Arc::new(WorseOff { nodes: BTreeSet::new(), of })));
+        story.ports.insert(CHECK, Heard::Unwell);
+        story.run_until(60_000);
+        assert_eq!(story.announced().is_empty(), !is_kept);
+    }
+}
+
+#[test]
+fn one_port_of_a_shared_address_that_fails_is_enough() {
+    let mut story = settled_locally(&["node-b"]);
+    story.ports.insert(OTHER, Heard::Well);
+    story.ranked(checked(&[CHECK, OTHER], &["node-b"], 6));
+    story.run_until(15_000);
+    story.ports.insert(OTHER, Heard::Unwell);
+    story.run_until(60_000);
+    assert_eq!((story.withheld(), story.forwarding.failed_checks()), (texts(&[VIP]), failing(&[OTHER])));
+}
+
+#[test]
+fn no_health_check_port_is_asked_while_kube_proxy_itself_is_in_doubt_and_all_are_where_nobody_ever_answered() {
+    let mut story = settled_locally(&["node-b"]);
+    story.answer = Answer::Unhealthy;
+    story.run_until(20_000);
+    let last = story.checked.last().unwrap().0;
+    assert!(last <= 11_000, "{last}");
+    assert_eq!(story.forwarding.failed_checks(), failing(&[]));
+
+    let mut story = Story::begin(Answer::Nothing);
+    story.ports.insert(CHECK, Heard::Well);
+    story.ranked(checked(&[CHECK], &["node-b"], 5));
+    story.run_until(10_000);
+    assert_eq!(story.since(VIP), Some(0));
+    story.ports.insert(CHECK, Heard::Unwell);
+    story.run_until(20_000);
+    assert_eq!(story.withheld(), [VIP], "whatever forwards there, it says so");
 }

@@ -112,6 +112,31 @@ fn what_it_has_owned_and_another_node_owns_now_is_left_to_it_as_long_as_somebody
 }
 
 #[test]
+fn health_check_ports_are_known_of_all_addresses_and_whether_these_rank_the_node() {
+    let mut ranks = ranks();
+    let of = |nodes: &[&str], ports: &[u16]| json!({"loadBalancer": "web", "ranks": {"generation": 1, "nodes": nodes, "healthChecks": ports}});
+    ranks.observe(Event::Init);
+    for (address, nodes, ports) in [
+        ("198.51.100.10", ["node-a", "node-b"], [32_000, 32_001].as_slice()),
+        ("198.51.100.11", ["node-b", "node-a"], &[32_000]),
+        ("198.51.100.12", ["node-b", "node-c"], &[32_000]),
+        ("198.51.100.13", ["node-a", "node-b"], &[]),
+    ] {
+        ranks.observe(Event::InitApply(ranked(address, 5, of(&nodes, ports))));
+    }
+    ranks.observe(Event::InitDone);
+    let asked = |ranks: &mut Ranks| -> Vec<(String, usize, bool)> {
+        let checks = ranks.owns().unwrap().checks.into_iter();
+        checks.map(|(vip, checks)| (vip.to_string(), checks.ports.len(), checks.is_ranked)).collect()
+    };
+    let all = |last: &str, ports, is_ranked| (format!("198.51.100.{last}"), ports, is_ranked);
+    assert_eq!(asked(&mut ranks), [all("10", 2, true), all("11", 1, true), all("12", 1, false)]);
+    ranks.observe(Event::Apply(ranked("198.51.100.10", 6, of(&["node-b", "node-c"], &[32_000]))));
+    ranks.observe(Event::Apply(ranked("198.51.100.11", 7, of(&["node-b", "node-a"], &[]))));
+    assert_eq!(asked(&mut ranks), [all("10", 1, false), all("12", 1, false)], "other ports alone are news too");
+}
+
+#[test]
 fn the_interfaces_that_a_node_is_limited_to_are_its_own_alone() {
     let mut ranks = ranks();
     ranks.observe(Event::Init);

@@ -59,16 +59,21 @@ pub(super) fn an_address_that_is_given_back_is_answered_for_by_nobody(lab: &'sta
     vips.iter().for_each(|vip| leads_to(*vip, NODES[1]));
     lab.kubectl(&["delete", "service", "web", "-n", &namespace]);
     for vip in vips {
-        eventually(&format!("nobody answers for {vip}"), SOON, || {
-            network::forget(WITNESS, vip);
-            match ask(WITNESS, Protocol::Udp, vip, "hostname") {
-                // Where there is no station, there is none that refuses either.
-                Err(_) if network::station(WITNESS, vip).is_none() => Ok(()),
-                asked => Err(format!("{asked:?} {:?}", network::station(WITNESS, vip))),
-            }
-        });
+        nobody_answers(vip);
         assert_eq!(portolan.owner(vip), None);
     }
+}
+
+/// Waits until it is so.
+pub(super) fn nobody_answers(vip: IpAddr) {
+    eventually(&format!("nobody answers for {vip}"), SOON, || {
+        network::forget(WITNESS, vip);
+        match ask(WITNESS, Protocol::Udp, vip, "hostname") {
+            // Where there is no station, there is none that refuses either.
+            Err(_) if network::station(WITNESS, vip).is_none() => Ok(()),
+            asked => Err(format!("{asked:?} {:?}", network::station(WITNESS, vip))),
+        }
+    });
 }
 
 pub(super) fn an_address_that_a_stranger_has_is_left_to_him_and_the_service_names_him(lab: &'static Lab) {

@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::announced::nobody_answers;
 use crate::arrival::leads_to;
 use crate::cluster::Lab;
+use crate::harness::SOON;
+use crate::kubelet::READY;
 use crate::load::{Load, Protocol};
 use crate::network::{CLIENT, NODES, Node};
 use crate::portolan::NOBODY;
@@ -64,4 +67,35 @@ pub(super) fn addresses_of_a_node_whose_kube_proxy_is_gone_go_to_another_and_if_
 
     lab.start_proxies();
     NODES.iter().for_each(|node| portolan.await_forwarding(*node, Value::Null));
+}
+
+pub(super) fn a_node_without_an_endpoint_says_so_by_its_health_check_port_and_is_silent_although_no_controller_runs(
+    lab: &'static Lab,
+) {
+    let (portolan, namespace) = (lab.portolan(), lab.namespace("unchecked"));
+    lab.web(&namespace, 2);
+    NODES.iter().for_each(|node| portolan.await_alive(*node));
+    let [(pod, node), (_, heir)] = <[_; 2]>::try_from(lab.nodes_of(&namespace)).expect("two pods");
+    let vips = portolan.serve(&namespace, "web", json!({"spec": {"externalTrafficPolicy": "Local"}}));
+    portolan.advertise(&namespace, &[node]);
+    vips.iter().for_each(|vip| leads_to(*vip, node));
+    portolan.advertise(&namespace, &[node, heir]);
+    // Its speaker knows by then that it is the heir.
+    portolan.await_reachable(&namespace, "web", "True", "Reachable", SOON);
+    let service = lab.api.get(&format!("/api/v1/namespaces/{namespace}/services/web")).expect("it was created");
+    let port = service["spec"]["healthCheckNodePort"].as_u64().expect("it is under Local");
+    [node, heir].iter().for_each(|node| portolan.await_failed_check(*node, None));
+
+    // Whoever ranks nodes does so by endpoints too, and as fast: only without him is there anything to see.
+    portolan.controller().kill();
+    lab.kubectl(&["annotate", "pod", &pod, "-n", &namespace, &format!("{READY}=false")]);
+    portolan.await_failed_check(node, Some((port, &vips)));
+    vips.iter().for_each(|vip| nobody_answers(*vip));
+    portolan.await_failed_check(heir, None);
+
+    portolan.start_controller();
+    vips.iter().for_each(|vip| leads_to(*vip, heir));
+    portolan.await_failed_check(node, Some((port, &vips)));
+    lab.kubectl(&["annotate", "pod", &pod, "-n", &namespace, &format!("{READY}-")]);
+    portolan.await_failed_check(node, None);
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Pool, annotated, create, has, setup};
 use crate::case::{both, real_without_neighbours};
+use crate::gate::{Fault, Gate, Seen};
 use crate::harness::{World, condition};
 
 const NODES: &str = "/api/v1/nodes";
@@ -117,5 +118,24 @@ fn gateways_and_external_ips_are_never_given_out_and_named_in_the_pool() {
         has(world, "gateway", &["10.81.2.0"]);
         world.api.delete(&format!("{REPORTS}/{name}"));
         world.api.delete(&format!("{NODES}/{name}"));
+    });
+}
+
+#[test]
+fn a_kind_that_cannot_be_listed_is_named_by_those_who_wait_for_it_and_keeps_nobody_waiting_once_it_can() {
+    both(|world| {
+        let network = "10.81.3";
+        let _pool = Pool::new(world, "", json!({"addresses": [format!("{network}.0/30")]}));
+        let gate = Gate::before(world.server);
+        let lists = |seen: &Seen, _| !seen.watch && seen.path.contains("/l2advertisements");
+        gate.when(usize::MAX, Fault::status(500), lists);
+        let _controller = setup(world).through(world, &gate).start();
+        create(world, "web", json!({}));
+        let told = world.condition("web", "portolan.dev/Programmed", "False", "ProviderFailed");
+        let message = condition(&told, "portolan.dev/Programmed").unwrap()["message"].as_str().unwrap();
+        let says = "until l2advertisements.portolan.dev can be listed: apply deploy/crds.yaml";
+        assert!(message.contains(says), "{message}");
+        gate.behave();
+        has(world, "web", &[&format!("{network}.0")]);
     });
 }

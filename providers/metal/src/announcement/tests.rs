@@ -31,6 +31,7 @@ fn vip(ranked: bool) -> Vip {
         reserved_for: None,
         ranks: Ranks { nodes: ranked.then(node).into_iter().collect(), generation: 1 },
         interfaces: BTreeMap::new(),
+        health_checks: BTreeSet::new(),
         shown: Shown::default(),
     }
 }
@@ -118,7 +119,11 @@ fn news_of_a_speaker_wake_those_whose_addresses_it_has_and_nobody_else() {
     world.set_hosts(vec![host(Speaker::Silent { interfaces: BTreeSet::new() })]);
     assert!(woken(&mut world));
     assert_eq!(world.announcement(address()), Announcement::Lost(node()));
-    world.set_hosts(vec![host(Speaker::Alive { interfaces: BTreeSet::new(), forwards: true })]);
+    world.set_hosts(vec![host(Speaker::Alive {
+        interfaces: BTreeSet::new(),
+        forwards: true,
+        failing: BTreeSet::new(),
+    })]);
     assert!(woken(&mut world) && world.announcement(address()).is_announced());
 }
 

@@ -13,11 +13,14 @@ fn name(text: &str) -> NodeName {
 fn host(text: &str) -> Host {
     let mut host = Host::sound(text);
     Arc::make_mut(&mut host.node).labels = Arc::new(labels(&[("name", text)]));
-    Host { speaker: Speaker::Alive { interfaces: ["eth0".to_owned()].into(), forwards: true }, ..host }
+    Host {
+        speaker: Speaker::Alive { interfaces: ["eth0".to_owned()].into(), forwards: true, failing: BTreeSet::new() },
+        ..host
+    }
 }
 
 fn unfit() -> Speaker {
-    Speaker::Alive { interfaces: ["eth0".to_owned()].into(), forwards: false }
+    Speaker::Alive { interfaces: ["eth0".to_owned()].into(), forwards: false, failing: BTreeSet::new() }
 }
 
 fn with(text: &str, edit: impl FnOnce(&mut Host)) -> Host {
@@ -41,12 +44,18 @@ fn only(nodes: &[&str]) -> Advertisement {
 }
 
 fn of(hosts: &[Host], advertisements: &[Advertisement], endpoints: &[Endpoints], ignore_label: bool) -> Eligibility {
-    let member = |endpoints: &Endpoints| Member { labels: Labels::new(), endpoints: endpoints.clone() };
-    let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
     let address = IpAddr::from([203, 0, 113, 7]);
-    let vip = Vip { pool, services: endpoints.iter().map(member).collect() };
-    let found = eligible(&[(address, vip)].into(), hosts, advertisements, ignore_label);
+    let found = eligible(&vips(&[address], endpoints), hosts, advertisements, ignore_label);
     Eligibility::clone(&found[&address])
+}
+
+/// These, each with as many Services as there are endpoints.
+fn vips(addresses: &[IpAddr], endpoints: &[Endpoints]) -> BTreeMap<IpAddr, Vip> {
+    let member =
+        |endpoints: &Endpoints| Member { labels: Labels::new(), endpoints: endpoints.clone(), health_check: None };
+    let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
+    let vip = Vip { pool, services: endpoints.iter().map(member).collect() };
+    addresses.iter().map(|address| (*address, vip.clone())).collect()
 }
 
 fn anywhere(hosts: &[Host]) -> Eligibility {
@@ -127,11 +136,53 @@ fn that_a_node_does_not_forward_is_ignored_before_readiness_is() {
 }
 
 #[test]
+fn a_node_that_does_not_forward_to_one_address_is_barred_for_that_one_unless_nobody_else_could() {
+    let [one, other] = [[203, 0, 113, 7], [203, 0, 113, 8]].map(IpAddr::from);
+    let failing = with("a", |host| {
+        let interfaces = ["eth0".to_owned()].into();
+        host.speaker = Speaker::Alive { interfaces, forwards: true, failing: [one].into() };
+    });
+    let hosts = [failing, host("b"), host("c")];
+    let found = eligible(&vips(&[one, other], &[on(&["a", "b"])]), &hosts, &[Advertisement::default()], false);
+    assert_eq!(found.values().map(|found| nodes(found)).collect::<Vec<_>>(), [vec!["b"], vec!["a", "b"]]);
+    assert_eq!(
+        found[&one].others(),
+        [(&name("a"), Reason::NotForwarding), (&name("c"), Reason::NoLocalEndpoint)].into()
+    );
+    assert_eq!(found[&one].despite, []);
+    let found = eligible(&vips(&[one], &[on(&["a"])]), &hosts, &[Advertisement::default()], false);
+    assert_eq!((nodes(&found[&one]), found[&one].despite), (vec!["a"], [Reason::NotForwarding].as_slice()));
+}
+
+#[test]
+fn nodes_that_fail_for_a_shared_address_leave_out_none_of_its_services_and_send_it_nowhere_else() {
+    let address = IpAddr::from([203, 0, 113, 7]);
+    let failing = |text| {
+        with(text, |host| {
+            let interfaces = ["eth0".to_owned()].into();
+            host.speaker = Speaker::Alive { interfaces, forwards: true, failing: [address].into() };
+        })
+    };
+    let shared = [Endpoints::Anywhere, on(&["a", "b"])];
+    let found = of(&[failing("a"), failing("b"), host("c")], &[Advertisement::default()], &shared, false);
+    assert_eq!((nodes(&found), &found.left_out), (vec!["a", "b"], &vec![]));
+    assert_eq!(found.despite, [Reason::NotForwarding]);
+    // Nor does it show of one that would not serve it anyway.
+    let found = of(&[failing("a"), host("b"), failing("c")], &[Advertisement::default()], &shared, false);
+    assert_eq!(nodes(&found), ["b"]);
+    assert_eq!(found.why_not(&name("c")), Some(Reason::NoLocalEndpoint));
+}
+
+#[test]
 fn a_node_needs_an_advertisement_and_one_of_its_interfaces() {
     let mut one = only(&["a", "b"]);
     one.interfaces = ["eth1".to_owned()].into();
     let two = with("b", |host| {
-        host.speaker = Speaker::Alive { interfaces: ["eth0".to_owned(), "eth1".to_owned()].into(), forwards: true };
+        host.speaker = Speaker::Alive {
+            interfaces: ["eth0".to_owned(), "eth1".to_owned()].into(),
+            forwards: true,
+            failing: BTreeSet::new(),
+        };
     });
     let found = of(&[host("a"), two, host("c")], &[one], &[Endpoints::Anywhere], false);
     assert_eq!(nodes(&found), ["b"]);
@@ -198,7 +249,7 @@ fn status_names_ten_nodes_for_each_reason_and_counts_all() {
 fn equal_questions_have_one_answer_that_is_shared() {
     let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
     let vip = |app: &str, endpoints| {
-        let services = vec![Member { labels: labels(&[("app", app)]), endpoints }];
+        let services = vec![Member { labels: labels(&[("app", app)]), endpoints, health_check: None }];
         Vip { pool: pool.clone(), services }
     };
     let address = |last| IpAddr::from([203, 0, 113, last]);
@@ -210,30 +261,4 @@ fn equal_questions_have_one_answer_that_is_shared() {
     let found = eligible(&vips.into(), &[host("a"), host("b")], &[Advertisement::default()], false);
     assert!(Arc::ptr_eq(&found[&address(1)], &found[&address(2)]));
     assert_eq!(nodes(&found[&address(3)]), ["a"]);
-}
-
-/// Some figures, in an optimised build (`cargo test --profile bench -p portolan-metal -- --ignored --nocapture how_long`).
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::disallowed_methods, reason = "it measures")]
-fn how_long_it_takes_to_say_who_may_answer_for_ten_thousand_addresses_of_a_hundred_nodes() {
-    let names: Vec<String> = (0..100).map(|number| format!("node-{number:03}")).collect();
-    let hosts: Vec<Host> = names.iter().map(|name| host(name)).collect();
-    let advertisements: Vec<Advertisement> =
-        names.chunks(10).map(|some| only(&some.iter().map(String::as_str).collect::<Vec<_>>())).collect();
-    let local =
-        |number: usize| on(&[0, 7, 13].map(|step| names[(number * 3 + step * (1 + number % 29)) % 100].as_str()));
-    for (what, of) in [("anywhere", (&|_| Endpoints::Anywhere) as &dyn Fn(usize) -> Endpoints), ("local", &local)] {
-        let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
-        let vip = |number: usize| {
-            let services = vec![Member { labels: labels(&[("app", "web")]), endpoints: of(number) }];
-            let address = [198, 18, (number / 256) as u8, (number % 256) as u8];
-            (IpAddr::from(address), Vip { pool: pool.clone(), services })
-        };
-        let vips: BTreeMap<IpAddr, Vip> = (0..10_000).map(vip).collect();
-        let begun = std::time::Instant::now();
-        let found = eligible(&vips, &hosts, &advertisements, false);
-        println!("{what}: {:?}", begun.elapsed());
-        assert_eq!(found.len(), 10_000);
-    }
 }

@@ -63,6 +63,7 @@ fn share(address: &str, pool: &str, names: &[&str]) -> Vip {
         reserved_for: None,
         ranks: Ranks::default(),
         interfaces: BTreeMap::new(),
+        health_checks: BTreeSet::new(),
         shown: Shown::default(),
     }
 }

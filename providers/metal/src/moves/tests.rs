@@ -86,7 +86,7 @@ fn draining_a_node_moves_what_it_has_and_says_so() {
     let host = |text: &str, drained| Host { drained, ..Host::sound(text) };
     let vip = || Vip {
         pool: PoolRef { name: PoolName::new("pool"), labels: Labels::new() },
-        services: vec![Member { labels: Labels::new(), endpoints: Endpoints::Anywhere }],
+        services: vec![Member { labels: Labels::new(), endpoints: Endpoints::Anywhere, health_check: None }],
     };
     let vips: BTreeMap<IpAddr, Vip> = (1..=6).map(|last| (address(last), vip())).collect();
     let settled = ["a", "b", "c"].map(name).into();

@@ -30,6 +30,7 @@ fn vip(nodes: &[&str]) -> Vip {
         reserved_for: None,
         ranks: Ranks { nodes: nodes.iter().map(|name| node(name)).collect(), generation: 1 },
         interfaces: BTreeMap::new(),
+        health_checks: BTreeSet::new(),
         shown: Shown::default(),
     }
 }

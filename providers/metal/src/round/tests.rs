@@ -34,6 +34,7 @@ fn ranked(nodes: &[&str]) -> Placed {
         reserved_for: None,
         ranks: Ranks { nodes: nodes.iter().map(|text| name(text)).collect(), generation: u64::from(!nodes.is_empty()) },
         interfaces: BTreeMap::new(),
+        health_checks: BTreeSet::new(),
         shown: Shown { since: (!nodes.is_empty()).then_some(Timestamp(1)), ..Shown::default() },
     };
     let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
@@ -41,7 +42,10 @@ fn ranked(nodes: &[&str]) -> Placed {
 }
 
 fn known(placed: Placed) -> Placed {
-    Placed { services: Some(vec![Member { labels: Labels::new(), endpoints: Endpoints::Anywhere }]), ..placed }
+    Placed {
+        services: Some(vec![Member { labels: Labels::new(), endpoints: Endpoints::Anywhere, health_check: None }]),
+        ..placed
+    }
 }
 
 fn of(placed: Placed, hosts: Vec<Host>, advertisements: Vec<Advertisement>) -> Round {
@@ -123,4 +127,35 @@ fn when_none_of_those_who_were_ranked_can_another_does_although_nothing_is_known
     assert!(round.ranked.is_empty() || nodes(&round.ranked[0])[0] == "a", "{round:?}");
     let round = of(known(ranked(&["a"])), vec![silent("a"), silent("b")], all());
     assert!(round.ranked.is_empty() || nodes(&round.ranked[0])[0] == "a", "{round:?}");
+}
+
+#[test]
+fn the_ports_to_be_asked_are_those_of_services_that_need_their_endpoints_where_it_is_ranked() {
+    let local = |nodes: &[&str], port| Member {
+        labels: Labels::new(),
+        endpoints: if nodes.is_empty() {
+            Endpoints::None
+        } else {
+            Endpoints::On(nodes.iter().map(|text| name(text)).collect())
+        },
+        health_check: Some(port),
+    };
+    let cluster = Member { labels: Labels::new(), endpoints: Endpoints::Anywhere, health_check: None };
+    // The third one has nothing, the last one nothing in common with the others.
+    let services =
+        vec![local(&["a", "b"], 32_000), cluster, local(&[], 32_001), local(&["a"], 32_002), local(&["c"], 32_003)];
+    let hosts = || ["a", "b", "c"].map(Host::sound).to_vec();
+    let placed = Placed { services: Some(services), ..ranked(&["a"]) };
+    let first = of(placed.clone(), hosts(), vec![Advertisement::default()]);
+    let vip = &first.ranked[0];
+    assert_eq!((nodes(vip), vip.ranks.generation), (vec!["a"], 1), "the ranks are as they were");
+    assert_eq!(vip.health_checks, [32_000, 32_002].into());
+    let again = of(Placed { vip: vip.clone(), ..placed.clone() }, hosts(), vec![Advertisement::default()]);
+    assert!(again.ranked.is_empty() && again.shown.is_empty(), "{again:?}");
+    // Nothing is known of the Services: what was known stands. Nobody is ranked: nobody is asked.
+    let unknown =
+        of(Placed { vip: vip.clone(), services: None, ..placed.clone() }, hosts(), vec![Advertisement::default()]);
+    assert!(unknown.ranked.is_empty(), "{unknown:?}");
+    let nobody = of(Placed { vip: vip.clone(), ..placed }, hosts(), Vec::new());
+    assert_eq!((nodes(&nobody.ranked[0]), nobody.ranked[0].health_checks.len()), (vec![], 0));
 }

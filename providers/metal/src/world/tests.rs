@@ -53,6 +53,7 @@ fn vip(address: &str, holder: &str) -> Vip {
         reserved_for: None,
         ranks: Ranks::default(),
         interfaces: BTreeMap::new(),
+        health_checks: BTreeSet::new(),
         shown: Shown::default(),
     }
 }

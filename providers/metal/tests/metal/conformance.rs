@@ -1,6 +1,6 @@
 //! The laws of `portolan_core::provider`, on pools that have what the suite asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -59,6 +59,7 @@ impl MetalWorld {
                 reserved_for: None,
                 ranks: Ranks::default(),
                 interfaces: BTreeMap::new(),
+                health_checks: BTreeSet::new(),
                 shown: portolan_metal::vip::Shown::default(),
             });
         }

@@ -21,7 +21,7 @@ fn host(name: &str, ready: bool) -> Host {
         network_unavailable: false,
         out_of_service: false,
         drained: false,
-        speaker: Speaker::Alive { interfaces: ["lan0".to_owned()].into(), forwards: true },
+        speaker: Speaker::Alive { interfaces: ["lan0".to_owned()].into(), forwards: true, failing: BTreeSet::new() },
     }
 }
 

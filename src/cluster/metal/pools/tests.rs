@@ -25,6 +25,7 @@ fn vip(address: &str) -> Vip {
         reserved_for: None,
         ranks: Ranks { nodes: vec![node("node-a"), node("node-b")], generation: 1 },
         interfaces: BTreeMap::new(),
+        health_checks: BTreeSet::new(),
         shown: Shown::default(),
     }
 }

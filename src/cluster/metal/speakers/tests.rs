@@ -43,7 +43,7 @@ fn speakers() -> Speakers {
 }
 
 fn alive() -> Speaker {
-    Speaker::Alive { interfaces: ["lan0".to_owned()].into(), forwards: true }
+    Speaker::Alive { interfaces: ["lan0".to_owned()].into(), forwards: true, failing: BTreeSet::new() }
 }
 
 fn silent() -> Speaker {
@@ -116,6 +116,28 @@ fn a_node_without_a_report_has_no_speaker() {
 }
 
 #[test]
+fn what_a_report_said_that_somebody_has_deleted_holds_while_its_speaker_is_alive() {
+    let mut speakers = speakers();
+    speakers.lease(Event::Apply(lease(1, "node-a", 0)), seconds(0));
+    let spec = json!({"appliedVersion": 3, "stations": {"lan1": "02:00:00:00:00:01"}});
+    speakers.report(Event::Apply(report(&spec)));
+    let alive = speakers.of(&node(), seconds(1));
+    speakers.report(Event::Delete(node(), ResourceVersion::new("8".to_owned())));
+    assert_eq!(speakers.of(&node(), seconds(1)), alive);
+    assert!(matches!(alive, Speaker::Alive { ref interfaces, .. } if interfaces.contains("lan1")), "{alive:?}");
+    speakers.report(Event::Apply(report(&json!({"appliedVersion": 4, "stations": {}}))));
+    assert_ne!(speakers.of(&node(), seconds(1)), alive, "what it says anew counts");
+    speakers.report(Event::Delete(node(), ResourceVersion::new("9".to_owned())));
+    // Its Lease has run out, and we have heard of another one since.
+    assert_eq!(
+        speakers.of(&node(), seconds(7)),
+        Speaker::Alive { interfaces: BTreeSet::new(), forwards: true, failing: BTreeSet::new() }
+    );
+    speakers.lease(Event::Apply(lease(2, "", 0)), seconds(7));
+    assert_eq!(speakers.of(&node(), seconds(7)), Speaker::Absent);
+}
+
+#[test]
 fn leases_of_others_are_nobodys() {
     for name in ["portolan", "portolan-speaker-", "kube-controller-manager"] {
         let object = json!({"metadata": {"name": name, "resourceVersion": "1"}, "spec": {"holderIdentity": "x"}});
@@ -134,6 +156,20 @@ fn a_node_that_says_that_it_does_not_forward_does_not_and_one_that_does_not_know
         let Speaker::Alive { forwards: found, .. } = speakers.of(&node(), seconds(1)) else { panic!("it is alive") };
         assert_eq!(found, forwards, "{said}");
     }
+}
+
+#[test]
+fn addresses_behind_health_check_ports_that_fail_are_those_that_the_node_does_not_forward_to() {
+    let mut speakers = speakers();
+    speakers.lease(Event::Apply(lease(1, "node-a", 0)), seconds(0));
+    let failed = json!([
+        {"port": 32000, "addresses": ["198.51.100.3", "2001:db8::3"]}, {"port": 32001, "addresses": ["198.51.100.3"]},
+    ]);
+    let spec = json!({"appliedVersion": 3, "stations": {"lan0": "02:00:00:00:00:01"}, "failedHealthChecks": failed});
+    assert_eq!(speakers.report(Event::Apply(report(&spec))).len(), 1, "that alone is news");
+    let Speaker::Alive { failing, forwards, .. } = speakers.of(&node(), seconds(1)) else { panic!("it is alive") };
+    let both: BTreeSet<IpAddr> = ["198.51.100.3", "2001:db8::3"].map(|text| text.parse().unwrap()).into();
+    assert_eq!((failing, forwards), (both, true));
 }
 
 #[test]
