@@ -1,6 +1,6 @@
-//! Needs: root (namespaces), what `tests/lab/packages` installs, and KUBEBUILDER_ASSETS (tests/tools prints it). How many requests fail when addresses
-//! go from one node to another: Portolan beside MetalLB in layer 2 mode, in one lab (docs/lab.md), one after the other, with the same moves
-//! under the same load.
+//! Needs: root (namespaces), what `tests/lab/packages` installs, and KUBEBUILDER_ASSETS (tests/tools prints it). How many requests fail when
+//! addresses go from one node to another: Portolan beside MetalLB in layer 2 mode, in one lab (docs/lab.md), one after the other, with the same
+//! moves under the same load.
 //!
 //! `KUBEBUILDER_ASSETS=$(tests/tools) cargo bench --bench moves -- 3`
 //!

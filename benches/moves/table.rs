@@ -56,7 +56,8 @@ impl Row {
     }
 }
 
-const HEAD: &str = "move                             | of       | times | requests | TCP not made | UDP unanswered | after asking the LAN | broken | longest gap";
+const HEAD: &str = "move                             | of       | times | requests | TCP not made | \
+    UDP unanswered | after asking the LAN | broken | longest gap";
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
