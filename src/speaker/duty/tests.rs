@@ -232,7 +232,7 @@ fn what_goes_to_another_node_is_handed_over_where_it_was_answered_and_nowhere_el
     // It goes on as it is, whatever else changes.
     let more = duty(&leaving(&[LAN6], &[LAN, FAR]), &[nic(1, &["198.51.100.1/24", "2001:db8:51::1/64"])], &after);
     let announced = BTreeMap::from([(ip(LAN6), Asks::Not)]);
-    assert_eq!(edits(&after, &more.places), [Edit::Announce(index(1), announced)]);
+    assert_eq!(edits(&after, &more.places), [Edit::Ipv6Came(index(1)), Edit::Announce(index(1), announced)]);
     assert_eq!(more.places[&index(1)].vips[&ip(LAN)], Part::Leaving);
 }
 
