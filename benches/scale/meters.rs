@@ -85,7 +85,7 @@ impl Tally {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (verb, object) = (text(&event["verb"]), &event["objectRef"]);
         let resource = text(&object["resource"]);
-        if resource == "leases" && verb != "get" {
+        if resource == "leases" && !["get", "list", "watch"].contains(&verb.as_str()) {
             *self.leases.entry(text(&object["name"])).or_default() += 1;
         }
         if resource.is_empty() || resource == "leases" || ["watch", "list"].contains(&verb.as_str()) {

@@ -1,6 +1,6 @@
 //! Needs: nothing. How long the decisions over all addresses take at the size of the design: who may answer for each, and who shall.
 //!
-//! `cargo bench -p portolan-metal -- 10000 100`
+//! `cargo bench -p portolan-metal --bench placement -- 10000 100`
 //!
 //! So many addresses and nodes. Either every node may answer for every address, or each address has nodes of its own, as under
 //! `externalTrafficPolicy: Local`: the worst there is. A placement that changes although nothing has fails the bench.
