@@ -154,7 +154,7 @@ reasons! {
     AccessDenied,
     /// No node announces the address. The message says why not.
     NotAnnounced,
-    /// Somebody on the wire who is no speaker of ours has the address; the message names his Ethernet address. Take it from him, or give the Service another address; the wire is asked again each minute.
+    /// Somebody on the wire who is no speaker of ours has the address; the message names his Ethernet address. Take it from him, or give the Service another address. The address is announced once he has been silent for a minute; if it never was before, the wire is asked each minute.
     AddressConflict,
     // Reachable
     /// Traffic arrives.

@@ -176,7 +176,7 @@ impl fmt::Display for Exception {
                 "it is on no prefix of the node, so that only a router with a route to it will ever ask for it there (PoolOffLink)",
             ),
             Self::NotForwarding => {
-                f.write_str("its kube-proxy is gone or not well, so that nothing would be forwarded (NotForwarding); see why")
+                f.write_str("its kube-proxy is gone or not well, or says at a healthCheckNodePort that it has no ready endpoint (NotForwarding); see why")
             }
             Self::Stranger { interface, mac } => {
                 write!(f, "a stranger, {mac}, has it on {interface}; take it from him or give the Service another address")
