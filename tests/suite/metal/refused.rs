@@ -110,3 +110,21 @@ fn whatever_a_controller_understands_is_taken() {
         }
     });
 }
+
+#[test]
+fn fields_that_there_are_not_are_refused_by_name_to_who_asks_for_it_as_kubectl_does() {
+    real_without_neighbours(|world| {
+        for (kind, spec, named) in [
+            ("AddressPool", "addresses: [10.82.0.0/24], drainig: true", "spec.drainig"),
+            ("AddressPool", "addresses: [10.82.0.0/24], bgpPeers: [peer]", "spec.bgpPeers"),
+            ("L2Advertisement", "ipAddressPool: [pool]", "spec.ipAddressPool"),
+        ] {
+            let text = format!(
+                "apiVersion: portolan.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: {}}}\nspec: {{{spec}}}\n",
+                world.namespace
+            );
+            let refused = world.server.kubectl(&["apply", "--dry-run=server"], Some(&text)).unwrap_err();
+            assert!(refused.contains(&format!("unknown field \"{named}\"")), "{refused}");
+        }
+    });
+}
