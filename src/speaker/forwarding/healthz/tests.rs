@@ -1,3 +1,6 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
 use super::*;
 
 /// As kube-proxy 1.36.1 answered in the lab.
@@ -56,20 +59,15 @@ fn of_an_older_one_and_of_somebody_else_the_code_counts() {
     assert_eq!(read(StatusCode::NOT_FOUND, b"", ASKED), Answer::Unhealthy);
 }
 
-/// Answers one question with this line of status, at a port of its own; which.
-async fn answers_once(at: IpAddr, status: &'static str) -> u16 {
-    let listener = tokio::net::TcpListener::bind((at, 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut question = [0; 1024];
-        let length = stream.read(&mut question).await.unwrap();
-        assert!(question[..length].starts_with(b"GET /healthz HTTP/1.1\r\n"));
-        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
-        stream.write_all(answer.as_bytes()).await.unwrap();
-    });
-    port
+/// Answers one question with this line of status, and is closed.
+async fn answer_once(listener: TcpListener, status: &str) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    drop(listener);
+    let mut question = [0; 1024];
+    let length = stream.read(&mut question).await.unwrap();
+    assert!(question[..length].starts_with(b"GET /healthz HTTP/1.1\r\n"));
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
+    stream.write_all(answer.as_bytes()).await.unwrap();
 }
 
 #[tokio::test]
@@ -81,10 +79,11 @@ async fn a_health_check_port_is_asked_where_it_is_open_of_the_nodes_addresses_of
         (second, "503 Service Unavailable", Heard::Unwell),
         (loopback, "200 OK", Heard::Well),
     ] {
-        let port = answers_once(at, status).await;
-        assert_eq!(check((Family::V4, port), &node).await, heard, "{at} {status}");
+        let listener = TcpListener::bind((at, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(check((Family::V6, port), &node).await, Heard::Nothing, "{at} is of the other family");
+        let ((), answered) = tokio::join!(answer_once(listener, status), check((Family::V4, port), &node));
+        assert_eq!(answered, heard, "{at} {status}");
         assert_eq!(check((Family::V4, port), &node).await, Heard::Nothing, "it is closed by now");
     }
-    let port = answers_once(loopback, "200 OK").await;
-    assert_eq!(check((Family::V6, port), &node).await, Heard::Nothing, "the other family");
 }
