@@ -40,8 +40,8 @@ pub struct SpeakerReportSpec {
     /// the speaker is not to ask (`--kube-proxy-healthz off`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarding: Option<Forwarding>,
-    /// The health check ports of Services under `externalTrafficPolicy: Local` that say, or since they were well leave open, that this node has no
-    /// ready endpoint. Other nodes get their addresses, if there are any on which it is not so.
+    /// The health check ports of Services under `externalTrafficPolicy: Local` that say that this node has no ready endpoint. Other nodes get their
+    /// addresses, if there are any on which it is not so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_health_checks: Vec<FailedHealthCheck>,
     /// What this node has found of the addresses of which it is the first heir; left out until it knows which those are.

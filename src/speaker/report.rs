@@ -86,7 +86,7 @@ async fn any(told: &mut watch::Receiver<Option<Told>>, node_level: &mut NodeLeve
     tokio::select! {
         said = told.changed() => said.is_ok(),
         found = node_level.preflight.changed() => found.is_ok(),
-        // Nobody says it any more where kube-proxy is not asked.
+        // Whoever says these ends only when the process does.
         Ok(()) = node_level.stands.changed() => true,
         Ok(()) = node_level.witnessed.changed() => true,
         Ok(()) = node_level.erased.changed() => true,

@@ -120,7 +120,7 @@ impl Site {
             return Ok(());
         }
         let mut missing = self.inner.missing.subscribe();
-        let listed = missing.wait_for(|missing| missing.as_ref().is_some_and(Vec::is_empty));
+        let listed = missing.wait_for(is_nothing);
         // The sender lives as long as we do.
         if tokio::time::timeout(UNTIL_LISTED, listed).await.is_ok() {
             return Ok(());
@@ -135,7 +135,7 @@ impl Site {
 
     /// All has been told.
     pub(crate) fn knows_all(&self) -> bool {
-        self.inner.missing.borrow().as_ref().is_some_and(Vec::is_empty)
+        is_nothing(&self.inner.missing.borrow())
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -224,6 +224,11 @@ impl Metal {
     fn learn(&self, stored: Vip) {
         self.site.observe(|world| world.set_vip(stored));
     }
+}
+
+/// Nothing is missing, somebody has said.
+fn is_nothing(missing: &Option<Vec<&'static str>>) -> bool {
+    missing.as_ref().is_some_and(Vec::is_empty)
 }
 
 /// Nobody uses it, and one of those who shall is one of those it is kept for.
