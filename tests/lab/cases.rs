@@ -37,6 +37,7 @@ pub(crate) const ALL: &[Case] = cases![
     announced::clients_reach_pods_at_addresses_that_portolan_gives_and_announces_beside_nftables,
     announced::an_address_that_is_given_back_is_answered_for_by_nobody,
     announced::an_address_that_a_stranger_has_is_left_to_him_and_the_service_names_him,
+    contested::an_address_that_a_stranger_had_first_is_left_to_him_and_the_service_gets_another_one,
     contested::an_address_that_a_stranger_insists_on_is_his_until_he_has_been_silent_for_a_minute,
     moves::an_advertisement_that_names_another_node_moves_addresses_and_fails_nothing,
     moves::a_node_that_is_annotated_loses_its_addresses_and_no_other_does_and_nothing_fails,

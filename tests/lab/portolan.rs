@@ -133,6 +133,13 @@ impl Portolan {
         })
     }
 
+    /// A pool besides, for a namespace alone, which it is called after.
+    pub(crate) fn pool(&self, namespace: &str, addresses: &[&str]) {
+        let spec = json!({"addresses": addresses, "serviceAllocation": {"namespaces": [namespace]}});
+        let pool = json!({"apiVersion": "portolan.dev/v1alpha1", "kind": "AddressPool", "metadata": {"name": namespace}, "spec": spec});
+        self.api.create(POOLS, &pool);
+    }
+
     /// Has the Services of a namespace announced from these nodes and from no others, from now on.
     pub(crate) fn advertise(&self, namespace: &str, nodes: &[Node]) {
         let names: Vec<&str> = nodes.iter().map(|node| node.name()).collect();

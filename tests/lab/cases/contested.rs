@@ -1,4 +1,4 @@
-//! A stranger takes an address that has long been announced (RFC 5227 section 2.4, choice b).
+//! A stranger has an address before it is announced, or takes one that has long been (RFC 5227 section 2.4, choice b).
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -88,6 +88,36 @@ pub(super) fn an_address_that_a_stranger_insists_on_is_his_until_he_has_been_sil
         let meanwhile: Vec<&Sighting> = answered.iter().filter(|one| (last..resumed).contains(&one.at)).collect();
         assert!(meanwhile.is_empty(), "the owner was silent: {meanwhile:?}");
     }
+}
+
+pub(super) fn an_address_that_a_stranger_had_first_is_left_to_him_and_the_service_gets_another_one(lab: &'static Lab) {
+    let (portolan, namespace) = (lab.portolan(), lab.namespace("had-first"));
+    lab.web(&namespace, 1);
+    let [first, second] = [["198.51.100.72", "2001:db8:51::400"], ["198.51.100.73", "2001:db8:51::401"]]
+        .map(|pair| pair.map(|text| text.parse::<IpAddr>().unwrap()));
+    portolan.pool(&namespace, &["198.51.100.72/31", "2001:db8:51::400/127"]);
+    let thief = Thief::comes(first);
+    portolan.advertise(&namespace, &[NODES[0]]);
+    let of_pool = json!({"metadata": {"annotations": {"portolan.dev/pool": namespace}}});
+    portolan.serve(&namespace, "web", of_pool);
+    let addresses = || {
+        lab.kubectl(&["get", "service", "web", "-n", &namespace, "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}"])
+    };
+    eventually("the Service has what nobody had", SOON, || {
+        let now = addresses();
+        if now.trim() == second.map(|ip| ip.to_string()).join(" ") { Ok(()) } else { Err(now) }
+    });
+    portolan.await_programmed(&namespace, "web", "True", "Programmed");
+    second.iter().for_each(|vip| leads_to(*vip, NODES[0]));
+    for vip in first {
+        let _ = ask(CLIENT, Protocol::Udp, vip, "hostname");
+        assert_eq!(network::station(CLIENT, vip).as_deref(), Some(WITNESS_STATION));
+        let name = portolan_metal::vip::name(vip);
+        let column = lab.kubectl(&["get", "virtualip", &name, "-o", "jsonpath={.spec.setAside}"]);
+        assert_eq!(column.trim(), WITNESS_STATION, "{vip}");
+        drop(lab.kubectl(&["delete", "virtualip", &name]));
+    }
+    drop(thief);
 }
 
 /// The witness while it has these addresses too. It gives everything back, also if the case fails.
