@@ -15,7 +15,8 @@ use crate::frame::{Frame, Payload};
 use crate::ndp::{Message, Ndp};
 use crate::time::Time;
 
-/// How long the heir is awaited. Whoever has not come by then may be no heir at all.
+/// How long the heir is awaited, anew whenever one has come for another address of the interface: he tells everybody no faster than his pace
+/// allows. Where none has come for so long there may be no heir at all.
 pub const PATIENCE: Duration = Duration::from_secs(3);
 /// How long both answer once the heir has been heard.
 pub const OVERLAP: Duration = Duration::from_millis(200);
@@ -26,23 +27,38 @@ pub const EARLY: Duration = Duration::from_secs(2);
 /// The addresses of one interface that go to a fellow, and when each is answered for no more.
 #[derive(Debug, Default)]
 pub struct Handovers {
-    until: BTreeMap<IpAddr, Time>,
+    going: BTreeMap<IpAddr, Going>,
+    /// When an heir came last, for any of them.
+    came: Option<Time>,
     /// When a fellow has told everybody that an address is his which we have not been told to hand over.
     early: BTreeMap<IpAddr, Time>,
+}
+
+/// How far a handover is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Going {
+    /// The heir is awaited, since then.
+    Awaited(Time),
+    /// He has told everybody. Both answer until then, and no longer.
+    Told(Time),
 }
 
 impl Handovers {
     /// It goes to a fellow from now on.
     pub fn begin(&mut self, now: Time, address: IpAddr) {
         let heard = self.early.remove(&address).filter(|heard| now.since(*heard) <= EARLY);
-        let until = heard.map_or(now + PATIENCE, |heard| heard + OVERLAP);
-        self.until.entry(address).or_insert(until);
+        let going = heard.map_or(Going::Awaited(now), |heard| Going::Told(heard + OVERLAP));
+        self.going.entry(address).or_insert(going);
     }
 
     /// A fellow has told everybody: the heir, whether we know of him yet or not.
     pub fn heard(&mut self, now: Time, address: IpAddr) {
-        match self.until.get_mut(&address) {
-            Some(until) => *until = (*until).min(now + OVERLAP),
+        match self.going.get_mut(&address) {
+            Some(going @ Going::Awaited(_)) => {
+                *going = Going::Told(now + OVERLAP);
+                self.came = Some(now);
+            }
+            Some(Going::Told(_)) => {}
             None => drop(self.early.insert(address, now)),
         }
     }
@@ -50,22 +66,29 @@ impl Handovers {
     /// It stays, or is nobody's. True if it was going to a fellow.
     pub fn end(&mut self, address: IpAddr) -> bool {
         self.early.remove(&address);
-        self.until.remove(&address).is_some()
+        self.going.remove(&address).is_some()
     }
 
     /// It is going to a fellow.
     pub fn has(&self, address: IpAddr) -> bool {
-        self.until.contains_key(&address)
+        self.going.contains_key(&address)
     }
 
     /// One that is not to be answered for any more.
     pub fn over(&self, now: Time) -> Option<IpAddr> {
-        self.until.iter().find(|(_, until)| **until <= now).map(|(address, _)| *address)
+        self.going.iter().find(|(_, going)| self.until(going) <= now).map(|(address, _)| *address)
     }
 
     /// When that may be so.
     pub fn deadline(&self) -> Option<Time> {
-        self.until.values().min().copied()
+        self.going.values().map(|going| self.until(going)).min()
+    }
+
+    fn until(&self, going: &Going) -> Time {
+        match going {
+            Going::Awaited(since) => self.came.map_or(*since, |came| came.max(*since)) + PATIENCE,
+            Going::Told(until) => *until,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub enum Input<'a> {
     },
     /// It is ours no more.
     Withdrawn(IpAddr),
-    /// It goes to a speaker that is known: answered for until he has told everybody, or for [`PATIENCE`](crate::handover::PATIENCE).
+    /// It goes to a speaker that is known: answered for until he has told everybody, or nobody has come for [`PATIENCE`](crate::handover::PATIENCE).
     HandedOver(IpAddr),
     /// A frame came.
     Received(&'a Frame),

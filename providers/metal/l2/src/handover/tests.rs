@@ -112,11 +112,49 @@ fn an_heir_who_does_not_come_is_awaited_for_three_seconds_and_nothing_is_said_un
 }
 
 #[test]
-fn an_heir_who_comes_at_the_last_moment_prolongs_nothing() {
+fn an_heir_who_comes_at_the_last_moment_is_in_time() {
     let [vip, _] = vips();
     let mut responder = handed_over(vip);
     step(&mut responder, at(12_900), &Input::Received(&gratuitous(HEIR, vip)[0]));
-    assert_eq!(responder.deadline(), Some(at(13_000)));
+    assert_eq!(responder.deadline(), Some(at(13_100)));
+    step(&mut responder, at(13_000), &Input::Received(&gratuitous(HEIR, vip)[1]));
+    assert_eq!(responder.deadline(), Some(at(13_100)), "once");
+}
+
+/// Far more than he can announce in [`PATIENCE`].
+#[test]
+fn of_many_that_go_at_once_none_is_silent_before_the_heir_has_told_everybody_at_his_pace() {
+    let vips: Vec<IpAddr> =
+        (0..400_u16).map(|n| IpAddr::from([198, 18, n.to_be_bytes()[0], n.to_be_bytes()[1]])).collect();
+    let (mut old, mut heir) = (Responder::new(OLD), Responder::new(HEIR));
+    step(&mut old, at(0), &Input::SpeakersKnown([HEIR].into()));
+    for vip in &vips {
+        step(&mut old, at(0), &Input::Announced { vip: *vip, ask: false });
+    }
+    let (mut now, mut told, mut silent) = (60_000, BTreeSet::new(), Vec::new());
+    for vip in &vips {
+        step(&mut old, at(now), &Input::HandedOver(*vip));
+        step(&mut heir, at(now), &Input::Announced { vip: *vip, ask: false });
+    }
+    while silent.len() < vips.len() && now < 120_000 {
+        let mut said = Vec::new();
+        for frame in frames(&step(&mut heir, at(now), &Input::TimePassed)) {
+            if let Payload::Arp(Arp { sender_address, .. }) = frame.payload {
+                told.insert(IpAddr::V4(sender_address));
+            }
+            said.extend(step(&mut old, at(now), &Input::Received(&frame)));
+        }
+        said.extend(step(&mut old, at(now), &Input::TimePassed));
+        for output in said {
+            if let Output::Silent(vip) = output {
+                assert!(told.contains(&vip), "{vip} at {now} ms, after {} of them", told.len());
+                silent.push(vip);
+            }
+        }
+        now += 10;
+    }
+    assert_eq!(silent.len(), vips.len(), "in the end one answers");
+    assert!(now > 60_000 + 3 * 3_000, "that takes longer than anybody is awaited for: {now} ms");
 }
 
 #[test]
