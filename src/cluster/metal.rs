@@ -280,7 +280,7 @@ impl Follower {
                 for (node, report) in self.speakers.report(event) {
                     self.site.observe(|world| world.set_report(&node, report));
                 }
-                if self.speakers.take_news_of_gateways() || first && self.speakers.have_reported() {
+                if self.speakers.take_news_around() || first && self.speakers.have_reported() {
                     self.around();
                 }
                 self.hosts(now);

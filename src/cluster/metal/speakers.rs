@@ -40,11 +40,18 @@ pub(super) struct Speakers {
     heard: Time,
     /// Until when everybody's end has been told.
     told: Time,
-    /// The routers that each has named last, of each family. A route that is gone for a while, with a link, brings the same one back, so a report
-    /// without any takes none away.
-    routers: BTreeMap<NodeName, BTreeMap<Family, BTreeSet<IpAddr>>>,
-    /// Somebody has other routers than before.
-    routed_anew: bool,
+    /// What each has said last of the addresses around its node, which holds whether or not it is alive.
+    around: BTreeMap<NodeName, Around>,
+    /// Something of that is otherwise than before.
+    news_around: bool,
+}
+
+/// Addresses that a node has, or reaches others by.
+#[derive(Debug, Default)]
+struct Around {
+    /// Of each family. A route that is gone for a while, with a link, brings the same one back, so a report without any takes none away.
+    routers: BTreeMap<Family, BTreeSet<IpAddr>>,
+    own: Vec<IpAddr>,
 }
 
 impl Speakers {
@@ -65,12 +72,17 @@ impl Speakers {
 
     /// The routers of a node, as its speaker has named them last.
     pub(super) fn gateways(&self, node: &NodeName) -> impl Iterator<Item = IpAddr> {
-        self.routers.get(node).into_iter().flat_map(BTreeMap::values).flatten().copied()
+        self.around.get(node).into_iter().flat_map(|around| around.routers.values()).flatten().copied()
     }
 
-    /// Whether those of any node have changed since this was asked last.
-    pub(super) fn take_news_of_gateways(&mut self) -> bool {
-        std::mem::take(&mut self.routed_anew)
+    /// The addresses that a node's interfaces have, as its speaker has named them last.
+    pub(super) fn addresses(&self, node: &NodeName) -> impl Iterator<Item = IpAddr> {
+        self.around.get(node).into_iter().flat_map(|around| &around.own).copied()
+    }
+
+    /// Whether any of these have changed since this was asked last.
+    pub(super) fn take_news_around(&mut self) -> bool {
+        std::mem::take(&mut self.news_around)
     }
 
     /// Takes in news of a Lease; whether somebody is alive by it who was not, or the other way round. A renewal is no news.
@@ -135,9 +147,13 @@ impl Speakers {
             for address in &seen.gateways {
                 named.entry(Family::of(*address)).or_default().insert(*address);
             }
-            let of_node = self.routers.entry(seen.node.clone()).or_default();
+            let around = self.around.entry(seen.node.clone()).or_default();
             for (family, routers) in named {
-                self.routed_anew |= of_node.insert(family, routers.clone()) != Some(routers);
+                self.news_around |= around.routers.insert(family, routers.clone()) != Some(routers);
+            }
+            if around.own != seen.addresses {
+                around.own.clone_from(&seen.addresses);
+                self.news_around = true;
             }
         }
         let told = changes.into_iter().filter_map(|change| {
@@ -232,6 +248,8 @@ pub(super) struct SeenReport {
     version: ResourceVersion,
     interfaces: BTreeSet<String>,
     gateways: Vec<IpAddr>,
+    /// Those of the node itself.
+    addresses: Vec<IpAddr>,
     /// It does not say that it does not: where nobody knows there are no better ones.
     forwards: bool,
     /// The addresses for which it says so.
@@ -258,9 +276,10 @@ impl SeenReport {
         let witness = object.spec.witness.map(witness);
         let report = Report { applied: object.spec.applied_version, exceptions, witness };
         let forwards = object.spec.forwarding != Some(Forwarding::NotForwarding);
-        let (interfaces, gateways) = (object.spec.stations.into_keys().collect(), object.spec.gateways);
+        let interfaces = object.spec.stations.into_keys().collect();
+        let (gateways, addresses) = (object.spec.gateways, object.spec.node_addresses);
         let failing = object.spec.failed_health_checks.into_iter().flat_map(|failed| failed.addresses).collect();
-        Self { node, version, interfaces, gateways, forwards, failing, report }
+        Self { node, version, interfaces, gateways, addresses, forwards, failing, report }
     }
 }
 
@@ -296,8 +315,8 @@ impl Object for SeenReport {
     }
 
     fn same(&self, other: &Self) -> bool {
-        (&self.interfaces, &self.gateways, self.forwards, &self.failing, &self.report)
-            == (&other.interfaces, &other.gateways, other.forwards, &other.failing, &other.report)
+        (&self.interfaces, &self.gateways, &self.addresses, self.forwards, &self.failing, &self.report)
+            == (&other.interfaces, &other.gateways, &other.addresses, other.forwards, &other.failing, &other.report)
     }
 }
 

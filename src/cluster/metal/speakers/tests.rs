@@ -215,7 +215,7 @@ fn a_router_counts_until_another_is_named_though_its_route_be_gone_and_its_repor
     let told = |speakers: &mut Speakers, gateways: serde_json::Value| {
         let spec = json!({"appliedVersion": 3, "stations": {}, "gateways": gateways});
         speakers.report(Event::Apply(report(&spec)));
-        speakers.take_news_of_gateways()
+        speakers.take_news_around()
     };
     assert!(told(&mut speakers, json!(["198.51.100.1", "2001:db8::1"])));
     assert!(!told(&mut speakers, json!([])), "its link is down");
@@ -223,6 +223,23 @@ fn a_router_counts_until_another_is_named_though_its_route_be_gone_and_its_repor
     assert!(told(&mut speakers, json!(["198.51.100.254"])));
     assert_eq!(routers(&speakers), ["198.51.100.254", "2001:db8::1"]);
     speakers.report(Event::Delete(node.clone(), ResourceVersion::new("9".to_owned())));
-    assert!(!speakers.take_news_of_gateways());
+    assert!(!speakers.take_news_around());
     assert_eq!(routers(&speakers).len(), 2);
+}
+
+#[test]
+fn the_addresses_of_a_node_are_those_that_its_report_named_last_also_when_somebody_has_deleted_that() {
+    let mut speakers = Speakers::default();
+    let own = |speakers: &Speakers| speakers.addresses(&node()).map(|one| one.to_string()).collect::<Vec<_>>();
+    let told = |speakers: &mut Speakers, addresses: serde_json::Value| {
+        speakers
+            .report(Event::Apply(report(&json!({"appliedVersion": 3, "stations": {}, "nodeAddresses": addresses}))));
+        speakers.take_news_around()
+    };
+    assert!(told(&mut speakers, json!(["198.51.100.2", "2001:db8::2"])));
+    assert!(!told(&mut speakers, json!(["198.51.100.2", "2001:db8::2"])));
+    assert!(told(&mut speakers, json!(["198.51.100.3"])), "one that it has no more is anybody's");
+    speakers.report(Event::Delete(node(), ResourceVersion::new("9".to_owned())));
+    assert!(!speakers.take_news_around());
+    assert_eq!(own(&speakers), ["198.51.100.3"]);
 }
