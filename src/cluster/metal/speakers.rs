@@ -111,7 +111,7 @@ impl Speakers {
     }
 
     fn is_alive(&self, node: &NodeName, now: Time) -> bool {
-        self.until.get(node).is_some_and(|until| now < *until || now.since(self.heard) > DEAF)
+        lives(&self.until, self.heard, node, now)
     }
 
     /// For a dry run: these there are. A Lease counts that is held, and at this time, if there is one, has not run out by its holder's clock.
@@ -178,6 +178,17 @@ impl Speakers {
         }
     }
 
+    /// The reports of nodes that are gone, and whose speakers are: nobody will write these any more. What is remembered of nodes beside their reports
+    /// goes with them.
+    pub(super) fn left_behind(&mut self, is_there: impl Fn(&NodeName) -> bool, now: Time) -> Vec<SeenReport> {
+        let Self { reports, deleted, around, until, heard, .. } = self;
+        let is_alive = |node: &NodeName| lives(until, *heard, node, now);
+        deleted.retain(|node, _| is_there(node) || is_alive(node));
+        around.retain(|node, _| is_there(node) || is_alive(node) || reports.get(node).is_some());
+        let left = reports.iter().filter(|seen| !is_there(&seen.node) && !is_alive(&seen.node));
+        left.cloned().collect()
+    }
+
     /// Who is alive at this time has been told.
     pub(super) fn are_told(&mut self, now: Time) {
         self.told = now;
@@ -187,6 +198,10 @@ impl Speakers {
     pub(super) fn deadline(&self) -> Option<Time> {
         self.until.values().copied().filter(|until| *until > self.told).min()
     }
+}
+
+fn lives(until: &BTreeMap<NodeName, Time>, heard: Time, node: &NodeName, now: Time) -> bool {
+    until.get(node).is_some_and(|until| now < *until || now.since(heard) > DEAF)
 }
 
 /// A Lease of a speaker.
@@ -244,8 +259,8 @@ impl Object for SeenLease {
 /// A report.
 #[derive(Clone, Debug)]
 pub(super) struct SeenReport {
-    node: NodeName,
-    version: ResourceVersion,
+    pub(super) node: NodeName,
+    pub(super) version: ResourceVersion,
     interfaces: BTreeSet<String>,
     gateways: Vec<IpAddr>,
     /// Those of the node itself.

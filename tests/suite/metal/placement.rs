@@ -311,6 +311,41 @@ fn under_policy_local_an_address_goes_where_its_endpoint_goes() {
 }
 
 #[test]
+fn the_report_of_a_node_that_is_gone_goes_once_its_speaker_has_and_no_other_does() {
+    both(|world| {
+        let pool = Pool::new(world, "", json!({"addresses": ["10.77.27.0/30"]}));
+        let site = Site::new(world, &["a", "b"]);
+        site.advertise(&pool, json!({}));
+        let _controller = site.start();
+        create(world, "web", json!({}));
+        let is_there = |node: &str| world.api.get(&format!("{REPORTS}/{node}")).is_some();
+        let ranked = |vip: &Value| vip["spec"]["ranks"]["nodes"].as_array().map_or(0, Vec::len);
+        let both_are = vip(world, "10.77.27.0", "both are ranked", |vip| ranked(vip) == 2);
+        let (gone, stays) = if owner(&both_are) == site.node(0) { (0, 1) } else { (1, 0) };
+        let (gone, stays) = (site.node(gone), site.node(stays));
+        world.api.delete(&format!("{NODES}/{gone}"));
+        vip(world, "10.77.27.0", "it is ranked without the Node", |vip| owner(vip) == stays && ranked(vip) == 1);
+        // Whatever the controller does at once it has done: the Lease is what is waited for.
+        site.reports(stays, json!([]));
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        assert!(is_there(gone), "its speaker is alive, and its kubelet may bring the Node back");
+        site.falls_silent(gone);
+        eventually(
+            "its report is removed",
+            SOON,
+            || if is_there(gone) { Err("it is there".to_owned()) } else { Ok(()) },
+        );
+        // Silence alone is no reason: the Node is there.
+        site.falls_silent(stays);
+        vip(world, "10.77.27.0", "the silence is known", |vip| {
+            vip["status"]["despite"].to_string().contains("SpeakerSilent")
+        });
+        assert!(is_there(stays));
+        world.nobody_was_refused();
+    });
+}
+
+#[test]
 fn a_controller_that_starts_again_decides_nothing_anew_and_moves_nobody() {
     both(|world| {
         let pool = Pool::new(world, "", json!({"addresses": ["10.77.24.0/29"]}));
