@@ -60,6 +60,10 @@ pub struct VirtualIPSpec {
     /// For whom it is kept while nobody uses it. Such an address is given only to who asks for it by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved_for: Option<ReservationSpec>,
+    /// The Ethernet address of a stranger, who answered for it when it was to be announced for the first time. It is given to nobody, not even by name,
+    /// until this VirtualIP is deleted; a Service that has it and did not ask for it by name gets another one as soon as one is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<String>,
     /// Who answers for it, and who comes next. Speakers announce only what has ranks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ranks: Option<RanksSpec>,
@@ -200,6 +204,7 @@ impl From<&Vip> for VirtualIP {
             source_ranges: vip.source_ranges.clone(),
             service_names: names.join(", "),
             reserved_for: reserved_for.map(|Reservation { namespace, name }| ReservationSpec { namespace, name }),
+            set_aside: vip.set_aside.clone(),
             ranks: ranks_spec(vip),
         };
         Self { metadata, spec, status: status(vip) }
@@ -266,8 +271,8 @@ impl TryFrom<VirtualIP> for Vip {
             .map_err(|error| StoredVipError { name: name.clone(), problem: format!("spec.instance: {error}") })?;
         let given = |text: String| Some(text).filter(|text| !text.is_empty());
         let holder = given(spec.load_balancer).map(LoadBalancerId::new);
-        if holder.is_none() && spec.reserved_for.is_none() {
-            let problem = "it says neither whose it is (loadBalancer) nor for whom it is kept (reservedFor); delete it, or say one of them";
+        if holder.is_none() && spec.reserved_for.is_none() && spec.set_aside.is_none() {
+            let problem = "it says neither whose it is (loadBalancer) nor for whom it is kept (reservedFor) nor who has it (setAside); delete it, or say one of them";
             return Err(StoredVipError { name, problem: problem.to_owned() });
         }
         let RanksSpec { generation, nodes, interfaces, health_checks, ask_first } = spec.ranks.unwrap_or_default();
@@ -284,6 +289,7 @@ impl TryFrom<VirtualIP> for Vip {
             interfaces: interfaces.into_iter().map(|(node, only)| (NodeName::new(node), only)).collect(),
             health_checks,
             ask_first,
+            set_aside: spec.set_aside,
             ranks: Ranks { nodes: nodes.into_iter().map(NodeName::new).collect(), generation },
             shown: shown(stored.status.unwrap_or_default()),
         })

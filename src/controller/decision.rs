@@ -24,6 +24,8 @@ pub(crate) struct Decision {
     pub services: Vec<(Versioned<Service>, Role)>,
     /// Services that the record names and that are there, although nobody can read them.
     pub unreadable: Vec<Member>,
+    /// Services that the record names and that are not there, as far as we have seen.
+    pub gone: Vec<Member>,
     /// The load balancer's record.
     pub record: Option<Arc<Record>>,
     /// What becomes of the load balancer.
@@ -125,7 +127,7 @@ pub(crate) fn decide(snapshot: &Snapshot, classes: &Classes) -> Decision {
     let (unreadable, gone): (Vec<Member>, Vec<Member>) =
         missing.cloned().partition(|member| snapshot.unreadable.contains(&member.key()));
     let fate = fate(&services, &unreadable, !gone.is_empty(), record.as_ref(), class, classes);
-    Decision { services, unreadable, record, fate }
+    Decision { services, unreadable, gone, record, fate }
 }
 
 /// What a Service is to the load balancer. `class` becomes the class that serves those who are served: for all of them the same.
@@ -262,7 +264,7 @@ mod tests {
             let known = Versioned { version: ResourceVersion::new(version), object: Arc::new(service.clone()) };
             let services = vec![(known, Role::Leaving(WasOurs::Deleting))];
             let record = Some(Arc::new(record.clone()));
-            Decision { services, unreadable: Vec::new(), record, fate: Fate::Left }.is_behind()
+            Decision { services, unreadable: Vec::new(), gone: Vec::new(), record, fate: Fate::Left }.is_behind()
         };
         assert_eq!(behind("9"), Some((service.key.clone(), ResourceVersion::new("10"))));
         assert_eq!((behind("10"), behind("11")), (None, None));

@@ -19,7 +19,6 @@ use portolan_core::claim::NotOurs;
 use portolan_core::class::Classes;
 use portolan_core::desire::{Settings, Warning};
 use portolan_core::events::{self, Event};
-use portolan_core::ids::ResourceVersion;
 use portolan_core::provider::Verdict as Finding;
 use portolan_core::reason::{ConditionType, Reason};
 use portolan_core::record::{ClaimedBy, Record, Records, RecordsError};
@@ -132,8 +131,8 @@ impl Pass<'_> {
     async fn run(&mut self) -> Result<Verdict, Interrupted> {
         let decision = decide(self.snapshot, &self.reconciler.classes);
         if let Some((key, seen)) = decision.is_behind() {
-            let now = services::version(&self.reconciler.client, &key).await?;
-            if now.as_ref().and_then(ResourceVersion::number) >= seen.number() {
+            let now = services::now(&self.reconciler.client, &key).await?;
+            if now.as_ref().and_then(|(_, version)| version.number()) >= seen.number() {
                 tracing::debug!(balancer = %self.snapshot.id, service = %key, "the record rests on a later version of the Service");
                 return Err(Interrupted::Overtaken);
             }
@@ -141,6 +140,14 @@ impl Pass<'_> {
                 balancer = %self.snapshot.id, service = %key, %seen,
                 "the record rests on a version that the Service never had; it was edited or comes from elsewhere, and is put right"
             );
+        }
+        // A record may be seen before the Service that it was written for. What is served is taken down by nobody who has only not seen it yet.
+        for member in &decision.gone {
+            let now = services::now(&self.reconciler.client, &member.key()).await?;
+            if now.is_some_and(|(uid, _)| uid == member.uid) {
+                tracing::debug!(balancer = %self.snapshot.id, service = %member.key(), "the record names a Service that has not been seen yet");
+                return Err(Interrupted::Overtaken);
+            }
         }
         for (service, role) in &decision.services {
             match role {

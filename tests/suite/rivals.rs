@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::case::both;
+use crate::gate::{Fault, Gate};
 use crate::harness::{SOON, World, addresses, condition, eventually};
 
 /// SIGTERM ends a controller within this (issue 3).
@@ -20,6 +21,30 @@ fn distinct_addresses(world: &World) -> BTreeSet<String> {
         }
     }
     seen
+}
+
+#[test]
+fn who_has_not_seen_a_service_yet_takes_nothing_down_that_another_has_made_for_it() {
+    both(|world| {
+        let setup = world.setup();
+        let gate = Gate::before(world.server);
+        // It has listed all there is, which is nothing, and is shown no Service that comes later; but records.
+        gate.when(usize::MAX, Fault::Stall, |seen, _| {
+            seen.watch && seen.path.split('?').next().is_some_and(|path| path.ends_with("/services"))
+        });
+        let late = setup.twin(world).through(world, &gate).start();
+        eventually("it is at work", SOON, || if gate.fired() > 0 { Ok(()) } else { Err(late.log()) });
+        let _controller = setup.start();
+        world.create("web", json!({}));
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        let before = (world.mock().balancers(), addresses(&world.service("web").unwrap()));
+        let asks = || gate.seen().iter().filter(|seen| seen.path.contains("fieldSelector=metadata.name")).count();
+        eventually("it has asked twice whether the Service is there", SOON, || {
+            if asks() > 1 { Ok(()) } else { Err(late.log()) }
+        });
+        assert_eq!((world.mock().balancers(), addresses(&world.service("web").unwrap())), before);
+        assert!(!late.log().contains("DeleteBalancer"), "{}", late.log());
+    });
 }
 
 #[test]

@@ -154,7 +154,7 @@ reasons! {
     AccessDenied,
     /// No node announces the address. The message says why not.
     NotAnnounced,
-    /// Somebody on the wire who is no speaker of ours has the address; the message names his Ethernet address. Take it from him, or give the Service another address. The address is announced once he has been silent for a minute; if it never was before, the wire is asked each minute.
+    /// Somebody on the wire who is no speaker of ours has the address; the message names his Ethernet address. Take it from him, or give the Service another address. The address is announced once he has been silent for a minute; if it never was before, the wire is asked each minute, and the Service gets another address as soon as one is free, unless it asks for this one by name or has it reserved.
     AddressConflict,
     // Reachable
     /// Traffic arrives.

@@ -141,6 +141,7 @@ fn claim(instance: &Instance, desired: &LoadBalancer, wish: &Wish, allotted: &Al
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
         ask_first: false,
+        set_aside: None,
         shown: Shown::default(),
     };
     Step::Claim { vip: Box::new(vip) }

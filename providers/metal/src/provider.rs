@@ -199,7 +199,7 @@ impl Metal {
         let known = self.site.world().vip(address).cloned();
         let Some(vip) = known.filter(|vip| vip.holder.as_ref() == Some(id)) else { return Ok(()) };
         let vips = &self.site.inner.vips;
-        if vip.reserved_for.is_some() {
+        if vip.reserved_for.is_some() || vip.set_aside.is_some() {
             let kept = Vip {
                 holder: None,
                 services: Vec::new(),
@@ -210,7 +210,7 @@ impl Metal {
                 interfaces: BTreeMap::new(),
                 health_checks: BTreeSet::new(),
                 ask_first: false,
-                shown: Shown::default(),
+                shown: Shown { stranger: vip.set_aside.clone(), ..Shown::default() },
                 ..vip
             };
             self.learn(vips.replace(&kept).await.map_err(|error| failed(&error))?);

@@ -38,12 +38,15 @@ pub struct Placed {
     pub services: Option<Vec<Member>>,
     /// What becomes of it on the wire.
     pub announcement: Announcement,
+    /// Nobody has announced it since it was given out, as far as we have been there to see.
+    pub is_new: bool,
 }
 
 /// What comes of it.
 #[derive(Clone, Debug, Default)]
 pub struct Round {
-    /// Those whose ranks, or the interfaces and ports that go with them, are others now; as they are to be recorded.
+    /// Those whose ranks, or the interfaces and ports that go with them, are others now, and those that are set aside or no longer; as they are to
+    /// be recorded.
     pub ranked: Vec<Vip>,
     /// Those of which only what is shown is another: worth a write when there is time.
     pub shown: Vec<Vip>,
@@ -75,8 +78,8 @@ pub fn round(picture: &Picture, pace: &Pace<'_>, ignore_label: bool, now: Timest
         let (Some(placed), Some(eligible)) = (picture.vips.get(&address), eligible.get(&address)) else { continue };
         let vip = record(placed, ranks, eligible, now);
         let before = &placed.vip;
-        if (&vip.ranks, &vip.interfaces, &vip.health_checks)
-            != (&before.ranks, &before.interfaces, &before.health_checks)
+        if (&vip.ranks, &vip.interfaces, &vip.health_checks, &vip.set_aside)
+            != (&before.ranks, &before.interfaces, &before.health_checks, &before.set_aside)
         {
             round.ranked.push(vip);
         } else if vip.shown != placed.vip.shown {
@@ -130,6 +133,10 @@ fn record(placed: &Placed, ranks: Ranks, eligible: &Eligibility, now: Timestamp)
     let is_first = before.ranks.generation == 0 || before.ask_first && !placed.announcement.is_announced();
     let ask_first = if ranks == before.ranks { before.ask_first } else { is_first };
     let stranger = placed.announcement.stranger().map(str::to_owned);
+    let set_aside = match &stranger {
+        Some(_) if placed.is_new && before.reserved_for.is_none() => stranger.clone(),
+        _ => before.set_aside.clone().filter(|_| !placed.announcement.is_announced()),
+    };
     let shown = match &placed.services {
         Some(_) => Shown {
             since: since.filter(|_| ranks.owner().is_some()),
@@ -139,7 +146,7 @@ fn record(placed: &Placed, ranks: Ranks, eligible: &Eligibility, now: Timestamp)
         },
         None => Shown { since: since.filter(|_| ranks.owner().is_some()), stranger, ..before.shown.clone() },
     };
-    Vip { ranks, interfaces, health_checks, ask_first, shown, ..before.clone() }
+    Vip { ranks, interfaces, health_checks, ask_first, set_aside, shown, ..before.clone() }
 }
 
 /// Of those who have a say in who is ranked: what the others would say of a node is no reason to leave it.

@@ -36,7 +36,7 @@ pub enum Step {
         /// What it says.
         vip: Box<Vip>,
     },
-    /// Deletes it; one that is reserved stays, for those it is kept for.
+    /// Deletes it; one that is reserved stays, for those it is kept for, and one that is set aside, for nobody.
     Release {
         /// Which.
         address: IpAddr,

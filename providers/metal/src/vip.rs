@@ -56,6 +56,10 @@ pub struct Vip {
     /// As far as is known nobody had announced it when its ranks changed last: whoever owns it asks the wire first whether somebody has it.
     #[serde(skip)]
     pub ask_first: bool,
+    /// The Ethernet address of a stranger who had it before anybody had announced it: nobody gets it, and who has it gets another one unless he has
+    /// asked for this one by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<String>,
     /// What is shown of that.
     #[serde(skip)]
     pub shown: Shown,
@@ -114,10 +118,13 @@ impl fmt::Display for Reservation {
 impl Vip {
     /// Who has it, in words.
     pub fn told(&self) -> String {
-        match (self.services.first(), &self.reserved_for) {
-            (Some(first), _) => format!("Service {}", first.member.key()),
-            (None, Some(reservation)) => reservation.to_string(),
-            (None, None) => format!("VirtualIP {}, which names no Service", name(self.address)),
+        match (self.services.first(), &self.reserved_for, &self.set_aside) {
+            (Some(first), _, _) => format!("Service {}", first.member.key()),
+            (None, Some(reservation), _) => reservation.to_string(),
+            (None, None, Some(mac)) => {
+                format!("a stranger, {mac}; delete VirtualIP {} when he is gone", name(self.address))
+            }
+            (None, None, None) => format!("VirtualIP {}, which names no Service", name(self.address)),
         }
     }
 

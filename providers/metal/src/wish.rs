@@ -77,13 +77,13 @@ impl Wish {
     }
 
     /// What somebody has of what he asks for now, by family. Nobody is moved because a pool was changed, only because he asks for something
-    /// else.
+    /// else, or because a stranger was there before him.
     pub fn kept<'a>(&self, vips: &'a [Vip], pools: &[Checked]) -> BTreeMap<Family, &'a Vip> {
         let named = |family: Family| self.requested.iter().find(move |ip| Family::of(**ip) == family);
         let fits = |vip: &&Vip| {
             let family = Family::of(vip.address);
             self.families.contains(&family)
-                && named(family).is_none_or(|named| *named == vip.address)
+                && named(family).map_or(vip.set_aside.is_none(), |named| *named == vip.address)
                 && self.pool.as_ref().is_none_or(|pool| vip.pool.as_ref() == Some(pool))
                 && (self.scheme.is_none() || self.scheme == vip.scheme || suits(vip, pools, self.scheme))
         };

@@ -177,6 +177,7 @@ impl World {
             interfaces: BTreeMap::new(),
             health_checks: BTreeSet::new(),
             ask_first: false,
+            set_aside: None,
             shown: Shown::default(),
         });
     }

@@ -173,7 +173,14 @@ fn status(world: &World, checked: &Checked, seen: &SeenPool, now: jiff::Timestam
     let (v4, v6) = (world.usage(name, Family::V4), world.usage(name, Family::V6));
     let waiting: Vec<String> = world.waiting_for(name).map(|wish| wish.member.key().to_string()).collect();
     let flaws: Vec<String> = checked.flaws.iter().map(ToString::to_string).collect();
-    let taken: Vec<String> = checked.taken.iter().map(|(address, who)| format!("{address} ({who})")).collect();
+    let strangers = world.strangers_of(name).map(|(address, mac)| {
+        format!(
+            "{address} (a stranger, {mac}; delete VirtualIP {} when he is gone)",
+            portolan_metal::vip::name(address)
+        )
+    });
+    let taken = checked.taken.iter().map(|(address, who)| format!("{address} ({who})"));
+    let taken: Vec<String> = taken.chain(strangers).collect();
     let ready = if flaws.is_empty() { ("True", "Ready", String::new()) } else { ("False", "Refused", listed(&flaws)) };
     let obstructed = if taken.is_empty() {
         ("False", "NothingInTheWay", String::new())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{CLASS, Pool, VIPS, create, grant};
+use super::{CLASS, Pool, VIPS, annotated, create, grant};
 use crate::case::both;
 use crate::harness::{Controller, SOON, World, addresses, condition, eventually, merged};
 
@@ -13,6 +13,8 @@ const NODES: &str = "/api/v1/nodes";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
 const REPORTS: &str = "/apis/portolan.dev/v1alpha1/speakerreports";
 const ADVERTISEMENTS: &str = "/apis/portolan.dev/v1alpha1/l2advertisements";
+
+const STRANGER: &str = "02:00:00:00:00:09";
 
 /// No resourceVersion is as high.
 const EVERYTHING: u64 = 1 << 52;
@@ -222,7 +224,7 @@ fn what_a_speaker_cannot_announce_is_told_on_the_service() {
         let site = Site::new(world, &["a"]);
         site.advertise(&pool, json!({}));
         let _controller = site.start();
-        create(world, "web", json!({}));
+        create(world, "web", annotated("portolan.dev/load-balancer-ips", "10.77.22.0"));
         vip(world, "10.77.22.0", "it is ranked", |vip| owner(vip) == site.node(0));
         let stranger =
             json!([{"reason": "Taken", "interface": "lan0", "mac": "02:00:00:00:00:09", "addresses": ["10.77.22.0"]}]);
@@ -232,6 +234,56 @@ fn what_a_speaker_cannot_announce_is_told_on_the_service() {
         assert!(message.contains("02:00:00:00:00:09") && message.contains("lan0"), "{message}");
         site.reports(site.node(0), json!([]));
         world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+    });
+}
+
+#[test]
+fn an_address_that_a_stranger_had_first_is_set_aside_and_its_service_gets_another_one() {
+    both(|world| {
+        let pool = Pool::new(world, "", json!({"addresses": ["10.77.34.0/31", "2001:db8:7734::/127"]}));
+        let site = Site::new(world, &["a"]);
+        site.advertise(&pool, json!({}));
+        let controller = site.start();
+        let pair = json!({"spec": {"ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv4", "IPv6"]}});
+        create(world, "web", pair);
+        vip(world, "10.77.34.0", "it is ranked", |vip| owner(vip) == site.node(0));
+        let stranger = |reason: &str, address: &str| json!([{"reason": reason, "interface": "lan0", "mac": STRANGER, "addresses": [address]}]);
+        let before = addresses(&world.addressed("web"));
+        site.reports(site.node(0), stranger("Taken", "10.77.34.0"));
+        let moved = world.becomes("web", "it has another one", |service| {
+            addresses(service).iter().any(|address| address == "10.77.34.1")
+        });
+        assert_eq!(addresses(&moved)[1..], before[1..], "the other family's stays");
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        let aside = vip(world, "10.77.34.0", "nobody has it", |vip| vip["spec"]["loadBalancer"].is_null());
+        assert_eq!(
+            (&aside["spec"]["setAside"], &aside["status"]["addressConflict"]),
+            (&json!(STRANGER), &json!(STRANGER))
+        );
+        pool.becomes("it names him", |status| {
+            let told = "never given out: 10.77.34.0 (a stranger, 02:00:00:00:00:09; delete VirtualIP 10.77.34.0 when he is gone)";
+            status["conditions"][1]["message"] == told
+        });
+
+        // Also by name, and by another controller, and after it was announced a stranger moves nobody.
+        controller.kill();
+        let _controller = site.start();
+        create(world, "named", annotated("portolan.dev/load-balancer-ips", "10.77.34.0"));
+        let refused = world.condition("named", "portolan.dev/AddressAssigned", "False", "RequestedAddressUnavailable");
+        let message = condition(&refused, "portolan.dev/AddressAssigned").unwrap()["message"].to_string();
+        assert!(message.contains(STRANGER) && message.contains("delete VirtualIP 10.77.34.0"), "{message}");
+        site.reports(site.node(0), stranger("Taken", "10.77.34.1"));
+        world.condition("web", "portolan.dev/Programmed", "False", "AddressConflict");
+        world.api.delete(&format!("{VIPS}/10.77.34.0"));
+        world.becomes("named", "the address is anybody's again", |service| addresses(service) == ["10.77.34.0"]);
+        site.reports(site.node(0), stranger("Taken", "10.77.34.0"));
+        world.condition("named", "portolan.dev/Programmed", "False", "AddressConflict");
+        let service = world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        assert_eq!(addresses(&service), addresses(&moved), "it stays, also while another one was free");
+        vip(world, "10.77.34.0", "the stranger is remembered", |vip| vip["spec"]["setAside"] == STRANGER);
+        site.reports(site.node(0), json!([]));
+        world.condition("named", "portolan.dev/Programmed", "True", "Programmed");
+        vip(world, "10.77.34.0", "he is gone", |vip| vip["spec"]["setAside"].is_null());
     });
 }
 

@@ -33,6 +33,7 @@ fn vip(ranked: bool) -> Vip {
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
         ask_first: false,
+        set_aside: None,
         shown: Shown::default(),
     }
 }

@@ -65,6 +65,7 @@ fn share(address: &str, pool: &str, names: &[&str]) -> Vip {
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
         ask_first: false,
+        set_aside: None,
         shown: Shown::default(),
     }
 }

@@ -32,6 +32,7 @@ fn vip(nodes: &[&str]) -> Vip {
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
         ask_first: false,
+        set_aside: None,
         shown: Shown::default(),
     }
 }

@@ -6,7 +6,7 @@ use crate::announcement::Exception;
 use crate::eligible::{Endpoints, Reason, Speaker};
 use crate::pool::PoolName;
 use crate::selector::Labels;
-use crate::vip::Served;
+use crate::vip::{Reservation, Served};
 
 fn name(text: &str) -> NodeName {
     NodeName::new(text)
@@ -37,10 +37,18 @@ fn ranked(nodes: &[&str]) -> Placed {
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
         ask_first: false,
+        set_aside: None,
         shown: Shown { since: (!nodes.is_empty()).then_some(Timestamp(1)), ..Shown::default() },
     };
     let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
-    Placed { vip, pool, rebalance: Rebalance::WhenSteady, services: None, announcement: Announcement::Unplaced }
+    Placed {
+        vip,
+        pool,
+        rebalance: Rebalance::WhenSteady,
+        services: None,
+        announcement: Announcement::Unplaced,
+        is_new: false,
+    }
 }
 
 fn known(placed: Placed) -> Placed {
@@ -185,8 +193,30 @@ fn the_wire_is_asked_until_somebody_has_announced_it_and_a_stranger_who_has_it_i
     assert_eq!((nodes(&next), next.ask_first), (vec!["b"], true), "whoever comes next asks too");
 
     let by = Announcement::By(name("b"), Vec::new());
+    assert_eq!(shown.set_aside, None, "somebody may have announced it before we were there");
     let free = after(&next, by.clone(), vec![Host::sound("b")]).unwrap();
     assert_eq!((free.shown.stranger, free.ask_first), (None, true), "that alone is no write");
     let moved = after(&next, by, two()).unwrap();
     assert_eq!((nodes(&moved), moved.ask_first), (vec!["b", "a"], false));
+}
+
+#[test]
+fn what_a_stranger_had_before_anybody_announced_it_is_set_aside_until_somebody_does() {
+    let after = |vip: &Vip, announcement: Announcement, is_new: bool| {
+        let placed = Placed { vip: vip.clone(), announcement, is_new, ..known(ranked(&[])) };
+        of(placed, vec![Host::sound("a")], vec![Advertisement::default()])
+    };
+    let stranger = Exception::Stranger { interface: "lan0".to_owned(), mac: "02:00:00:00:00:99".to_owned() };
+    let hindered = || Announcement::Hindered(name("a"), vec![stranger.clone()]);
+    let first = after(&ranked(&[]).vip, Announcement::Unplaced, true).ranked[0].clone();
+    let aside = after(&first, hindered(), true).ranked[0].clone();
+    assert_eq!(aside.set_aside.as_deref(), Some("02:00:00:00:00:99"));
+    let again = after(&aside, hindered(), false);
+    assert!(again.ranked.is_empty() && again.shown.is_empty(), "who was not there leaves it: {again:?}");
+    let announced = after(&aside, Announcement::By(name("a"), Vec::new()), false);
+    assert_eq!((announced.ranked[0].set_aside.as_deref(), announced.ranked.len()), (None, 1));
+
+    let reserved_for = Some(Reservation { namespace: "shop".to_owned(), name: None });
+    let reserved = after(&Vip { reserved_for, ..first }, hindered(), true);
+    assert!(reserved.ranked.is_empty(), "who keeps an address for somebody means that one: {reserved:?}");
 }

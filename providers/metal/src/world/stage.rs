@@ -33,6 +33,8 @@ pub(super) struct Stage {
     /// As of which version what is proven of it is as it is: besides, its TCP ports and who may connect.
     pub(super) proven_at: BTreeMap<IpAddr, u64>,
     eligible: BTreeMap<IpAddr, Arc<Eligibility>>,
+    /// Nobody has announced them since they were first ranked. Who was not there to see it takes it that somebody has: then a stranger moves nobody.
+    new: BTreeSet<IpAddr>,
     /// Grows whenever something changes that placement rests on.
     pub(super) edition: u64,
 }
@@ -41,6 +43,9 @@ impl Stage {
     /// An address is like this as of this version.
     pub(super) fn shown(&mut self, before: Option<&Vip>, vip: &Vip) {
         let version = number(vip.version.as_ref()).unwrap_or(u64::MAX);
+        if vip.ranks.generation == 0 {
+            self.new.insert(vip.address);
+        }
         let ranks = |vip: &Vip| (vip.ranks.clone(), vip.interfaces.clone());
         let asked = |vip: &Vip| (tcp_ports(vip), vip.source_ranges.clone());
         let is_ranked_anew = before.is_none_or(|before| ranks(before) != ranks(vip));
@@ -56,6 +61,7 @@ impl Stage {
     pub(super) fn gone(&mut self, address: IpAddr) {
         self.ranked_at.remove(&address);
         self.proven_at.remove(&address);
+        self.new.remove(&address);
     }
 }
 
@@ -193,6 +199,12 @@ impl World {
         })
     }
 
+    /// The addresses of a pool that strangers had before anybody, each with his Ethernet address.
+    pub fn strangers_of<'a>(&'a self, pool: &'a PoolName) -> impl Iterator<Item = (IpAddr, &'a str)> {
+        let set_aside = self.vips.values().filter_map(|vip| Some((vip, vip.set_aside.as_deref()?)));
+        set_aside.filter(|(vip, _)| self.pool_ref(vip).0.name == *pool).map(|(vip, mac)| (vip.address, mac))
+    }
+
     /// Whether it is reached there.
     pub fn reach(&self, address: IpAddr) -> Reach {
         let of = |vip| {
@@ -210,10 +222,19 @@ impl World {
 
     fn wake_changed(&mut self, before: &BTreeMap<IpAddr, (Announcement, Reach)>) {
         let now = |address: IpAddr| (self.announcement(address), self.reach(address));
-        let changed = before.iter().filter(|(address, before)| now(**address) != **before);
-        let concerned: Vec<LoadBalancerId> =
-            changed.filter_map(|(address, _)| self.own(self.vips.get(address)?)).collect();
-        self.news.extend(concerned);
+        let changed: Vec<(IpAddr, bool)> = before
+            .iter()
+            .map(|(address, before)| (*address, before, now(*address)))
+            .filter(|(_, before, now)| now != *before)
+            .map(|(address, _, (announcement, _))| (address, announcement.is_announced()))
+            .collect();
+        for (address, is_announced) in changed {
+            if is_announced {
+                self.stage.new.remove(&address);
+            }
+            let concerned = self.vips.get(&address).and_then(|vip| self.own(vip));
+            self.news.extend(concerned);
+        }
     }
 
     /// The pool that holds an address now, whatever it was called when it was given out, and whether it moves by itself.
@@ -238,7 +259,8 @@ impl World {
                 vip.services.iter().map(|served| own(&served.member.uid)).collect()
             });
             let announcement = self.announcement(vip.address);
-            Some(Placed { vip: vip.clone(), pool, rebalance, services, announcement })
+            let is_new = self.stage.new.contains(&vip.address);
+            Some(Placed { vip: vip.clone(), pool, rebalance, services, announcement, is_new })
         };
         Picture {
             vips: self.vips.values().filter_map(|vip| Some((vip.address, placed(vip)?))).collect(),

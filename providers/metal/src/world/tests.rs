@@ -55,6 +55,7 @@ fn vip(address: &str, holder: &str) -> Vip {
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
         ask_first: false,
+        set_aside: None,
         shown: Shown::default(),
     }
 }
@@ -158,6 +159,39 @@ fn what_was_promised_to_one_for_whom_another_controller_has_recorded_another_add
     world.set_vip(vip("192.0.2.2", "a"));
     world.ask(wish("b", 1));
     assert_eq!(told(&world, "b").unwrap(), ["192.0.2.1"]);
+}
+
+#[test]
+fn who_has_what_a_stranger_had_first_is_given_another_one_and_waits_for_it_in_his_turn() {
+    let mut world = world(vec![pool("p", &["192.0.2.1-192.0.2.2"])]);
+    world.set_vip(vip("192.0.2.2", "first"));
+    let aside = |holder: Option<&str>| {
+        let vip = Vip { set_aside: Some("02:00:00:00:00:99".to_owned()), ..vip("192.0.2.1", "web") };
+        Vip { holder: holder.map(id), services: Vec::new(), ..vip }
+    };
+    world.set_vip(aside(Some("web")));
+    let own = world.vips_of(&id("web"));
+    assert!(wish("web", 1).kept(&own, &[]).is_empty(), "what nobody can use is not kept");
+    let named = Wish { requested: vec!["192.0.2.1".parse().unwrap()], ..wish("web", 1) };
+    assert_eq!(named.kept(&own, &[]).len(), 1, "he means that one");
+    world.ask(wish("web", 1));
+    world.ask(wish("younger", 2));
+    assert_eq!(
+        (told(&world, "web"), world.vips_of(&id("web")).len()),
+        (None, 1),
+        "there is no other one, and he has what he has"
+    );
+    world.remove_vip("192.0.2.2".parse().unwrap());
+    assert_eq!(told(&world, "web").unwrap(), ["192.0.2.2"]);
+    world.set_vip(vip("192.0.2.2", "web"));
+    world.set_vip(aside(None));
+    assert_eq!(told(&world, "younger"), None, "nobody gets it");
+    let pool = PoolName::new("p");
+    assert_eq!(world.strangers_of(&pool).collect::<Vec<_>>(), [("192.0.2.1".parse().unwrap(), "02:00:00:00:00:99")]);
+    world.ask(Wish { requested: vec!["192.0.2.1".parse().unwrap()], ..wish("named", 3) });
+    assert!(format!("{:?}", world.answer(&id("named"))).contains("delete VirtualIP 192.0.2.1"), "nor by name");
+    world.remove_vip("192.0.2.1".parse().unwrap());
+    assert_eq!(told(&world, "younger").unwrap(), ["192.0.2.1"]);
 }
 
 #[test]

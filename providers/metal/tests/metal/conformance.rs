@@ -61,6 +61,7 @@ impl MetalWorld {
                 interfaces: BTreeMap::new(),
                 health_checks: BTreeSet::new(),
                 ask_first: false,
+                set_aside: None,
                 shown: portolan_metal::vip::Shown::default(),
             });
         }

@@ -27,6 +27,7 @@ fn vip(address: &str) -> Vip {
         interfaces: BTreeMap::new(),
         health_checks: BTreeSet::new(),
         ask_first: false,
+        set_aside: None,
         shown: Shown::default(),
     }
 }
