@@ -11,8 +11,8 @@ pub use address_pool::{AddressPool, AddressPoolSpec, AddressPoolStatus, Rebalanc
 pub use l2_advertisement::{L2Advertisement, L2AdvertisementSpec, PreferredNodes};
 pub use record::{ClaimedByText, LoadBalancerRecord, LoadBalancerRecordSpec, MemberSpec, StoredRecordError};
 pub use speaker_report::{
-    FailedHealthCheck, Forwarding, NotAsRanked, NotAsRankedReason, NotProven, NotProvenReason, SpeakerReport,
-    SpeakerReportSpec, Witness, WrongSysctl,
+    FailedHealthCheck, Forwarding, NODE_ADDRESSES, NotAsRanked, NotAsRankedReason, NotProven, NotProvenReason,
+    SpeakerReport, SpeakerReportSpec, Witness, WrongSysctl,
 };
 pub use virtual_ip::{ProtocolText, StoredVipError, VirtualIP, VirtualIPSpec, VirtualIPStatus};
 

@@ -7,6 +7,9 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// So many addresses of its own a report names at most: nodes have some, and one with thousands must not make an object of hundreds of kilobytes.
+pub const NODE_ADDRESSES: usize = 256;
+
 /// What the speaker of a node announces, by what it does not: an address that ranks the node first is announced, unless it is named here. Written
 /// by the speaker; it is alive while its Lease `portolan-speaker-NODE` is.
 #[derive(CustomResource, JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,14 @@ pub struct SpeakerReportSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub gateways: Vec<IpAddr>,
+    /// The addresses that the node's interfaces have, but for those of the link and `127.0.0.0/8` and `::1`, and for those that kube-proxy, kube-router
+    /// and NodeLocal DNSCache put on interfaces of their own: no pool gives one out. At most 256, the lowest, IPv4 first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>", length(max = 256))]
+    pub node_addresses: Vec<IpAddr>,
+    /// How many more the node has; left out if those are all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_addresses_omitted: Option<u32>,
     /// The settings of the node's kernel that keep addresses from being reached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub preflight: Vec<WrongSysctl>,

@@ -4,6 +4,7 @@
 mod advertisements;
 mod around;
 mod hosts;
+mod left_behind;
 mod placing;
 mod pools;
 mod speakers;
@@ -67,7 +68,7 @@ pub(crate) struct Followed {
     pub(crate) listed: watch::Sender<bool>,
 }
 
-/// Watches, tells the provider, and writes of each pool how it is used, until the gate's stop. Nothing is asked of the server before somebody needs
+/// Watches, tells the provider, writes of each pool how it is used, and removes reports of nodes that are gone, until the gate's stop. Nothing is asked of the server before somebody needs
 /// it: where no class has pools, that is whoever removes what a class has left that is gone.
 pub(crate) async fn run(
     client: Client,
@@ -95,7 +96,7 @@ pub(crate) async fn run(
         speakers: Speakers::default(),
         placement: of.listed,
     };
-    let writer = pools::Writer::new(client);
+    let (writer, reports) = (pools::Writer::new(client.clone()), Api::all(client));
     let follow = async {
         let mut due = None;
         loop {
@@ -105,11 +106,16 @@ pub(crate) async fn run(
                     follower.take_in(event, clock.now());
                     due = due.or_else(|| follower.is_listed().then(|| clock.now() + STATUS_PAUSE));
                 }
-                () = clock.sleep_until(follower.speakers.deadline()) => follower.hosts(clock.now()),
+                () = clock.sleep_until(follower.speakers.deadline()) => {
+                    follower.hosts(clock.now());
+                    due = due.or_else(|| follower.is_listed().then(|| clock.now() + STATUS_PAUSE));
+                }
                 () = clock.sleep_until(due) => {
                     due = None;
-                    if gate.check().is_ok() && !writer.write(&follower.site, follower.pools.iter(), clock.wall()).await {
-                        due = Some(clock.now() + STATUS_PAUSE * 10);
+                    if gate.check().is_ok() {
+                        let shown = writer.write(&follower.site, follower.pools.iter(), clock.wall()).await;
+                        let removed = left_behind::remove(&reports, follower.left_behind(clock.now())).await;
+                        due = (!shown || !removed).then(|| clock.now() + STATUS_PAUSE * 10);
                     }
                 }
             }
@@ -280,7 +286,7 @@ impl Follower {
                 for (node, report) in self.speakers.report(event) {
                     self.site.observe(|world| world.set_report(&node, report));
                 }
-                if self.speakers.take_news_of_gateways() || first && self.speakers.have_reported() {
+                if self.speakers.take_news_around() || first && self.speakers.have_reported() {
                     self.around();
                 }
                 self.hosts(now);
@@ -313,6 +319,12 @@ impl Follower {
             let hosts = self.nodes.iter().map(|seen| seen.host(self.speakers.of(&seen.node.name, now))).collect();
             self.site.observe(|world| world.set_hosts(hosts));
         }
+    }
+
+    /// Reports that nobody will write any more. Due only once everything has been listed.
+    fn left_behind(&mut self, now: Time) -> Vec<SeenReport> {
+        let nodes = &self.nodes;
+        self.speakers.left_behind(|node| nodes.get(&node.to_string()).is_some(), now)
     }
 
     /// Each kind has been listed: an address that somebody has is known to be his, and who may share it.

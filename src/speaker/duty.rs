@@ -22,6 +22,8 @@ pub(crate) struct Duty {
     pub(crate) own: BTreeSet<Mac>,
     /// The routers by which the node reaches whatever is on no segment of its own.
     pub(crate) gateways: BTreeSet<IpAddr>,
+    /// The addresses that the node itself has.
+    pub(crate) addresses: BTreeSet<IpAddr>,
     /// What is to be said of an address besides.
     pub(crate) notes: BTreeMap<IpAddr, Note>,
 }
@@ -78,6 +80,8 @@ pub(crate) fn duty(owns: &Owns, interfaces: &[Interface], before: &Places) -> Du
     duty.stations = usable.iter().map(|(interface, mac)| (interface.name.clone(), *mac)).collect();
     duty.own = interfaces.iter().filter_map(|interface| interface.mac).collect();
     duty.gateways = interfaces.iter().flat_map(|interface| &interface.gateways).filter(can_be_given).copied().collect();
+    let of_its_own = interfaces.iter().filter(|interface| !PARKED.contains(&interface.name.as_str()));
+    duty.addresses = of_its_own.flat_map(|interface| &interface.own).filter(can_be_given).copied().collect();
     let connected: Vec<&Interface> =
         interfaces.iter().filter(|interface| interface.resolves && !interface.addresses.is_empty()).collect();
     for (&vip, owned) in &owns.addresses {
@@ -112,11 +116,16 @@ pub(crate) fn duty(owns: &Owns, interfaces: &[Interface], before: &Places) -> Du
     duty
 }
 
-/// Some pool may have it: addresses of the link itself, by which routers are often known, are in none.
-fn can_be_given(gateway: &&IpAddr) -> bool {
-    match gateway {
-        IpAddr::V4(address) => !address.is_link_local(),
-        IpAddr::V6(address) => !address.is_unicast_link_local(),
+/// Interfaces on which others put addresses that are no node's: kube-proxy in IPVS mode (`kube-ipvs0`) and kube-router (`kube-dummy-if`) those of all
+/// Services, ours among them, and NodeLocal DNSCache the cluster IP of DNS. Taken for the node's, each address that is given out would be obstructed by
+/// its own use, and given to nobody after that.
+const PARKED: [&str; 3] = ["kube-ipvs0", "kube-dummy-if", "nodelocaldns"];
+
+/// Some pool may have it: addresses of the link itself, by which routers are often known, are in none, nor are those that never leave the node.
+fn can_be_given(address: &&IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !address.is_link_local() && !address.is_loopback(),
+        IpAddr::V6(address) => !address.is_unicast_link_local() && !address.is_loopback(),
     }
 }
 

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{
-    FailedHealthCheck, Forwarding, NotAsRanked, NotAsRankedReason, NotProven, NotProvenReason, SpeakerReport,
-    SpeakerReportSpec, Witness, WrongSysctl,
+    FailedHealthCheck, Forwarding, NODE_ADDRESSES, NotAsRanked, NotAsRankedReason, NotProven, NotProvenReason,
+    SpeakerReport, SpeakerReportSpec, Witness, WrongSysctl,
 };
 use crate::cluster::clock::Clock;
 use crate::cluster::error::{CallError, call_within};
@@ -147,6 +147,10 @@ fn report(node: &str, told: &Told, preflight: &[Finding], stands: Stands) -> Spe
         applied_version: told.version,
         stations: told.stations.iter().map(|(name, mac)| (name.clone(), mac.to_string())).collect(),
         gateways: told.gateways.iter().copied().collect(),
+        node_addresses: told.addresses.iter().take(NODE_ADDRESSES).copied().collect(),
+        node_addresses_omitted: u32::try_from(told.addresses.len().saturating_sub(NODE_ADDRESSES))
+            .ok()
+            .filter(|more| *more > 0),
         preflight: preflight.iter().map(wrong).collect(),
         forwarding,
         failed_health_checks: stands.failed_checks.into_iter().map(failed).collect(),
@@ -231,6 +235,7 @@ mod tests {
             version: 7,
             stations: BTreeMap::from([("lan0".to_owned(), Mac([2, 0, 0, 0, 0, 1]))]),
             gateways: ips(&["198.51.100.254"]).into_iter().collect(),
+            addresses: ips(&["198.51.100.200", "192.0.2.1", "2001:db8::200"]).into_iter().collect(),
             exceptions: BTreeMap::from([
                 (Exception::NoInterface, ips(&["198.51.100.1", "2001:db8::1"])),
                 (Exception::PoolOffLink, ips(&["203.0.113.1"])),
@@ -252,6 +257,7 @@ mod tests {
                 "appliedVersion": 7,
                 "stations": {"lan0": "02:00:00:00:00:01"},
                 "gateways": ["198.51.100.254"],
+                "nodeAddresses": ["192.0.2.1", "198.51.100.200", "2001:db8::200"],
                 "preflight": [
                     {"sysctl": "net.ipv4.conf.all.arp_ignore", "value": 0, "wanted": 1, "why": "it answers"},
                 ],
@@ -267,5 +273,20 @@ mod tests {
                 ],
             })
         );
+    }
+
+    #[test]
+    fn a_node_with_thousands_of_addresses_names_so_many_of_them_and_says_how_many_more_it_has() {
+        for (there, named, more) in [(NODE_ADDRESSES, 256, json!(null)), (10_000, 256, json!(9744))] {
+            let addresses = (0..u32::try_from(there).unwrap()).map(|number| IpAddr::V4((0x0a00_0000 + number).into()));
+            let nothing = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+            let (stations, gateways, exceptions) = nothing;
+            let told = Told { version: 7, stations, gateways, addresses: addresses.collect(), exceptions };
+            let stands = Stands { node: Standing::Fine, failed_checks: BTreeMap::new() };
+            let report = serde_json::to_value(report("node-a", &told, &[], stands)).unwrap();
+            let said = report["spec"]["nodeAddresses"].as_array().unwrap();
+            assert_eq!((said.len(), &said[255]), (named, &json!("10.0.0.255")));
+            assert_eq!(report["spec"]["nodeAddressesOmitted"], more);
+        }
     }
 }

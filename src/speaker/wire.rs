@@ -60,6 +60,8 @@ pub(crate) struct Told {
     pub(crate) stations: BTreeMap<String, Mac>,
     /// The next hops of the node's default routes.
     pub(crate) gateways: BTreeSet<IpAddr>,
+    /// The addresses that the node itself has.
+    pub(crate) addresses: BTreeSet<IpAddr>,
     /// Which addresses are not as they are ranked, and why.
     pub(crate) exceptions: BTreeMap<Exception, Vec<IpAddr>>,
 }
@@ -141,6 +143,7 @@ struct Wire {
     version: u64,
     stations: BTreeMap<String, Mac>,
     gateways: BTreeSet<IpAddr>,
+    addresses: BTreeSet<IpAddr>,
     notes: BTreeMap<IpAddr, Note>,
     fellows: Arc<BTreeSet<Mac>>,
     /// The node's own stations.
@@ -155,13 +158,13 @@ struct Wire {
 impl Wire {
     fn changed(&mut self, owns: &Option<Arc<Owns>>, interfaces: &Option<Arc<Vec<Interface>>>, now: Time) {
         let (Some(owns), Some(interfaces)) = (owns, interfaces) else { return };
-        let Duty { places, stations, own, gateways, notes } = duty(owns, interfaces, &self.places);
+        let Duty { places, stations, own, gateways, addresses, notes } = duty(owns, interfaces, &self.places);
         let (vips, edits) = (owns.addresses.len(), edits(&self.places, &places));
         if !edits.is_empty() {
             tracing::info!(vips, interfaces = places.len(), changes = edits.len(), "what is announced has changed");
         }
         (self.places, self.stations, self.notes, self.version) = (places, stations, notes, owns.version);
-        self.gateways = gateways;
+        (self.gateways, self.addresses) = (gateways, addresses);
         self.closed.clear();
         self.news = true;
         self.open_again = None;
@@ -310,8 +313,9 @@ impl Wire {
                 exceptions.entry(exception).or_default().push(*vip);
             }
         }
-        let (version, stations, gateways) = (self.version, self.stations.clone(), self.gateways.clone());
-        say(told, Some(Told { version, stations, gateways, exceptions }));
+        let (gateways, addresses) = (self.gateways.clone(), self.addresses.clone());
+        let (version, stations) = (self.version, self.stations.clone());
+        say(told, Some(Told { version, stations, gateways, addresses, exceptions }));
         say(answers, self.answers());
     }
 

@@ -1,6 +1,6 @@
 //! The load balancer: what a provider is asked to make true. Provider-neutral, and the unit of reconcile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -183,6 +183,18 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Somebody is there to answer who comes by this family: neither kube-proxy nor a network changes it on the way to a pod (KEP-563). Of node
+    /// ports nobody says it.
+    pub fn has_endpoints_of(&self, family: Family) -> bool {
+        self.has_endpoints
+            && match &self.targets {
+                Targets::Nodes { .. } => true,
+                Targets::Pods { endpoints, local_nodes: _ } => {
+                    endpoints.iter().any(|endpoint| Family::of(endpoint.address.ip()) == family)
+                }
+            }
+    }
+
     /// The same listener, sending to those to whom the port would send `now`. Everything else stays, also the node port.
     #[must_use]
     pub fn followed(&self, now: &Self) -> Self {
@@ -231,10 +243,10 @@ pub enum Targets {
     Pods {
         /// Each address with each pod that claims it, once; sorted.
         endpoints: Vec<PodEndpoint>,
-        /// Under `externalTrafficPolicy: Local` the nodes that have one of these; sorted. For a provider whose traffic reaches pods by way of
-        /// nodes: the others drop it.
+        /// Under `externalTrafficPolicy: Local` the nodes that have one of these, of each family; sorted. For a provider whose traffic reaches pods by
+        /// way of nodes: the others drop it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        local_nodes: Option<Vec<NodeName>>,
+        local_nodes: Option<BTreeMap<Family, BTreeSet<NodeName>>>,
     },
 }
 

@@ -1,53 +1,94 @@
 //! Who is behind the addresses of a load balancer: what placement has to know of its Services.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use portolan_core::balancer::{Listener, LoadBalancer, Targets};
+use portolan_core::balancer::{Family, Listener, LoadBalancer, Targets};
 use portolan_core::ids::{NodeName, Uid};
+use serde::Serialize;
 
 use crate::eligible::{Endpoints, Member};
+use crate::selector::Labels;
 use crate::settings::{Settings, settings_of};
 
 /// Its Services. One that is not there is unknown, and has no say.
-pub type Backing = BTreeMap<Uid, Member>;
+pub type Backing = BTreeMap<Uid, Backed>;
+
+/// What a Service is to its addresses of each family. They differ in what is behind them: kube-proxy passes nothing on to the other family, and says
+/// at the health check port of each what is so of that one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Backed {
+    v4: Member,
+    v6: Member,
+}
+
+impl Backed {
+    fn of(listeners: &[Listener], uid: &Uid, labels: &Labels, health_check: Option<u16>) -> Self {
+        let own = || listeners.iter().filter(|listener| listener.service == *uid);
+        let of_family = |family| Member {
+            labels: labels.clone(),
+            endpoints: endpoints(own(), family),
+            health_check: health_check.filter(|_| is_ready(own(), family)),
+        };
+        Self { v4: of_family(Family::V4), v6: of_family(Family::V6) }
+    }
+
+    /// To those of this family.
+    pub fn to(&self, family: Family) -> &Member {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
+}
+
+/// In words: where its endpoints are.
+impl fmt::Display for Backed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { v4, v6 } = self;
+        match (&v4.endpoints, &v6.endpoints) {
+            (one, other) if one == other => one.fmt(f),
+            (v4, v6) => write!(f, "{v4} for IPv4, {v6} for IPv6"),
+        }
+    }
+}
 
 /// What is desired, and of those who may not be touched what was known before, but for the endpoints of those who are only refused: these go on
 /// counting as they are.
 pub(crate) fn backing(desired: &LoadBalancer, before: Option<&Backing>) -> Backing {
     let of = |uid: &Uid| {
-        let own = |listeners| endpoints(of_service(listeners, uid));
         if !desired.held.contains(uid) {
             let Settings { labels, health_check, .. } = settings_of(desired, uid);
-            let health_check = health_check.filter(|_| is_ready(of_service(&desired.listeners, uid)));
-            return Some(Member { labels, endpoints: own(&desired.listeners), health_check });
+            return Some(Backed::of(&desired.listeners, uid, &labels, health_check));
         }
-        let known = before?.get(uid)?.clone();
+        let known = before?.get(uid)?;
         let follows = desired.following.iter().any(|listener| listener.service == *uid);
-        let health_check = known.health_check.filter(|_| is_ready(of_service(&desired.following, uid)));
-        Some(if follows { Member { endpoints: own(&desired.following), health_check, ..known } } else { known })
+        let health_check = known.v4.health_check.or(known.v6.health_check);
+        let followed = || Backed::of(&desired.following, uid, &known.v4.labels, health_check);
+        Some(if follows { followed() } else { known.clone() })
     };
     desired.members.iter().filter_map(|member| Some((member.uid.clone(), of(&member.uid)?))).collect()
 }
 
-fn of_service<'a>(listeners: &'a [Listener], uid: &Uid) -> impl Iterator<Item = &'a Listener> {
-    listeners.iter().filter(move |listener| listener.service == *uid)
-}
-
 /// Somebody behind it is not terminating. Of those who all are, nodes forward to their own, and say at the health check port that they have none.
-fn is_ready<'a>(mut listeners: impl Iterator<Item = &'a Listener>) -> bool {
+fn is_ready<'a>(mut listeners: impl Iterator<Item = &'a Listener>, family: Family) -> bool {
     listeners.any(|listener| match &listener.targets {
-        Targets::Pods { endpoints, .. } => endpoints.iter().any(|endpoint| !endpoint.terminating),
+        Targets::Pods { endpoints, .. } => {
+            endpoints.iter().any(|endpoint| !endpoint.terminating && Family::of(endpoint.address.ip()) == family)
+        }
         Targets::Nodes { .. } => listener.has_endpoints,
     })
 }
 
 /// Of all ports together: a node that serves one of them is better than none.
-fn endpoints<'a>(listeners: impl Iterator<Item = &'a Listener>) -> Endpoints {
+fn endpoints<'a>(listeners: impl Iterator<Item = &'a Listener>, family: Family) -> Endpoints {
     let mut own: BTreeSet<NodeName> = BTreeSet::new();
     let mut anywhere = false;
-    for listener in listeners.filter(|listener| listener.has_endpoints) {
+    for listener in listeners.filter(|listener| listener.has_endpoints_of(family)) {
         match &listener.targets {
-            Targets::Pods { endpoints: _, local_nodes: Some(nodes) } => own.extend(nodes.iter().cloned()),
+            Targets::Pods { endpoints: _, local_nodes: Some(nodes) } => {
+                own.extend(nodes.get(&family).into_iter().flatten().cloned());
+            }
             Targets::Pods { endpoints: _, local_nodes: None } | Targets::Nodes { .. } => anywhere = true,
         }
     }

@@ -9,7 +9,7 @@
 //! - An `L2Advertisement` has to admit it, with an interface that it has; MetalLB announces nowhere if the one it chose has none.
 //! - Its speaker has not been heard of lately, it is not ready, or does not forward as its speaker says, either nothing or what goes to this address:
 //!   only while others are better. If that alone leaves no node it is ignored, since an address that may not work is better than none.
-//! - An endpoint has to be usable somewhere, and under `externalTrafficPolicy: Local` on the node itself.
+//! - An endpoint of the address's family has to be usable somewhere, and under `externalTrafficPolicy: Local` on the node itself.
 //!
 //! Services that share an address each have their say, in the order in which they joined: one whose endpoints would leave no node is left out,
 //! and so is one that has none at all, so that nobody's trouble takes the address away from the others. It is different with advertisements: what one
@@ -93,7 +93,7 @@ pub struct Vip {
 pub struct Member {
     /// Its labels.
     pub labels: Labels,
-    /// Where its usable endpoints are.
+    /// Where its usable endpoints of the address's family are.
     pub endpoints: Endpoints,
     /// Where a node says whether it has one that is ready; none unless that matters (`externalTrafficPolicy: Local`).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,7 +212,7 @@ impl fmt::Display for Reason {
             Self::NotForwarding => {
                 "does not forward, as its kube-proxy says (healthz, or the Service's healthCheckNodePort) or because that is gone"
             }
-            Self::NoEndpoints => "has nothing to answer for: no endpoint of the Service is ready",
+            Self::NoEndpoints => "has nothing to answer for: no endpoint of the Service is ready in the address's family",
             Self::NoLocalEndpoint => "has no ready endpoint of the Service (externalTrafficPolicy: Local)",
         })
     }

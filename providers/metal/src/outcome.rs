@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use portolan_core::balancer::{IpMode, Listener, LoadBalancer, Member, PortKey, Protocol, Published, nobody_answers};
+use portolan_core::balancer::{
+    Family, IpMode, Listener, LoadBalancer, Member, PortKey, Protocol, Published, nobody_answers,
+};
 use portolan_core::ids::Uid;
 use portolan_core::provider::{Outcome, Verdict};
 use portolan_core::reason::Reason;
@@ -120,15 +122,19 @@ fn reachable_of(desired: &LoadBalancer, vips: &[&Vip], state: &State) -> BTreeMa
 
 /// By the ports of one Service, or of all. Those of which it is known that nobody is behind them are not looked at.
 fn reachable(uid: Option<&Uid>, vips: &[&Vip], state: &State, listeners: &[Listener]) -> Verdict {
-    let unknown = Reach::default();
-    let is_deserted = |uid: &Uid, key: PortKey| {
-        listeners.iter().any(|listener| listener.service == *uid && listener.key == key && !listener.has_endpoints)
-    };
+    let (unknown, deserted) = (Reach::default(), Reach::Deserted);
     let of = |vip: &&Vip| {
+        let family = Family::of(vip.address);
+        let is_deserted = |uid: &Uid, key: PortKey| {
+            let own = |listener: &&Listener| listener.service == *uid && listener.key == key;
+            listeners.iter().filter(own).any(|listener| !listener.has_endpoints_of(family))
+        };
         let ports = listening(vip).filter(|(of, key)| {
             uid.is_none_or(|uid| uid == of) && key.protocol == Protocol::Tcp && !is_deserted(of, *key)
         });
-        (vip.address, state.reached.get(&vip.address).unwrap_or(&unknown), ports.map(|(_, key)| key.port).collect())
+        let is_served = listeners.is_empty() || listeners.iter().any(|listener| listener.has_endpoints_of(family));
+        let reach = if is_served { state.reached.get(&vip.address).unwrap_or(&unknown) } else { &deserted };
+        (vip.address, reach, ports.map(|(_, key)| key.port).collect())
     };
     reach::verdict(&vips.iter().map(of).collect::<Vec<_>>())
 }

@@ -50,6 +50,8 @@ pub enum Reach {
     /// Nobody answers for it, so that there is nothing to look at.
     #[default]
     Unplaced,
+    /// Nobody is behind it.
+    Deserted,
     /// Its owner is the only node that may have it.
     Alone,
     /// This node's speaker has not looked since it is as it is.
@@ -86,6 +88,10 @@ impl Reach {
         let unknown = |why: &dyn fmt::Display| Verdict::unknown(Reason::NoWitness, format!("{address}: {why}"));
         match self {
             Self::Unplaced => unknown(&"no node announces it, so that there is nothing to prove"),
+            Self::Deserted => Verdict::no(
+                Reason::NoEndpoints,
+                format!("{address}: no port has an endpoint of this family that can take traffic"),
+            ),
             Self::Alone => unknown(&"there is no second node that may announce it and could prove that it is reached"),
             Self::Awaited(node) => unknown(&format_args!("node {node} has not looked yet")),
             Self::Unheard(node) => unknown(&format_args!("the speaker of node {node} has not been heard of lately")),

@@ -55,19 +55,23 @@ pub(super) fn surroundings<'a>(
     services: impl Iterator<Item = &'a SeenServiceRange>,
 ) -> Surroundings {
     let mut around = Surroundings::default();
+    let mut own: BTreeMap<IpAddr, Vec<&NodeName>> = BTreeMap::new();
     let mut routers: BTreeMap<IpAddr, Vec<&NodeName>> = BTreeMap::new();
     for SeenNode { node, place, .. } in nodes {
         let name = &node.name;
         around.pods.extend(place.pods.iter().map(|range| (format!("Node {name}"), *range)));
         around.taken.extend(place.addresses.iter().map(|address| (*address, format!("Node {name}"))));
+        speakers.addresses(name).for_each(|address| own.entry(address).or_default().push(name));
         speakers.gateways(name).for_each(|address| routers.entry(address).or_default().push(name));
     }
-    for (address, of) in routers {
-        // A router may be a node, which says more.
-        around.taken.entry(address).or_insert_with(|| match of.as_slice() {
-            [first, _, ..] => format!("the gateway of Node {first} and others"),
-            of => format!("the gateway of Node {}", of.first().map_or("", |of| of.as_str())),
-        });
+    // What the cluster says a Node's address is comes first, and a router may be a node, which says more. Several have one where each bridges its pods.
+    for (by, addresses) in [("Node", own), ("the gateway of Node", routers)] {
+        for (address, of) in addresses {
+            around.taken.entry(address).or_insert_with(|| match of.as_slice() {
+                [first, _, ..] => format!("{by} {first} and others"),
+                of => format!("{by} {}", of.first().map_or("", |of| of.as_str())),
+            });
+        }
     }
     for SeenServiceRange { name, ranges } in services {
         around.services.extend(ranges.iter().map(|range| (format!("ServiceCIDR {name}"), *range)));

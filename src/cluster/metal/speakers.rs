@@ -40,11 +40,18 @@ pub(super) struct Speakers {
     heard: Time,
     /// Until when everybody's end has been told.
     told: Time,
-    /// The routers that each has named last, of each family. A route that is gone for a while, with a link, brings the same one back, so a report
-    /// without any takes none away.
-    routers: BTreeMap<NodeName, BTreeMap<Family, BTreeSet<IpAddr>>>,
-    /// Somebody has other routers than before.
-    routed_anew: bool,
+    /// What each has said last of the addresses around its node, which holds whether or not it is alive.
+    around: BTreeMap<NodeName, Around>,
+    /// Something of that is otherwise than before.
+    news_around: bool,
+}
+
+/// Addresses that a node has, or reaches others by.
+#[derive(Debug, Default)]
+struct Around {
+    /// Of each family. A route that is gone for a while, with a link, brings the same one back, so a report without any takes none away.
+    routers: BTreeMap<Family, BTreeSet<IpAddr>>,
+    own: Vec<IpAddr>,
 }
 
 impl Speakers {
@@ -65,12 +72,17 @@ impl Speakers {
 
     /// The routers of a node, as its speaker has named them last.
     pub(super) fn gateways(&self, node: &NodeName) -> impl Iterator<Item = IpAddr> {
-        self.routers.get(node).into_iter().flat_map(BTreeMap::values).flatten().copied()
+        self.around.get(node).into_iter().flat_map(|around| around.routers.values()).flatten().copied()
     }
 
-    /// Whether those of any node have changed since this was asked last.
-    pub(super) fn take_news_of_gateways(&mut self) -> bool {
-        std::mem::take(&mut self.routed_anew)
+    /// The addresses that a node's interfaces have, as its speaker has named them last.
+    pub(super) fn addresses(&self, node: &NodeName) -> impl Iterator<Item = IpAddr> {
+        self.around.get(node).into_iter().flat_map(|around| &around.own).copied()
+    }
+
+    /// Whether any of these have changed since this was asked last.
+    pub(super) fn take_news_around(&mut self) -> bool {
+        std::mem::take(&mut self.news_around)
     }
 
     /// Takes in news of a Lease; whether somebody is alive by it who was not, or the other way round. A renewal is no news.
@@ -99,7 +111,7 @@ impl Speakers {
     }
 
     fn is_alive(&self, node: &NodeName, now: Time) -> bool {
-        self.until.get(node).is_some_and(|until| now < *until || now.since(self.heard) > DEAF)
+        lives(&self.until, self.heard, node, now)
     }
 
     /// For a dry run: these there are. A Lease counts that is held, and at this time, if there is one, has not run out by its holder's clock.
@@ -135,9 +147,13 @@ impl Speakers {
             for address in &seen.gateways {
                 named.entry(Family::of(*address)).or_default().insert(*address);
             }
-            let of_node = self.routers.entry(seen.node.clone()).or_default();
+            let around = self.around.entry(seen.node.clone()).or_default();
             for (family, routers) in named {
-                self.routed_anew |= of_node.insert(family, routers.clone()) != Some(routers);
+                self.news_around |= around.routers.insert(family, routers.clone()) != Some(routers);
+            }
+            if around.own != seen.addresses {
+                around.own.clone_from(&seen.addresses);
+                self.news_around = true;
             }
         }
         let told = changes.into_iter().filter_map(|change| {
@@ -162,6 +178,17 @@ impl Speakers {
         }
     }
 
+    /// The reports of nodes that are gone, and whose speakers are: nobody will write these any more. What is remembered of nodes beside their reports
+    /// goes with them.
+    pub(super) fn left_behind(&mut self, is_there: impl Fn(&NodeName) -> bool, now: Time) -> Vec<SeenReport> {
+        let Self { reports, deleted, around, until, heard, .. } = self;
+        let is_alive = |node: &NodeName| lives(until, *heard, node, now);
+        deleted.retain(|node, _| is_there(node) || is_alive(node));
+        around.retain(|node, _| is_there(node) || is_alive(node) || reports.get(node).is_some());
+        let left = reports.iter().filter(|seen| !is_there(&seen.node) && !is_alive(&seen.node));
+        left.cloned().collect()
+    }
+
     /// Who is alive at this time has been told.
     pub(super) fn are_told(&mut self, now: Time) {
         self.told = now;
@@ -171,6 +198,10 @@ impl Speakers {
     pub(super) fn deadline(&self) -> Option<Time> {
         self.until.values().copied().filter(|until| *until > self.told).min()
     }
+}
+
+fn lives(until: &BTreeMap<NodeName, Time>, heard: Time, node: &NodeName, now: Time) -> bool {
+    until.get(node).is_some_and(|until| now < *until || now.since(heard) > DEAF)
 }
 
 /// A Lease of a speaker.
@@ -228,10 +259,12 @@ impl Object for SeenLease {
 /// A report.
 #[derive(Clone, Debug)]
 pub(super) struct SeenReport {
-    node: NodeName,
-    version: ResourceVersion,
+    pub(super) node: NodeName,
+    pub(super) version: ResourceVersion,
     interfaces: BTreeSet<String>,
     gateways: Vec<IpAddr>,
+    /// Those of the node itself.
+    addresses: Vec<IpAddr>,
     /// It does not say that it does not: where nobody knows there are no better ones.
     forwards: bool,
     /// The addresses for which it says so.
@@ -258,9 +291,10 @@ impl SeenReport {
         let witness = object.spec.witness.map(witness);
         let report = Report { applied: object.spec.applied_version, exceptions, witness };
         let forwards = object.spec.forwarding != Some(Forwarding::NotForwarding);
-        let (interfaces, gateways) = (object.spec.stations.into_keys().collect(), object.spec.gateways);
+        let interfaces = object.spec.stations.into_keys().collect();
+        let (gateways, addresses) = (object.spec.gateways, object.spec.node_addresses);
         let failing = object.spec.failed_health_checks.into_iter().flat_map(|failed| failed.addresses).collect();
-        Self { node, version, interfaces, gateways, forwards, failing, report }
+        Self { node, version, interfaces, gateways, addresses, forwards, failing, report }
     }
 }
 
@@ -296,8 +330,8 @@ impl Object for SeenReport {
     }
 
     fn same(&self, other: &Self) -> bool {
-        (&self.interfaces, &self.gateways, self.forwards, &self.failing, &self.report)
-            == (&other.interfaces, &other.gateways, other.forwards, &other.failing, &other.report)
+        (&self.interfaces, &self.gateways, &self.addresses, self.forwards, &self.failing, &self.report)
+            == (&other.interfaces, &other.gateways, &other.addresses, other.forwards, &other.failing, &other.report)
     }
 }
 

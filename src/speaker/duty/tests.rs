@@ -30,6 +30,7 @@ fn nic(number: u32, addresses: &[&str]) -> Interface {
         default_v4: None,
         default_v6: None,
         gateways: Vec::new(),
+        own: Vec::new(),
     }
 }
 
@@ -271,4 +272,27 @@ fn the_routers_of_all_interfaces_are_told_but_for_addresses_of_the_link() {
     let found = fresh(&owns(&[]), &[routed(1, &["198.51.100.1", "fe80::1", "2001:db8:51::1", "169.254.0.1"]), down]);
     let expected = ["192.0.2.1", "198.51.100.1", "2001:db8:51::1"].map(ip);
     assert_eq!(found.gateways, expected.into());
+}
+
+#[test]
+fn the_nodes_own_addresses_are_told_of_all_interfaces_but_those_where_others_park_addresses_of_services() {
+    let with = |name: &str, own: &[&str]| Interface {
+        name: name.to_owned(),
+        own: own.iter().map(|address| ip(address)).collect(),
+        ..nic(1, &[])
+    };
+    let down = Interface { up: false, mac: None, ..with("e2", &["192.0.2.1"]) };
+    let found = fresh(
+        &owns(&[]),
+        &[
+            with("lo", &["127.0.0.1", "::1", "203.0.113.77"]),
+            with("e1", &["198.51.100.1", "198.51.100.9", "fe80::1", "2001:db8:51::1", "169.254.0.1"]),
+            down,
+            with("kube-ipvs0", &["198.51.100.9", "198.51.100.10"]),
+            with("kube-dummy-if", &["198.51.100.11"]),
+            with("nodelocaldns", &["10.96.0.10"]),
+        ],
+    );
+    let expected = ["192.0.2.1", "198.51.100.1", "198.51.100.9", "203.0.113.77", "2001:db8:51::1"].map(ip);
+    assert_eq!(found.addresses, expected.into());
 }

@@ -18,6 +18,7 @@ fn nic(name: &str, addresses: &[&str]) -> Interface {
         default_v4: None,
         default_v6: None,
         gateways: Vec::new(),
+        own: Vec::new(),
     }
 }
 

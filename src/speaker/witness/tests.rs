@@ -32,6 +32,7 @@ fn interface() -> Interface {
         default_v4: None,
         default_v6: None,
         gateways: Vec::new(),
+        own: Vec::new(),
     }
 }
 

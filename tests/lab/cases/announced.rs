@@ -1,5 +1,6 @@
 //! The whole way: a Service is created, and clients that know nothing but its address reach its pods.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde_json::json;
@@ -43,6 +44,14 @@ fn the_whole_way(lab: &'static Lab, mode: Mode) {
         let report = portolan.await_applied(owner, &vips);
         assert_eq!(report["spec"]["stations"]["lan"], owner.mac(), "{report:#}");
         assert_eq!(report["spec"]["notAsRanked"], json!(null), "{report:#}");
+        // With those of its second network, of which the API server knows nothing, and none of what it announces.
+        let named: BTreeSet<IpAddr> = serde_json::from_value(report["spec"]["nodeAddresses"].clone()).unwrap();
+        let all = owner.addresses().into_iter().chain([owner.management()]);
+        assert!(all.clone().all(|own| named.contains(&own)), "{report:#}");
+        assert!(
+            named.is_subset(&network::own_addresses(owner)) && vips.iter().all(|vip| !named.contains(vip)),
+            "{report:#}"
+        );
     }
     // Now that there is a second node, it sees the same on the wire, under either policy.
     portolan.advertise(&namespace, &[NODES[2], NODES[0]]);

@@ -34,6 +34,11 @@ fn a_node_whose_kernel_answers_for_the_addresses_of_another_stops_when_its_setti
     let named: Vec<&str> = findings.iter().map(|finding| finding["sysctl"].as_str().unwrap()).collect();
     assert_eq!(named, ["net.ipv4.conf.all.arp_announce", "net.ipv4.conf.all.arp_ignore"]);
     assert!(findings.iter().all(|finding| finding["why"].as_str().unwrap().contains("strictARP")), "{findings:?}");
+    assert_eq!(
+        report["spec"]["nodeAddresses"],
+        json!(["198.51.100.3", "2001:db8:51::3"]),
+        "addresses of Services are not its own"
+    );
     eventually("node-a answers, and takes node-b for no stranger", || {
         let report = api.report("node-a");
         let spec = &report["spec"];
@@ -100,6 +105,8 @@ fn a_strict_rp_filter_drops_what_comes_by_another_way_than_back_and_the_one_that
         let report = api.report("node-a");
         (report["spec"]["preflight"].is_array(), report)
     });
+    let all = json!(["198.51.100.2", "203.0.113.2", "2001:db8:51::2"]);
+    assert_eq!(report["spec"]["nodeAddresses"], all, "of all its interfaces");
     let found = &report["spec"]["preflight"];
     assert_eq!(found[1], Value::Null, "{found}");
     assert_eq!(

@@ -363,6 +363,97 @@ fn under_policy_local_an_address_goes_where_its_endpoint_goes() {
 }
 
 #[test]
+fn of_two_families_the_one_that_has_no_endpoint_is_announced_by_nobody_and_the_other_as_ever() {
+    const V6: &str = "2001-0db8-0077-001a-0000-0000-0000-0001";
+    both(|world| {
+        let pool = Pool::new(world, "", json!({"addresses": ["10.77.26.1", "2001:db8:77:1a::1"]}));
+        let site = Site::new(world, &["a", "b"]);
+        site.advertise(&pool, json!({}));
+        let _controller = site.start();
+        // Its slice is of IPv4.
+        let families = json!({"ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv4", "IPv6"]});
+        create(world, "web", json!({"spec": families}));
+        let is_ranked = |vip: &Value| vip["spec"]["ranks"]["nodes"].as_array().is_some_and(|nodes| nodes.len() == 2);
+        let is_deserted =
+            |vip: &Value| vip["status"]["barred"].to_string().contains("NoEndpoints") && owner(vip).is_empty();
+        vip(world, "10.77.26.1", "it is ranked", is_ranked);
+        vip(world, V6, "nobody may", is_deserted);
+        for node in &site.nodes {
+            site.witnesses(node, json!([]));
+        }
+        // Of the other one is told what there is to tell.
+        let says = |kind: &'static str, reason: &'static str, of_v4: &'static str, of_v6: &'static str| {
+            world.becomes("web", of_v6, |service| {
+                let found = condition(service, kind).cloned().unwrap_or_default();
+                let message = found["message"].as_str().unwrap_or_default();
+                (&found["status"], &found["reason"]) == (&json!("False"), &json!(reason))
+                    && message.starts_with(&format!("10.77.26.1{of_v4}"))
+                    && message.contains(&format!("; 2001:db8:77:1a::1{of_v6}"))
+            });
+        };
+        let nobody = ": no port has an endpoint of this family that can take traffic";
+        says("portolan.dev/Reachable", "NoEndpoints", ": its owner answers", nobody);
+        says("portolan.dev/Programmed", "NotAnnounced", " is announced by node", " is announced by nobody: ");
+
+        let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices", world.namespace);
+        let metadata = json!({"name": "web-6", "labels": {"kubernetes.io/service-name": "web"}});
+        let endpoint = json!({"addresses": ["fd00:200::10"], "nodeName": site.node(0), "conditions": {"ready": true}});
+        world.api.create(
+            &slices,
+            &json!({
+                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata, "addressType": "IPv6",
+                "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}], "endpoints": [endpoint],
+            }),
+        );
+        vip(world, V6, "it is ranked", is_ranked);
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        world.condition("web", "portolan.dev/Reachable", "True", "Reachable");
+        // And the other way round, under Local too: each family is where its own endpoint is.
+        world.edit("web", json!({"spec": {"externalTrafficPolicy": "Local"}}));
+        vip(world, V6, "it is where its endpoint is", |vip| vip["spec"]["ranks"]["nodes"] == json!([site.node(0)]));
+        vip(world, "10.77.26.1", "its endpoint is on none of the nodes", |vip| owner(vip).is_empty());
+        world.api.patch(&format!("{slices}/web-1"), &json!({"endpoints": []}));
+        vip(world, "10.77.26.1", "nobody may", is_deserted);
+        vip(world, V6, "it stays", |vip| owner(vip) == site.node(0));
+    });
+}
+
+#[test]
+fn the_report_of_a_node_that_is_gone_goes_once_its_speaker_has_and_no_other_does() {
+    both(|world| {
+        let pool = Pool::new(world, "", json!({"addresses": ["10.77.27.0/30"]}));
+        let site = Site::new(world, &["a", "b"]);
+        site.advertise(&pool, json!({}));
+        let _controller = site.start();
+        create(world, "web", json!({}));
+        let is_there = |node: &str| world.api.get(&format!("{REPORTS}/{node}")).is_some();
+        let ranked = |vip: &Value| vip["spec"]["ranks"]["nodes"].as_array().map_or(0, Vec::len);
+        let both_are = vip(world, "10.77.27.0", "both are ranked", |vip| ranked(vip) == 2);
+        let (gone, stays) = if owner(&both_are) == site.node(0) { (0, 1) } else { (1, 0) };
+        let (gone, stays) = (site.node(gone), site.node(stays));
+        world.api.delete(&format!("{NODES}/{gone}"));
+        vip(world, "10.77.27.0", "it is ranked without the Node", |vip| owner(vip) == stays && ranked(vip) == 1);
+        // Whatever the controller does at once it has done: the Lease is what is waited for.
+        site.reports(stays, json!([]));
+        world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
+        assert!(is_there(gone), "its speaker is alive, and its kubelet may bring the Node back");
+        site.falls_silent(gone);
+        eventually(
+            "its report is removed",
+            SOON,
+            || if is_there(gone) { Err("it is there".to_owned()) } else { Ok(()) },
+        );
+        // Silence alone is no reason: the Node is there.
+        site.falls_silent(stays);
+        vip(world, "10.77.27.0", "the silence is known", |vip| {
+            vip["status"]["despite"].to_string().contains("SpeakerSilent")
+        });
+        assert!(is_there(stays));
+        world.nobody_was_refused();
+    });
+}
+
+#[test]
 fn a_controller_that_starts_again_decides_nothing_anew_and_moves_nobody() {
     both(|world| {
         let pool = Pool::new(world, "", json!({"addresses": ["10.77.24.0/29"]}));

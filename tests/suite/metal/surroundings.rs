@@ -122,6 +122,44 @@ fn gateways_and_external_ips_are_never_given_out_and_named_in_the_pool() {
 }
 
 #[test]
+fn addresses_of_a_nodes_interfaces_are_never_given_out_also_those_that_its_status_does_not_name() {
+    both(|world| {
+        let pool = Pool::new(world, "", json!({"addresses": ["10.81.4.0-10.81.4.3"]}));
+        let [name, other] = ["a", "b"].map(|node| format!("{}-{node}", world.namespace));
+        let addresses = [json!(["10.81.4.0", "10.81.4.1", "192.0.2.9"]), json!(["10.81.4.1"])];
+        for (name, addresses) in [&name, &other].into_iter().zip(addresses) {
+            world.api.create(NODES, &node(name, json!({})));
+            // The kubelet names one of a family, whatever other interfaces have.
+            let status = json!({"addresses": [{"type": "InternalIP", "address": "192.0.2.9"}]});
+            world.api.patch(&format!("{NODES}/{name}/status"), &json!({"status": status}));
+            let spec = json!({"appliedVersion": 0, "nodeAddresses": addresses});
+            let report = json!({"apiVersion": "portolan.dev/v1alpha1", "kind": "SpeakerReport", "metadata": {"name": name}, "spec": spec});
+            world.api.create(REPORTS, &report);
+        }
+        let _controller = setup(world).start();
+        create(world, "web", json!({}));
+        has(world, "web", &["10.81.4.2"]);
+        create(world, "asking", annotated("portolan.dev/load-balancer-ips", "10.81.4.0"));
+        let reason = "RequestedAddressUnavailable";
+        let service = world.condition("asking", "portolan.dev/AddressAssigned", "False", reason);
+        let message = condition(&service, "portolan.dev/AddressAssigned").unwrap()["message"].to_string();
+        assert!(message.contains(&format!("taken by Node {name}")), "{message}");
+        let named = format!("never given out: 10.81.4.0 (Node {name}); 10.81.4.1 (Node {name} and others)");
+        pool.becomes("it names them", |status| {
+            (&status["conditions"][1]["status"], &status["conditions"][1]["message"]) == (&json!("True"), &json!(named))
+        });
+        // What somebody binds where it is given out already stays given out; what the node has no more is anybody's.
+        world.api.patch(&format!("{REPORTS}/{name}"), &json!({"spec": {"nodeAddresses": ["10.81.4.1", "10.81.4.2"]}}));
+        has(world, "asking", &["10.81.4.0"]);
+        has(world, "web", &["10.81.4.2"]);
+        for name in [name, other] {
+            world.api.delete(&format!("{REPORTS}/{name}"));
+            world.api.delete(&format!("{NODES}/{name}"));
+        }
+    });
+}
+
+#[test]
 fn a_kind_that_cannot_be_listed_is_named_by_those_who_wait_for_it_and_keeps_nobody_waiting_once_it_can() {
     both(|world| {
         let network = "10.81.3";

@@ -48,10 +48,15 @@ impl<'a> Usable<'a> {
         self.of_port(port, scope).into_iter().filter_map(|(endpoint, _)| endpoint.node.as_ref()).collect()
     }
 
-    /// The nodes of the endpoints that [`pods`](Self::pods) are, but for those who wait. While there is a ready one anywhere, a node that has only such
-    /// as terminate is not among them: traffic that can go elsewhere goes before they end.
-    pub fn nodes_of_pods(&self, port: &ServicePort) -> BTreeSet<&'a NodeName> {
-        self.of_port(port, Scope::Cluster).into_iter().filter_map(|(endpoint, _)| endpoint.node.as_ref()).collect()
+    /// The nodes of the endpoints that [`pods`](Self::pods) are, by family, but for those who wait. While there is a ready one anywhere, a node that has
+    /// only such as terminate is not among them: traffic that can go elsewhere goes before they end.
+    pub fn nodes_of_pods(&self, port: &ServicePort) -> BTreeMap<Family, BTreeSet<NodeName>> {
+        let mut nodes: BTreeMap<Family, BTreeSet<NodeName>> = BTreeMap::new();
+        for (endpoint, _) in self.of_port(port, Scope::Cluster) {
+            let of_family = nodes.entry(Family::of(endpoint.address)).or_default();
+            of_family.extend(endpoint.node.clone());
+        }
+        nodes
     }
 
     /// Every usable endpoint with its pod: sorted, each address and pod once. The port numbers are the slices', because a named target port

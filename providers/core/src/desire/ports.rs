@@ -115,7 +115,7 @@ pub fn listener(service: &Service, served: &Served<'_>, nodes: &[NodeTarget], us
             let endpoints = usable.pods(served.port);
             let has_endpoints = !endpoints.is_empty();
             let matters = by_way_of_nodes && service.external_traffic_policy == TrafficPolicy::Local;
-            let local_nodes = matters.then(|| usable.nodes_of_pods(served.port).into_iter().cloned().collect());
+            let local_nodes = matters.then(|| usable.nodes_of_pods(served.port));
             (Targets::Pods { endpoints, local_nodes }, has_endpoints, HealthCheck::EndpointSlices)
         }
     };

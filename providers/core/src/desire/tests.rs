@@ -323,6 +323,27 @@ mod endpoints {
     }
 
     #[test]
+    fn a_port_has_endpoints_of_each_family_that_its_pods_have() {
+        let mut world = pod_world(vec![endpoint(ip("10.0.0.1"), Some("n1"))]);
+        world.service.families = vec![Family::V4, Family::V6];
+        let has = |world: &World| {
+            let listener = world.balancer().listeners.remove(0);
+            [Family::V4, Family::V6].map(|family| listener.has_endpoints_of(family))
+        };
+        assert_eq!(has(&world), [true, false]);
+        world.slices.push(slice(&world.service, "s6", Family::V6, vec![endpoint(ip("fd00::1"), Some("n1"))]));
+        assert_eq!(has(&world), [true, true]);
+        world.slices.remove(0);
+        assert_eq!(has(&world), [false, true]);
+        world.slices.clear();
+        assert_eq!(has(&world), [false, false]);
+        // Behind a node port kube-proxy decides, of each family by itself: a node stays registered.
+        world.service.ports[0].node_port = Some(30080);
+        world.slices = vec![slice(&world.service, "s1", Family::V4, vec![endpoint(ip("10.0.0.1"), Some("n1"))])];
+        assert_eq!(has(&world), [true, true]);
+    }
+
+    #[test]
     fn under_local_only_nodes_with_a_usable_endpoint_take_traffic() {
         let mut world = World::of(service("a"));
         world.service.external_traffic_policy = TrafficPolicy::Local;

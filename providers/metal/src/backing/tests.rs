@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use portolan_core::balancer::{HealthCheck, Member as CoreMember, PodEndpoint, PortKey, Protocol, SourceRanges};
 use portolan_core::ids::{ClassName, LoadBalancerId};
@@ -12,13 +12,24 @@ fn uid() -> Uid {
     Uid::new("uid-web")
 }
 
-/// A port under `externalTrafficPolicy: Local`, with endpoints on this node.
+fn endpoint(address: impl Into<IpAddr>) -> PodEndpoint {
+    PodEndpoint::from(SocketAddr::new(address.into(), 8080))
+}
+
+fn local(nodes: &[(Family, &str)]) -> BTreeMap<Family, BTreeSet<NodeName>> {
+    nodes.iter().map(|(family, node)| (*family, [NodeName::new(*node)].into())).collect()
+}
+
+/// A port under `externalTrafficPolicy: Local`, with an endpoint of IPv4 on this node.
 fn listener(node: &str) -> Listener {
     Listener {
         key: PortKey { port: 80, protocol: Protocol::Tcp },
         name: String::new(),
         service: uid(),
-        targets: Targets::Pods { endpoints: Vec::new(), local_nodes: Some(vec![NodeName::new(node)]) },
+        targets: Targets::Pods {
+            endpoints: vec![endpoint([10, 0, 0, 1])],
+            local_nodes: Some(local(&[(Family::V4, node)])),
+        },
         has_endpoints: true,
         health_check: HealthCheck::EndpointSlices,
         session_affinity: None,
@@ -51,39 +62,66 @@ fn on(node: &str) -> Endpoints {
 #[test]
 fn who_is_refused_goes_on_following_its_endpoints_and_who_is_paused_does_not() {
     let served = backing(&desired(false, vec![listener("a")], Vec::new()), None);
-    assert_eq!(served[&uid()].endpoints, on("a"));
-    let labelled: Backing = [(
-        uid(),
-        Member { labels: Labels::from([("app".to_owned(), "web".to_owned())]), endpoints: on("a"), health_check: None },
-    )]
-    .into();
+    assert_eq!(served[&uid()].to(Family::V4).endpoints, on("a"));
+    let labels = Labels::from([("app".to_owned(), "web".to_owned())]);
+    let labelled = |node: &str| Backing::from([(uid(), Backed::of(&[listener(node)], &uid(), &labels, None))]);
 
-    let refused = backing(&desired(true, Vec::new(), vec![listener("b")]), Some(&labelled));
-    assert_eq!(refused[&uid()], Member { endpoints: on("b"), ..labelled[&uid()].clone() });
-    let paused = backing(&desired(true, Vec::new(), Vec::new()), Some(&labelled));
-    assert_eq!(paused, labelled);
+    let refused = backing(&desired(true, Vec::new(), vec![listener("b")]), Some(&labelled("a")));
+    assert_eq!(refused, labelled("b"));
+    let paused = backing(&desired(true, Vec::new(), Vec::new()), Some(&labelled("a")));
+    assert_eq!(paused, labelled("a"));
     // Of whom nothing is known it is not known either which advertisements are for it.
     assert_eq!(backing(&desired(true, Vec::new(), vec![listener("b")]), None), Backing::new());
 }
 
 #[test]
+fn each_family_has_the_endpoints_of_its_own() {
+    let (v4, v6) = (endpoint([10, 0, 0, 1]), endpoint([0xfd00, 0, 0, 0, 0, 0, 0, 1]));
+    let of = |endpoints: &[&PodEndpoint], local_nodes| {
+        let endpoints: Vec<PodEndpoint> = endpoints.iter().copied().cloned().collect();
+        let has_endpoints = !endpoints.is_empty();
+        let listener = Listener { targets: Targets::Pods { endpoints, local_nodes }, has_endpoints, ..listener("a") };
+        let mut found = backing(&desired(false, vec![listener], Vec::new()), None);
+        let told = found[&uid()].to_string();
+        let Backed { v4, v6 } = found.remove(&uid()).unwrap();
+        (v4.endpoints, v6.endpoints, told)
+    };
+    let (anywhere, nowhere) = (Endpoints::Anywhere, Endpoints::None);
+    let both = "anywhere".to_owned();
+    assert_eq!(of(&[&v4, &v6], None), (anywhere.clone(), anywhere.clone(), both));
+    let one = "anywhere for IPv4, nowhere for IPv6".to_owned();
+    assert_eq!(of(&[&v4], None), (anywhere.clone(), nowhere.clone(), one));
+    let other = "nowhere for IPv4, anywhere for IPv6".to_owned();
+    assert_eq!(of(&[&v6], None), (nowhere.clone(), anywhere, other));
+    assert_eq!(of(&[], None), (nowhere.clone(), nowhere.clone(), "nowhere".to_owned()));
+    // Under Local each family's are where they are.
+    let apart = Some(local(&[(Family::V4, "a"), (Family::V6, "b")]));
+    assert_eq!(of(&[&v4, &v6], apart), (on("a"), on("b"), "a for IPv4, b for IPv6".to_owned()));
+    let one = Some(local(&[(Family::V4, "a")]));
+    assert_eq!(of(&[&v4], one), (on("a"), nowhere, "a for IPv4, nowhere for IPv6".to_owned()));
+}
+
+#[test]
 fn a_health_check_port_counts_while_somebody_behind_it_is_not_terminating() {
-    let endpoint =
-        |terminating| PodEndpoint { terminating, ..PodEndpoint::from(SocketAddr::from(([10, 0, 0, 1], 8080))) };
+    let terminating = |endpoint: PodEndpoint| PodEndpoint { terminating: true, ..endpoint };
+    let (v4, v6) = (endpoint([10, 0, 0, 1]), endpoint([0xfd00, 0, 0, 0, 0, 0, 0, 1]));
     let behind = |endpoints: Vec<PodEndpoint>| {
-        let targets = Targets::Pods { endpoints, local_nodes: Some(vec![NodeName::new("a")]) };
-        Listener { targets, ..listener("a") }
+        let local_nodes = Some(local(&[(Family::V4, "a"), (Family::V6, "a")]));
+        Listener { targets: Targets::Pods { endpoints, local_nodes }, ..listener("a") }
     };
     let settings =
         BTreeMap::from([(uid(), json!({"created": Timestamp(0), "allFamilies": false, "healthCheck": 32_000}))]);
     let desired =
         |held, listeners, following| LoadBalancer { settings: settings.clone(), ..desired(held, listeners, following) };
-    let port = |backing: Backing| backing[&uid()].health_check;
-    let ready = vec![behind(vec![endpoint(true), endpoint(false)])];
-    let going = vec![behind(vec![endpoint(true)])];
+    let port = |backing: Backing| backing[&uid()].to(Family::V4).health_check;
+    let ready = vec![behind(vec![terminating(v4.clone()), v4.clone()])];
+    // The port says of each family what is so of that one.
+    let going = vec![behind(vec![terminating(v4), v6])];
     let before = backing(&desired(false, ready.clone(), Vec::new()), None);
     assert_eq!(port(before.clone()), Some(32_000));
-    assert_eq!(port(backing(&desired(false, going.clone(), Vec::new()), None)), None);
+    let without = backing(&desired(false, going.clone(), Vec::new()), None);
+    assert_eq!(without[&uid()].to(Family::V6).health_check, Some(32_000));
+    assert_eq!(port(without), None);
     assert_eq!(port(backing(&desired(true, Vec::new(), ready), Some(&before))), Some(32_000), "refused, it follows");
     assert_eq!(port(backing(&desired(true, Vec::new(), going), Some(&before))), None);
     assert_eq!(port(backing(&desired(true, Vec::new(), Vec::new()), Some(&before))), Some(32_000), "paused, it stays");

@@ -51,7 +51,7 @@ fn each_address_that_moves_says_from_where_to_where_and_why() {
         (one(Some(a), Some(b), &both, &[]), "203.0.113.7: node-a -> node-b, because node-a has more than its share"),
         (
             one(Some(a), Some(&[]), &[], &[("node-a", Reason::NoEndpoints)]),
-            "203.0.113.7: node-a -> nobody, because node-a has nothing to answer for: no endpoint of the Service is ready",
+            "203.0.113.7: node-a -> nobody, because node-a has nothing to answer for: no endpoint of the Service is ready in the address's family",
         ),
         (one(Some(&[]), Some(b), &both, &[]), "203.0.113.7: nobody -> node-b, because node-b may answer now"),
         (one(None, Some(b), &both, &[]), "203.0.113.7: nobody -> node-b, because it is new"),

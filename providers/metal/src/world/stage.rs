@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use portolan_core::balancer::Protocol;
+use portolan_core::balancer::{Family, Protocol};
 use portolan_core::ids::{LoadBalancerId, NodeName};
 
 use super::{World, number};
@@ -255,7 +255,8 @@ impl World {
             let (pool, rebalance) = self.pool_ref(vip);
             // Of one of them who is not known nobody could say whether he is served.
             let services = self.stage.backing.get(&id).and_then(|backing| {
-                vip.services.iter().map(|served| backing.get(&served.member.uid).cloned()).collect()
+                let own = |uid| Some(backing.get(uid)?.to(Family::of(vip.address)).clone());
+                vip.services.iter().map(|served| own(&served.member.uid)).collect()
             });
             let announcement = self.announcement(vip.address);
             let is_new = self.stage.new.contains(&vip.address);

@@ -43,6 +43,8 @@ pub struct Interface {
     pub came_up: u32,
     /// Its addresses, each with the prefix that is connected there.
     pub addresses: Vec<IpNet>,
+    /// The same, as the node has them itself: at a line between two ends `addresses` has the other end's. Sorted.
+    pub own: Vec<IpAddr>,
     /// The metric of the default route for IPv4 that leads out there, if one does; the lowest is used.
     pub default_v4: Option<u32>,
     /// The same for IPv6.
@@ -135,10 +137,11 @@ async fn read(handle: &Handle) -> Result<Vec<Interface>, Error> {
         links.iter().filter_map(interface).map(|interface| (interface.index, interface)).collect();
     let addresses: Vec<AddressMessage> =
         handle.address().get().execute().try_collect().await.map_err(asked("addresses"))?;
-    for (index, prefix) in addresses.iter().filter_map(connected) {
-        if let Some(interface) = interfaces.get_mut(&index) {
-            interface.addresses.push(prefix);
-        }
+    for message in &addresses {
+        let index = NonZeroU32::new(message.header.index);
+        let Some(interface) = index.and_then(|index| interfaces.get_mut(&index)) else { continue };
+        interface.addresses.extend(connected(message));
+        interface.own.extend(own(message));
     }
     for v4 in [true, false] {
         let every = if v4 {
@@ -158,6 +161,7 @@ async fn read(handle: &Handle) -> Result<Vec<Interface>, Error> {
     let mut interfaces: Vec<Interface> = interfaces.into_values().collect();
     for interface in &mut interfaces {
         interface.addresses.sort_unstable();
+        interface.own.sort_unstable();
         interface.gateways.sort_unstable();
         interface.gateways.dedup();
     }
@@ -176,6 +180,7 @@ fn interface(link: &LinkMessage) -> Option<Interface> {
         enslaved: false,
         came_up: 0,
         addresses: Vec::new(),
+        own: Vec::new(),
         default_v4: None,
         default_v6: None,
         gateways: Vec::new(),
@@ -196,12 +201,22 @@ fn interface(link: &LinkMessage) -> Option<Interface> {
 
 /// The prefix is that of `IFA_ADDRESS`, which at both ends of a line between two is the other's address.
 #[expect(clippy::wildcard_enum_match_arm, reason = "attributes of an address are many, and more with each kernel")]
-fn connected(message: &AddressMessage) -> Option<(NonZeroU32, IpNet)> {
+fn connected(message: &AddressMessage) -> Option<IpNet> {
     let address = message.attributes.iter().find_map(|attribute| match attribute {
         AddressAttribute::Address(address) => Some(*address),
         _ => None,
     })?;
-    Some((NonZeroU32::new(message.header.index)?, IpNet::new(address, message.header.prefix_len).ok()?))
+    IpNet::new(address, message.header.prefix_len).ok()
+}
+
+/// `IFA_LOCAL`; where the kernel leaves that out, as it does for IPv6 but at a line between two, `IFA_ADDRESS` is the same.
+#[expect(clippy::wildcard_enum_match_arm, reason = "attributes of an address are many, and more with each kernel")]
+fn own(message: &AddressMessage) -> Option<IpAddr> {
+    let local = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    local.or_else(|| connected(message).map(|prefix| prefix.addr()))
 }
 
 /// One way that a default route takes.

@@ -215,7 +215,7 @@ fn a_router_counts_until_another_is_named_though_its_route_be_gone_and_its_repor
     let told = |speakers: &mut Speakers, gateways: serde_json::Value| {
         let spec = json!({"appliedVersion": 3, "stations": {}, "gateways": gateways});
         speakers.report(Event::Apply(report(&spec)));
-        speakers.take_news_of_gateways()
+        speakers.take_news_around()
     };
     assert!(told(&mut speakers, json!(["198.51.100.1", "2001:db8::1"])));
     assert!(!told(&mut speakers, json!([])), "its link is down");
@@ -223,6 +223,59 @@ fn a_router_counts_until_another_is_named_though_its_route_be_gone_and_its_repor
     assert!(told(&mut speakers, json!(["198.51.100.254"])));
     assert_eq!(routers(&speakers), ["198.51.100.254", "2001:db8::1"]);
     speakers.report(Event::Delete(node.clone(), ResourceVersion::new("9".to_owned())));
-    assert!(!speakers.take_news_of_gateways());
+    assert!(!speakers.take_news_around());
     assert_eq!(routers(&speakers).len(), 2);
+}
+
+#[test]
+fn the_addresses_of_a_node_are_those_that_its_report_named_last_also_when_somebody_has_deleted_that() {
+    let mut speakers = Speakers::default();
+    let own = |speakers: &Speakers| speakers.addresses(&node()).map(|one| one.to_string()).collect::<Vec<_>>();
+    let told = |speakers: &mut Speakers, addresses: serde_json::Value| {
+        speakers
+            .report(Event::Apply(report(&json!({"appliedVersion": 3, "stations": {}, "nodeAddresses": addresses}))));
+        speakers.take_news_around()
+    };
+    assert!(told(&mut speakers, json!(["198.51.100.2", "2001:db8::2"])));
+    assert!(!told(&mut speakers, json!(["198.51.100.2", "2001:db8::2"])));
+    assert!(told(&mut speakers, json!(["198.51.100.3"])), "one that it has no more is anybody's");
+    speakers.report(Event::Delete(node(), ResourceVersion::new("9".to_owned())));
+    assert!(!speakers.take_news_around());
+    assert_eq!(own(&speakers), ["198.51.100.3"]);
+}
+
+#[test]
+fn a_report_is_left_behind_once_its_node_and_the_speakers_lease_are_gone() {
+    let left = |speakers: &mut Speakers, is_there: bool, at: u64| {
+        speakers.left_behind(|_| is_there, seconds(at)).into_iter().map(|seen| seen.node).collect::<Vec<_>>()
+    };
+    let mut speakers = speakers();
+    speakers.lease(Event::Apply(lease(1, "node-a", 0)), seconds(0));
+    assert!(left(&mut speakers, true, 1).is_empty());
+    assert!(left(&mut speakers, false, 1).is_empty(), "a Node that is deleted while its speaker runs comes back");
+    for at in [7, 14] {
+        rumour(&mut speakers, at);
+    }
+    assert_eq!(left(&mut speakers, false, 16), [node()]);
+    assert!(left(&mut speakers, true, 16).is_empty());
+    assert!(left(&mut speakers, false, 60).is_empty(), "nothing has been heard of any Lease: it is we who are deaf");
+    rumour(&mut speakers, 60);
+    speakers.lease(Event::Apply(lease(2, "", 0)), seconds(61));
+    assert_eq!(left(&mut speakers, false, 61), [node()], "given back");
+}
+
+#[test]
+fn of_a_node_that_is_gone_with_its_report_nothing_is_remembered() {
+    let mut speakers = speakers();
+    let spec =
+        json!({"appliedVersion": 3, "stations": {}, "gateways": ["198.51.100.1"], "nodeAddresses": ["198.51.100.2"]});
+    speakers.report(Event::Apply(report(&spec)));
+    speakers.left_behind(|_| false, seconds(0));
+    assert_eq!(speakers.gateways(&node()).chain(speakers.addresses(&node())).count(), 2, "while there is a report");
+    speakers.report(Event::Delete(node(), ResourceVersion::new("9".to_owned())));
+    speakers.left_behind(|_| true, seconds(0));
+    assert_eq!(speakers.gateways(&node()).count(), 1, "while there is a Node");
+    speakers.left_behind(|_| false, seconds(0));
+    assert_eq!(speakers.gateways(&node()).chain(speakers.addresses(&node())).count(), 0);
+    assert!(speakers.deleted.is_empty());
 }

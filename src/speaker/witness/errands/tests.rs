@@ -26,6 +26,7 @@ fn nic(number: u32, addresses: &[&str]) -> Interface {
         default_v4: None,
         default_v6: None,
         gateways: Vec::new(),
+        own: Vec::new(),
     }
 }
 

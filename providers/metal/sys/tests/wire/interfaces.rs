@@ -101,6 +101,28 @@ fn the_next_hops_of_all_default_routes_are_told_those_of_several_ways_too() {
 }
 
 #[test]
+fn the_nodes_own_addresses_are_told_also_at_a_line_between_two_and_without_a_prefix() {
+    let Some(wire) = Wire::lay("own") else { return };
+    watched(&wire, async move |mut interfaces| {
+        ip(&["addr", "add", "198.51.100.2", "peer", "198.51.100.3/32", "dev", "wire"]);
+        ip(&["addr", "add", "2001:db8:51::2", "peer", "2001:db8:51::3/128", "dev", "wire", "nodad"]);
+        ip(&["addr", "add", "203.0.113.7/32", "dev", "wire"]);
+        let all: [IpAddr; 3] = ["198.51.100.2", "203.0.113.7", "2001:db8:51::2"].map(|text| text.parse().unwrap());
+        let own = |found: &Interface| {
+            let own = found.own.iter().copied();
+            own.filter(|address| !matches!(address, IpAddr::V6(own) if own.is_unicast_link_local())).collect::<Vec<_>>()
+        };
+        let told = until(&mut interfaces, "wire", |found| found.is_some_and(|found| own(found) == all)).await.unwrap();
+        assert!(
+            told.holds("198.51.100.3".parse().unwrap()) && !told.holds(all[0]),
+            "connected is the other end: {told:?}"
+        );
+        ip(&["addr", "del", "203.0.113.7/32", "dev", "wire"]);
+        until(&mut interfaces, "wire", |found| found.is_some_and(|found| own(found) == [all[0], all[2]])).await;
+    });
+}
+
+#[test]
 fn what_is_plugged_in_enslaved_and_taken_out_is_told_each_time() {
     let Some(wire) = Wire::lay("plug") else { return };
     watched(&wire, async move |mut interfaces| {
