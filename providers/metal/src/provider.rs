@@ -216,7 +216,7 @@ impl Metal {
             self.learn(vips.replace(&kept).await.map_err(|error| failed(&error))?);
         } else {
             vips.delete(&vip).await.map_err(|error| failed(&error))?;
-            self.site.observe(|world| world.remove_vip(address));
+            self.site.observe(|world| world.released(&vip));
         }
         Ok(())
     }
