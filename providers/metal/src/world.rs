@@ -202,7 +202,7 @@ impl World {
         }
     }
 
-    /// A watch shows this. What we have written since is newer.
+    /// A watch shows this, or an answer. What we have written since is newer.
     pub fn shown(&mut self, vip: Vip) {
         let known = self.vips.get(&vip.address).and_then(|known| number(known.version.as_ref()));
         if known.is_none_or(|known| number(vip.version.as_ref()).is_none_or(|version| version >= known)) {
