@@ -53,6 +53,7 @@ pub(crate) const ALL: &[Case] = cases![
     migration::addresses_of_metallb_go_over_node_by_node_and_clients_go_on_asking,
     reachable::what_is_announced_is_proven_by_the_first_heir_with_frames_alone_and_by_nobody_where_there_is_none,
     reachable::an_owner_that_forwards_nothing_and_a_stranger_beside_it_are_found_out,
+    privilege::speakers_are_root_with_net_raw_alone_and_a_root_that_they_cannot_write,
     privilege::speakers_have_no_right_that_they_do_not_use,
     traffic::nftables_forwards_both_protocols_and_families_from_both_subnets,
     traffic::iptables_forwards_both_protocols_and_families_from_both_subnets,

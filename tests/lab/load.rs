@@ -1,17 +1,18 @@
 //! Requests at a client, one after the other at a steady pace, none waiting for another: what came of each, when, and how long it took.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
+use crate::harness::{SOON, eventually};
 use crate::network::{CLIENT, FAR_CLIENT, Place, WITNESS, forget, inhabit, within};
 
 /// After how long a request counts as unanswered. The kernel repeats a lost SYN after 1 s (RFC 6298), so a connection that lost a single
@@ -54,9 +55,14 @@ pub(crate) fn ask(from: Place, protocol: Protocol, vip: IpAddr, question: &str) 
     outcome.map_err(|(Failure::Unreached(how) | Failure::Broken(how))| how)
 }
 
+/// What was answered, each answer once.
+type Heard = Arc<Mutex<BTreeSet<String>>>;
+
 /// Requests under way; a case that fails over them ends them too.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
+    /// Who has answered so far.
+    heard: Heard,
     thread: Option<JoinHandle<Vec<Request>>>,
 }
 
@@ -70,10 +76,10 @@ impl Load {
     /// Asks for `hostname` at port 80 of an address, once each interval.
     pub(crate) fn start(from: Place, protocol: Protocol, vip: IpAddr, every: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let thread =
-            inhabit(from, move || runtime().block_on(ask_on(protocol, SocketAddr::new(vip, 80), every, &stopped)));
-        Self { stop, thread: Some(thread) }
+        let (heard, target) = (Heard::default(), SocketAddr::new(vip, 80));
+        let (stopped, told) = (stop.clone(), heard.clone());
+        let thread = inhabit(from, move || runtime().block_on(ask_on(protocol, target, every, &stopped, &told)));
+        Self { stop, heard, thread: Some(thread) }
     }
 
     /// Asks the same over UDP, the next when the last was answered or given up, from a machine that has forgotten who has the address: each
@@ -91,7 +97,15 @@ impl Load {
             }
             requests
         };
-        Self { stop, thread: Some(inhabit(WITNESS, move || runtime().block_on(anew))) }
+        Self { stop, heard: Heard::default(), thread: Some(inhabit(WITNESS, move || runtime().block_on(anew))) }
+    }
+
+    /// Waits until each of these has answered a request of [`start`](Self::start).
+    pub(crate) fn await_answers_of(&self, pods: &[&str]) {
+        eventually(&format!("each of {pods:?} answers"), SOON, || {
+            let heard = self.heard.lock().expect("nobody panics with it");
+            if pods.iter().all(|pod| heard.contains(*pod)) { Ok(()) } else { Err(format!("{heard:?}")) }
+        });
     }
 
     /// Sends no more, waits for the last answers.
@@ -252,14 +266,27 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a tokio runtime")
 }
 
-async fn ask_on(protocol: Protocol, target: SocketAddr, every: Duration, stop: &AtomicBool) -> Vec<Request> {
+async fn ask_on(
+    protocol: Protocol,
+    target: SocketAddr,
+    every: Duration,
+    stop: &AtomicBool,
+    heard: &Heard,
+) -> Vec<Request> {
     let mut pace = tokio::time::interval(every);
     // A thread that was not scheduled does not make up for it by a burst.
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut requests = tokio::task::JoinSet::new();
     while !stop.load(Ordering::Relaxed) {
         pace.tick().await;
-        requests.spawn(request(protocol, target, "hostname".to_owned()));
+        let heard = heard.clone();
+        requests.spawn(async move {
+            let request = request(protocol, target, "hostname".to_owned()).await;
+            if let Ok(answer) = &request.outcome {
+                heard.lock().expect("nobody panics with it").insert(answer.clone());
+            }
+            request
+        });
     }
     let mut done = requests.join_all().await;
     done.sort_by_key(|request| request.at);

@@ -15,7 +15,7 @@
 //! | [`kubelet`], [`scheduler`] | what is played |
 //! | [`portolan`] | what is judged: controller and speakers, with the roles of `deploy/` |
 //! | [`metallb`], [`peer`] | MetalLB, from which a cluster comes to Portolan, and to which `benches/moves.rs` compares it |
-//! | [`load`], [`capture`] | what is measured: requests at a client, frames on the LAN |
+//! | [`load`], [`flow`], [`capture`] | what is measured: requests at a client, datagrams from one socket, frames on the LAN |
 //! | [`arrival`] | waits until what clients send arrives |
 //! | [`sighting`] | who asked for, answered for, announced an address in a capture |
 //! | [`standing`] | the lab that is left standing for a person: `tests/lab/up` |
@@ -56,6 +56,7 @@ mod capture;
 mod cases;
 mod cluster;
 mod enclosure;
+mod flow;
 mod kubelet;
 mod load;
 mod metallb;

@@ -340,6 +340,13 @@ fn read(log: &std::path::Path) -> String {
     fs::read(log).map(|octets| String::from_utf8_lossy(&octets).into_owned()).unwrap_or_default()
 }
 
+/// What the container of the speaker's DaemonSet may do, as `deploy/` says.
+pub(crate) fn security_context() -> Value {
+    let mut objects = documents("speaker.yaml").into_iter();
+    let daemons = objects.find(|object| object["kind"] == "DaemonSet").expect("a DaemonSet");
+    daemons["spec"]["template"]["spec"]["containers"][0]["securityContext"].clone()
+}
+
 fn documents(file: &str) -> Vec<Value> {
     portolan::yaml::documents(&text(file)).expect("deploy/ is YAML")
 }
@@ -360,12 +367,27 @@ fn kubeconfig(server: &Server, user: &str) -> Value {
     server.kubeconfig_with_token(user, token["status"]["token"].as_str().expect("a token"))
 }
 
-/// As its DaemonSet would have it: root in the node's network, with one capability.
+/// Makes all that is mounted read-only, for itself and what it becomes: `ip netns exec` has given it a mount namespace of its own. (Handles of
+/// network namespaces are no files, and come and go with pods.)
+const READ_ONLY: &str = r#"cat /proc/self/mounts | while read -r _ at kind _; do
+  [ "$kind" = nsfs ] || mount -o remount,bind,ro "$at" || exit
+done && exec "$@""#;
+
+/// As its DaemonSet would have it (`deploy/speaker.yaml`): root in the node's network, with one capability and a root that it cannot write.
 fn start_speaker(node: Node, folder: &std::path::Path, kubeconfig: &std::path::Path) -> Process {
     let log = File::options().create(true).append(true).open(speaker_log(folder, node)).expect("the lab's folder");
-    let mut command = network::command(node.place(), "setpriv");
+    let mut command = network::command(node.place(), "sh");
     command
-        .args(["--inh-caps=-all,+net_raw", "--bounding-set=-all,+net_raw", env!("CARGO_BIN_EXE_portolan"), "speaker"])
+        .args([
+            "-c",
+            READ_ONLY,
+            "sh",
+            "setpriv",
+            "--no-new-privs",
+            "--inh-caps=-all,+net_raw",
+            "--bounding-set=-all,+net_raw",
+        ])
+        .args([env!("CARGO_BIN_EXE_portolan"), "speaker"])
         .args(["--node-name", node.name(), "--node-ips", &node.addresses().map(|ip| ip.to_string()).join(",")])
         .arg("--kubeconfig")
         .arg(kubeconfig)
@@ -373,7 +395,7 @@ fn start_speaker(node: Node, folder: &std::path::Path, kubeconfig: &std::path::P
         .env_remove("RUST_LOG")
         .stdout(log.try_clone().expect("a file"))
         .stderr(log);
-    Process::spawn(&mut command).expect("ip and setpriv start")
+    Process::spawn(&mut command).expect("ip, sh and setpriv start")
 }
 
 fn speaker_log(folder: &std::path::Path, node: Node) -> PathBuf {

@@ -5,9 +5,9 @@ mod import;
 mod placement;
 mod refused;
 mod surroundings;
+mod twins;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -29,6 +29,14 @@ fn setup(world: &World) -> Setup {
     let setup = world.setup().configured(json!({"classes": [{"name": CLASS, "provider": "metal"}]}));
     grant(world, &setup.user);
     setup
+}
+
+/// For a controller whose requests are counted. It writes the usage of all pools there are; those of other cases are none of this one's business.
+fn gate(world: &World) -> Gate {
+    let gate = Gate::before(world.server);
+    let (all, own) = (format!("{POOLS}/"), format!("{POOLS}/{}", world.namespace));
+    gate.overlook(move |seen| seen.path.starts_with(&all) && !seen.path.starts_with(&own));
+    gate
 }
 
 fn grant(world: &World, user: &str) {
@@ -67,10 +75,14 @@ impl<'a> Pool<'a> {
         self.world.api.patch(&self.path(), &json!({"spec": spec}));
     }
 
+    fn status(&self) -> Value {
+        self.world.api.get(&self.path()).unwrap()["status"].take()
+    }
+
     /// Its status, once it is so.
     fn becomes(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         eventually(&format!("{}: {what}", self.name), SOON, || {
-            let status = self.world.api.get(&self.path()).unwrap()["status"].clone();
+            let status = self.status();
             if holds(&status) { Ok(status) } else { Err(format!("{status:#}")) }
         })
     }
@@ -274,7 +286,7 @@ fn nobody_is_moved_because_a_pool_shrinks_drains_or_goes() {
 fn metallbs_annotation_says_with_the_status_of_which_pool_an_address_is_and_goes_with_it() {
     both(|world| {
         let _pool = Pool::new(world, "", json!({"addresses": ["10.77.40.1"]}));
-        let gate = Gate::before(world.server);
+        let gate = gate(world);
         let _controller = setup(world).through(world, &gate).start();
         let told = "metallb.io/ip-allocated-from-pool";
         let of = |service: &Value| service["metadata"]["annotations"][told].as_str().map(str::to_owned);
@@ -417,59 +429,6 @@ fn a_reserved_address_outlives_the_service_that_it_is_kept_for() {
 }
 
 #[test]
-fn two_controllers_without_election_give_no_address_twice() {
-    both(|world| {
-        // On the sandbox, whose storage is a single lock, fewer show as much.
-        let (services, half, range) = match world.server.which {
-            Which::Real => (1_000, 500, "10.79.0.1-10.79.1.244"),
-            Which::Sandbox => (60, 30, "10.79.2.1-10.79.2.30"),
-        };
-        let pool = Pool::new(world, "", json!({"addresses": [range]}));
-        let one = setup(world);
-        let twin = one.twin(world);
-        grant(world, &twin.user);
-        let controllers = [one.start(), twin.start()];
-        each((0..services).map(|number| format!("s{number}")).collect(), |name| create(world, name, json!({})));
-        let settled = || {
-            let services: Vec<Value> = world.api.list(&world.services_path());
-            let given: Vec<String> = services.iter().flat_map(addresses).collect();
-            let waiting = services.iter().filter(|service| {
-                condition(service, "portolan.dev/AddressAssigned").is_some_and(|one| one["reason"] == "PoolExhausted")
-            });
-            let (given_count, waiting) = (given.len(), waiting.count());
-            let distinct: BTreeSet<String> = given.into_iter().collect();
-            assert!(distinct.len() == given_count, "an address is given twice");
-            if (given_count, waiting) == (half, services.len() - half) {
-                Ok(())
-            } else {
-                Err(format!("{given_count} given, {waiting} wait"))
-            }
-        };
-        eventually("half of them have addresses", SOON * 8, settled);
-        assert_eq!(recorded(world).len(), half);
-        pool.becomes("the others wait", |status| {
-            (&status["waiting"], &status["assigned"]) == (&json!(half), &json!(half))
-        });
-        // All that have something go; those who wait are served.
-        let all = world.api.list(&world.services_path());
-        let served = all.iter().filter(|service| !addresses(service).is_empty());
-        let served = served.map(|service| service["metadata"]["name"].as_str().unwrap().to_owned()).collect();
-        each(served, |name| world.delete(name));
-        eventually("the other half has them", SOON * 8, || {
-            let services = world.api.list(&world.services_path());
-            let given = services.iter().filter(|service| addresses(service).len() == 1).count();
-            if (services.len(), given) == (half, half) {
-                Ok(())
-            } else {
-                Err(format!("{} Services, {given} with an address", services.len()))
-            }
-        });
-        pool.becomes("nobody waits", |status| (&status["waiting"], &status["assigned"]) == (&json!(0), &json!(half)));
-        drop(controllers);
-    });
-}
-
-#[test]
 fn services_with_metallbs_key_share_the_address_that_they_name_and_no_other() {
     both(|world| {
         let _pool = Pool::new(world, "", json!({"addresses": ["10.77.11.0/29"]}));
@@ -501,20 +460,6 @@ fn services_with_metallbs_key_share_the_address_that_they_name_and_no_other() {
     });
 }
 
-/// Does it for each, several at a time.
-fn each(names: Vec<String>, work: impl Fn(&str) + Sync) {
-    let left = Mutex::new(names);
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                while let Some(name) = { left.lock().unwrap().pop() } {
-                    work(&name);
-                }
-            });
-        }
-    });
-}
-
 #[test]
 fn killed_at_any_request_of_an_allocation_it_ends_as_if_it_had_not_been() {
     both(|world| {
@@ -528,7 +473,7 @@ fn killed_at_any_request_of_an_allocation_it_ends_as_if_it_had_not_been() {
                     "",
                     json!({"addresses": [format!("10.78.{}.{index}", u8::from(after)), format!("2001:db8:78:{}::{index}", u8::from(after))]}),
                 );
-                let gate = Gate::before(run.server);
+                let gate = gate(&run);
                 let setup = setup(&run).through(&run, &gate);
                 let controller = setup.start();
                 gate.aim_at(Some(&controller.process));

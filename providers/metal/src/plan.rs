@@ -12,6 +12,7 @@ use portolan_core::provider::Plan;
 use crate::allocation::{Allotted, Denied};
 use crate::backing::backing;
 use crate::placement::Ranks;
+use crate::pool::Checked;
 use crate::state::{State, is_published};
 use crate::step::Step;
 use crate::vip::{Served, Shown, Vip};
@@ -37,7 +38,8 @@ impl<'a> Standing<'a> {
             wish.families = wish.requested.iter().map(|address| Family::of(*address)).collect();
             (wish.pool, wish.scheme) = (None, None);
         }
-        let kept = wish.kept(&state.vips, &state.pools);
+        let (published, others): (Vec<&Vip>, Vec<&Vip>) = state.vips.iter().partition(|vip| is_published(desired, vip));
+        let kept = wish.kept(published.into_iter().chain(others), &state.pools);
         let given = state.answer.as_ref().filter(|answer| answer.wish == wish).map(|answer| &answer.given);
         Some(Self { wish, kept, given })
     }
@@ -53,6 +55,14 @@ impl<'a> Standing<'a> {
             || !self.wish.all_families
                 && !self.kept.is_empty()
                 && matches!(self.given, Some(Ok(given)) if given.iter().all(has))
+    }
+
+    /// Another controller has recorded this for him at the same time as somebody what he keeps, and neither is published. Which of them is, the
+    /// status decides, of which one version follows the other: until then none is given back.
+    fn is_undecided(&self, desired: &LoadBalancer, vip: &Vip, pools: &[Checked]) -> bool {
+        let is_never_published = self.wish.all_families && matches!(self.given, Some(Err(_)));
+        let kept = self.kept.get(&Family::of(vip.address));
+        kept.is_some_and(|kept| !is_published(desired, kept)) && !is_never_published && self.wish.fits(vip, pools)
     }
 
     /// It keeps or gets this address.
@@ -92,7 +102,9 @@ pub(crate) fn plan(instance: &Instance, desired: Option<&LoadBalancer>, state: &
         let scheme = if is_asked_for { desired.scheme } else { vip.scheme };
         let ranges = if desired.held.is_empty() { source_ranges(desired) } else { vip.source_ranges.clone() };
         if !standing.wants(vip.address) && !is_published(desired, vip) {
-            steps.push(Step::Release { address: vip.address });
+            if !standing.is_undecided(desired, vip, &state.pools) {
+                steps.push(Step::Release { address: vip.address });
+            }
         } else if (&services, scheme, &ranges) != (&vip.services, vip.scheme, &vip.source_ranges) {
             steps.push(Step::Update { vip: Box::new(Vip { services, scheme, source_ranges: ranges, ..vip.clone() }) });
         }

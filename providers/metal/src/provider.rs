@@ -92,11 +92,26 @@ impl Site {
         self.inner.edition.subscribe()
     }
 
-    /// Records what placement has found, if the address is still as it was when it was looked at.
+    /// Records this, if the address is still as it was when it was looked at.
     pub async fn record(&self, vip: &Vip) -> Result<(), StoreError> {
-        let stored = self.inner.vips.replace(vip).await?;
-        self.observe(|world| world.set_vip(stored));
+        match self.inner.vips.replace(vip).await {
+            Ok(stored) => self.observe(|world| world.shown(stored)),
+            Err(error) => return Err(self.read_again(vip, error).await),
+        }
         Ok(())
+    }
+
+    /// What is known of an address was older than what there is. The watch tells; but where answers and news came in another order than they were
+    /// given nothing would tell any more.
+    async fn read_again(&self, known: &Vip, error: StoreError) -> StoreError {
+        if matches!(error, StoreError::Conflict) {
+            match self.inner.vips.get(known.address).await {
+                Ok(Some(found)) => self.observe(|world| world.shown(found)),
+                Ok(None) => self.observe(|world| world.released(known)),
+                Err(_) => {} // whoever has failed tries again
+            }
+        }
+        error
     }
 
     /// All that there is has been told.
@@ -181,7 +196,7 @@ impl Metal {
                         ranks: found.ranks.clone(),
                         ..wanted.clone()
                     };
-                    self.learn(vips.replace(&taken).await.map_err(|error| failed(&error))?);
+                    self.site.record(&taken).await.map_err(|error| failed(&error))?;
                 }
                 Some(found) => {
                     let message = format!("{} is taken by {}", wanted.address, found.told());
@@ -213,16 +228,19 @@ impl Metal {
                 shown: Shown { stranger: vip.set_aside.clone(), ..Shown::default() },
                 ..vip
             };
-            self.learn(vips.replace(&kept).await.map_err(|error| failed(&error))?);
+            self.site.record(&kept).await.map_err(|error| failed(&error))?;
         } else {
-            vips.delete(&vip).await.map_err(|error| failed(&error))?;
-            self.site.observe(|world| world.remove_vip(address));
+            if let Err(error) = vips.delete(&vip).await {
+                return Err(failed(&self.site.read_again(&vip, error).await));
+            }
+            self.site.observe(|world| world.released(&vip));
         }
         Ok(())
     }
 
+    /// The watch may have shown it, and what became of it since, before the answer came.
     fn learn(&self, stored: Vip) {
-        self.site.observe(|world| world.set_vip(stored));
+        self.site.observe(|world| world.shown(stored));
     }
 }
 
@@ -273,7 +291,7 @@ impl Provider for Metal {
             Step::Back { backing } => self.site.observe(|world| world.back(&call.id, backing.as_ref().clone())),
             Step::Claim { vip } => self.claim(vip).await?,
             Step::Update { vip } => {
-                self.learn(self.site.inner.vips.replace(vip).await.map_err(|error| failed(&error))?);
+                self.site.record(vip).await.map_err(|error| failed(&error))?;
             }
             Step::Release { address } => self.release(*address, &call.id).await?,
         }

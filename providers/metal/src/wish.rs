@@ -76,21 +76,23 @@ impl Wish {
         })
     }
 
-    /// What somebody has of what he asks for now, by family. Nobody is moved because a pool was changed, only because he asks for something
-    /// else, or because a stranger was there before him.
-    pub fn kept<'a>(&self, vips: &'a [Vip], pools: &[Checked]) -> BTreeMap<Family, &'a Vip> {
-        let named = |family: Family| self.requested.iter().find(move |ip| Family::of(**ip) == family);
-        let fits = |vip: &&Vip| {
-            let family = Family::of(vip.address);
-            self.families.contains(&family)
-                && named(family).map_or(vip.set_aside.is_none(), |named| *named == vip.address)
-                && self.pool.as_ref().is_none_or(|pool| vip.pool.as_ref() == Some(pool))
-                && (self.scheme.is_none() || self.scheme == vip.scheme || suits(vip, pools, self.scheme))
-        };
-        vips.iter().filter(fits).fold(BTreeMap::new(), |mut kept, vip| {
+    /// What somebody has of what he asks for now, by family; of several the first. Nobody is moved because a pool was changed, only because he asks
+    /// for something else, or because a stranger was there before him.
+    pub fn kept<'a>(&self, vips: impl IntoIterator<Item = &'a Vip>, pools: &[Checked]) -> BTreeMap<Family, &'a Vip> {
+        vips.into_iter().filter(|vip| self.fits(vip, pools)).fold(BTreeMap::new(), |mut kept, vip| {
             kept.entry(Family::of(vip.address)).or_insert(vip);
             kept
         })
+    }
+
+    /// It is as he asks for it.
+    pub(crate) fn fits(&self, vip: &Vip, pools: &[Checked]) -> bool {
+        let family = Family::of(vip.address);
+        let named = self.requested.iter().find(|ip| Family::of(**ip) == family);
+        self.families.contains(&family)
+            && named.map_or(vip.set_aside.is_none(), |named| *named == vip.address)
+            && self.pool.as_ref().is_none_or(|pool| vip.pool.as_ref() == Some(pool))
+            && (self.scheme.is_none() || self.scheme == vip.scheme || suits(vip, pools, self.scheme))
     }
 }
 

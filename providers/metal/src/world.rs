@@ -196,7 +196,14 @@ impl World {
         self.offer();
     }
 
-    /// A watch shows this. What we have written since is newer.
+    /// We have deleted this. Another controller may have recorded the address anew before the answer came.
+    pub fn released(&mut self, vip: &Vip) {
+        if self.vips.get(&vip.address).is_some_and(|known| known.version == vip.version) {
+            self.remove_vip(vip.address);
+        }
+    }
+
+    /// A watch shows this, or an answer. What we have written since is newer.
     pub fn shown(&mut self, vip: Vip) {
         let known = self.vips.get(&vip.address).and_then(|known| number(known.version.as_ref()));
         if known.is_none_or(|known| number(vip.version.as_ref()).is_none_or(|version| version >= known)) {

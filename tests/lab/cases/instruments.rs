@@ -7,6 +7,7 @@ use crate::arrival::reached;
 use crate::binaries;
 use crate::capture::Capture;
 use crate::cluster::Lab;
+use crate::flow::Flow;
 use crate::load::{Load, Protocol, ask};
 use crate::network::{self, CLIENT, Cable, FAR_CLIENT, LAN, NODES};
 use crate::sighting::{self, Said};
@@ -103,7 +104,7 @@ pub(super) fn a_load_counts_what_was_not_answered(lab: &Lab) {
         reached(CLIENT, protocol, vip);
         reached(FAR_CLIENT, protocol, vip);
         for from in [CLIENT, FAR_CLIENT] {
-            let load = Load::start(from, protocol, vip, EVERY);
+            let (load, flow) = (Load::start(from, protocol, vip, EVERY), Flow::start(from, vip, EVERY));
             // The outage itself, with some good time before and after.
             std::thread::sleep(Duration::from_millis(300));
             let began = Instant::now();
@@ -112,10 +113,12 @@ pub(super) fn a_load_counts_what_was_not_answered(lab: &Lab) {
             network::point(vip, NODES[0]);
             let away = began.elapsed();
             std::thread::sleep(Duration::from_millis(300));
-            let tally = load.stop();
+            let (tally, of_one_socket) = (load.stop(), flow.stop());
             println!("  {protocol:?} from {}: {}", from.0, tally.summary());
-            let (sent, failed) = (tally.0.len(), tally.unreached().len());
-            assert!(failed >= 5 && failed < sent, "it was away for half a second of one: {}", tally.summary());
+            for tally in [&tally, &of_one_socket] {
+                let (sent, failed) = (tally.0.len(), tally.unreached().len());
+                assert!(failed >= 5 && failed < sent, "it was away for half a second of one: {}", tally.summary());
+            }
             // At most one was under way at each of the two edges.
             assert!(tally.broken().len() <= 2, "{}", tally.summary());
             let outage = tally.longest_outage();

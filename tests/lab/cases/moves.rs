@@ -8,9 +8,10 @@ use serde_json::json;
 use crate::arrival::{leads_to, reached};
 use crate::capture::Capture;
 use crate::cluster::Lab;
+use crate::flow::Flow;
 use crate::harness::{SOON, eventually};
-use crate::load::{Kept, Loads, Protocol};
-use crate::network::{CLIENT, LAN, NODES, Node};
+use crate::load::{Kept, Loads, Protocol, Tally};
+use crate::network::{CLIENT, FAR_CLIENT, LAN, NODES, Node, Place};
 use crate::portolan::Portolan;
 use crate::sighting::{self, Said, Sighting};
 
@@ -25,6 +26,9 @@ const ENOUGH: usize = 5;
 
 /// So many requests of a load may be under way at the moment of a move, and break.
 const UNDER_WAY: usize = 4;
+
+/// By then kube-proxy has heard that a pod is gone, and its kernel sends it nothing more: it looks once a second, and the machine may be busy.
+const FORGOTTEN: Duration = Duration::from_secs(3);
 
 /// Connections that are open at each address when it moves.
 const KEPT: usize = 5;
@@ -74,7 +78,7 @@ pub(super) fn pods_drained_from_a_node_take_addresses_under_local_with_them_and_
     }
     lab.await_ready(&scene.namespace, 2);
     std::thread::sleep(AFTER);
-    nothing_failed(loads, 1);
+    nothing_failed_but_what_pods_took_with_them(loads, 1, &scene.vips[..2]);
 }
 
 pub(super) fn speakers_that_are_updated_one_after_the_other_fail_nothing(lab: &'static Lab) {
@@ -207,19 +211,46 @@ impl Scene {
         sighting::of(vip, &self.capture.frames()).into_iter().filter(|one| one.at >= since).collect()
     }
 
-    fn load(&self) -> Loads {
-        Loads::start(&self.vips, EVERY)
+    fn load(&self) -> Traffic {
+        let clients = self.vips.iter().flat_map(|vip| [CLIENT, FAR_CLIENT].map(|from| (*vip, from)));
+        let flows = clients.map(|(vip, from)| (vip, from, Flow::start(from, vip, EVERY)));
+        Traffic { flows: flows.collect(), loads: Loads::start(&self.vips, EVERY) }
     }
 }
 
-/// Ends them. Of connections only those under way at one of so many moves may have broken: kube-proxy of the new node does not know them.
-fn nothing_failed(loads: Loads, moves: usize) {
+/// What clients send to the addresses.
+struct Traffic {
+    /// A connection or a socket a request.
+    loads: Loads,
+    /// All from one socket.
+    flows: Vec<(IpAddr, Place, Flow)>,
+}
+
+/// Ends it. Of connections only those under way at one of so many moves may have broken: kube-proxy of the new node does not know them.
+fn nothing_failed(traffic: Traffic, moves: usize) {
+    nothing_failed_but_what_pods_took_with_them(traffic, moves, &[]);
+}
+
+/// The same where a pod has ended behind these addresses: of a flow that was led to it, the node sends datagrams there until its kube-proxy has heard
+/// of the end and forgets the flow.
+fn nothing_failed_but_what_pods_took_with_them(traffic: Traffic, moves: usize, vips: &[IpAddr]) {
     let mut failed = Vec::new();
-    for (stream, tally) in loads.stop() {
-        println!("  {stream}: {}", tally.summary());
-        if tally.0.len() < ENOUGH || !tally.unreached().is_empty() || tally.broken().len() > moves * UNDER_WAY {
-            failed.push(format!("{stream}: {}", tally.summary()));
+    let mut judge = |what: String, tally: &Tally, fails: bool| {
+        let said = format!("{what}: {}", tally.summary());
+        println!("  {said}");
+        if fails || tally.0.len() < ENOUGH {
+            failed.push(said);
         }
+    };
+    for (vip, from, flow) in traffic.flows {
+        let tally = flow.stop();
+        let is_over = tally.0.last().is_some_and(|last| last.outcome.is_ok()) && tally.longest_outage() < FORGOTTEN;
+        let fails = !tally.unreached().is_empty() && !(vips.contains(&vip) && is_over);
+        judge(format!("one socket to {vip} from {}", from.0), &tally, fails);
+    }
+    for (stream, tally) in traffic.loads.stop() {
+        let fails = !tally.unreached().is_empty() || tally.broken().len() > moves * UNDER_WAY;
+        judge(stream.to_string(), &tally, fails);
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

@@ -253,6 +253,22 @@ fn a_watch_that_is_behind_undoes_nothing() {
 }
 
 #[test]
+fn what_was_deleted_is_not_taken_from_those_for_whom_another_controller_has_recorded_it_meanwhile() {
+    let mut world = world(vec![pool("p", &["192.0.2.1"])]);
+    let before = versioned(5, vip("192.0.2.1", "a"));
+    world.set_vip(before.clone());
+    world.ask(wish("b", 1));
+    world.ask(wish("c", 2));
+    world.shown_gone(before.address, &ResourceVersion::new("6"));
+    world.shown(versioned(7, vip("192.0.2.1", "b")));
+    world.released(&before);
+    assert_eq!(world.vips_of(&id("b")).len(), 1, "it is b's");
+    assert_eq!(told(&world, "c"), None);
+    world.released(&versioned(7, vip("192.0.2.1", "b")));
+    assert_eq!(told(&world, "c"), Some(vec!["192.0.2.1".to_owned()]));
+}
+
+#[test]
 fn a_marked_pool_and_a_scheme_of_the_record_move_nobody() {
     let own = [Vip { scheme: Some(Scheme::Internal), ..vip("192.0.2.1", "a") }];
     let marked = |scheme| world(vec![Pool { scheme, ..pool("p", &["192.0.2.1"]) }]).pools();

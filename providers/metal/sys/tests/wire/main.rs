@@ -175,8 +175,17 @@ fn answers_at(
 fn while_answering(wire: &Wire, vips: &[&str], ask: bool, work: impl FnOnce()) -> (Vec<Frame>, Vec<Output>) {
     let vips: Vec<IpAddr> = vips.iter().map(|vip| vip.parse().unwrap()).collect();
     let (tell, told) = mpsc::channel();
+    let (say, said) = mpsc::channel();
     let here = wire.here();
-    let speaker = std::thread::spawn(move || within(&here, move || answers(vips, ask, usize::MAX, &told)));
+    let speaker = std::thread::spawn(move || {
+        within(&here, move || {
+            let sockets = open(&vips);
+            say.send(()).unwrap();
+            answers_at(&sockets, vips, ask, usize::MAX, &told)
+        })
+    });
+    // What is asked before does not arrive, and a kernel that asks in vain soon gives up.
+    said.recv().unwrap();
     work();
     tell.send(()).unwrap();
     speaker.join().unwrap()
