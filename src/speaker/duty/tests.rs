@@ -29,6 +29,7 @@ fn nic(number: u32, addresses: &[&str]) -> Interface {
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         default_v4: None,
         default_v6: None,
+        on_link: Vec::new(),
         gateways: Vec::new(),
         own: Vec::new(),
     }

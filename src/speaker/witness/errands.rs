@@ -103,11 +103,14 @@ fn proving(
     Proving { index, generation: inherited.generation, owner: inherited.owner.clone(), excluded, errand }
 }
 
-/// The interface on the address's prefix, with its own address there; one that it is limited to rather than another.
+/// The interface on the address's prefix, with its own address there, or on whose segment it is by a route, with any of its family; one that it is
+/// limited to rather than another.
 fn way(vip: IpAddr, inherited: &Inherited, interfaces: &[Interface]) -> Option<(NonZeroU32, Mac, IpAddr)> {
     let is_named = |name: &String| inherited.only.as_ref().is_none_or(|only| only.contains(name));
     let ways = interfaces.iter().filter_map(usable).filter_map(|(interface, mac)| {
-        let own = interface.addresses.iter().find(|prefix| can_ask(prefix) && prefix.contains(&vip))?;
+        let own = || interface.addresses.iter().filter(|prefix| can_ask(prefix));
+        let of_family = || own().find(|prefix| prefix.addr().is_ipv4() == vip.is_ipv4() && interface.holds(vip));
+        let own = own().find(|prefix| prefix.contains(&vip)).or_else(of_family)?;
         Some((!is_named(&interface.name), interface.index, mac, own.addr()))
     });
     ways.min_by_key(|(other, index, ..)| (*other, *index)).map(|(_, index, mac, own)| (index, mac, own))

@@ -31,6 +31,7 @@ fn interface() -> Interface {
         addresses: vec!["198.51.100.1/24".parse().unwrap()],
         default_v4: None,
         default_v6: None,
+        on_link: Vec::new(),
         gateways: Vec::new(),
         own: Vec::new(),
     }

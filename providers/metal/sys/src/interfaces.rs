@@ -45,6 +45,9 @@ pub struct Interface {
     pub addresses: Vec<IpNet>,
     /// The same, as the node has them itself: at a line between two ends `addresses` has the other end's. Sorted.
     pub own: Vec<IpAddr>,
+    /// Prefixes that a route of the main table without a gateway says are on the segment, of more than one address: what a router advertises where
+    /// addresses have no prefix of their own (DHCPv6), or somebody has set. Sorted.
+    pub on_link: Vec<IpNet>,
     /// The metric of the default route for IPv4 that leads out there, if one does; the lowest is used.
     pub default_v4: Option<u32>,
     /// The same for IPv6.
@@ -157,11 +160,18 @@ async fn read(handle: &Handle) -> Result<Vec<Interface>, Error> {
             *least = Some(least.map_or(metric, |least| least.min(metric)));
             interface.gateways.extend(gateway);
         }
+        for (out, prefix) in routes.iter().filter_map(on_link) {
+            if let Some(interface) = interfaces.get_mut(&out) {
+                interface.on_link.push(prefix);
+            }
+        }
     }
     let mut interfaces: Vec<Interface> = interfaces.into_values().collect();
     for interface in &mut interfaces {
         interface.addresses.sort_unstable();
         interface.own.sort_unstable();
+        interface.on_link.sort_unstable();
+        interface.on_link.dedup();
         interface.gateways.sort_unstable();
         interface.gateways.dedup();
     }
@@ -181,6 +191,7 @@ fn interface(link: &LinkMessage) -> Option<Interface> {
         came_up: 0,
         addresses: Vec::new(),
         own: Vec::new(),
+        on_link: Vec::new(),
         default_v4: None,
         default_v6: None,
         gateways: Vec::new(),
@@ -251,6 +262,35 @@ fn default_routes(route: &RouteMessage) -> Vec<Hop> {
     hops.into_iter().filter_map(|(out, gateway)| Some(Hop { out: NonZeroU32::new(out)?, metric, gateway })).collect()
 }
 
+/// A route to a segment itself.
+#[expect(clippy::wildcard_enum_match_arm, reason = "attributes of a route are many, and more with each kernel")]
+fn on_link(route: &RouteMessage) -> Option<(NonZeroU32, IpNet)> {
+    let header = &route.header;
+    if header.table != RouteHeader::RT_TABLE_MAIN || header.kind != RouteType::Unicast {
+        return None;
+    }
+    let (mut out, mut destination) = (None, None);
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => out = NonZeroU32::new(*index),
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => destination = Some(IpAddr::V4(*address)),
+            RouteAttribute::Destination(RouteAddress::Inet6(address)) => destination = Some(IpAddr::V6(*address)),
+            _ => {}
+        }
+    }
+    // The default route has no destination.
+    let prefix = IpNet::new(destination?, header.destination_prefix_length).ok()?;
+    let is_segment = gateway(&route.attributes).is_none() && prefix.prefix_len() < prefix.max_prefix_len();
+    Some((out?, prefix)).filter(|_| is_segment && !is_of_link(prefix.addr()))
+}
+
+fn is_of_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
 /// A route for IPv4 may have a gateway of IPv6 (`RTA_VIA`).
 #[expect(clippy::wildcard_enum_match_arm, reason = "attributes of a route are many, and more with each kernel")]
 fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
@@ -266,12 +306,13 @@ fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
 }
 
 impl Interface {
-    /// One of its addresses has a prefix that holds this one. Addresses of the link itself connect nobody to anything.
+    /// One of its addresses has a prefix that holds this one, or a route says that it is on the segment. Addresses of the link itself connect nobody to
+    /// anything.
     pub fn holds(&self, address: IpAddr) -> bool {
         let counts = |prefix: &&IpNet| match prefix.addr() {
             IpAddr::V4(own) => own != Ipv4Addr::UNSPECIFIED,
             IpAddr::V6(own) => !own.is_unicast_link_local(),
         };
-        self.addresses.iter().filter(counts).any(|prefix| prefix.contains(&address))
+        self.addresses.iter().filter(counts).chain(&self.on_link).any(|prefix| prefix.contains(&address))
     }
 }

@@ -25,6 +25,7 @@ fn nic(number: u32, addresses: &[&str]) -> Interface {
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         default_v4: None,
         default_v6: None,
+        on_link: Vec::new(),
         gateways: Vec::new(),
         own: Vec::new(),
     }
@@ -72,6 +73,17 @@ fn an_address_is_proven_from_the_interface_on_its_prefix_in_the_name_that_this_h
         let ports = [80, 443].into();
         let owners = Arc::new([mac(9)].into());
         assert_eq!(proving.errand, Errand { vip: ip(vip), own: mac(2), from: ip(from), ports, owners });
+    }
+}
+
+#[test]
+fn where_only_a_route_says_that_it_is_on_the_segment_any_address_of_the_family_asks() {
+    let on_link = vec![V4, V6].into_iter().map(|vip| format!("{vip}/{}", if vip == V4 { 24 } else { 64 }));
+    let on_link = on_link.map(|text| text.parse().unwrap()).collect();
+    let lan = Interface { on_link, ..nic(2, &["203.0.113.2/32", "fe80::1/64", "2001:db8:ff::2/128"]) };
+    let found = fresh(&inherits(&[(V4, inherited()), (V6, inherited())]), &[nic(1, &["192.0.2.1/24"]), lan]);
+    for (vip, from) in [(V4, "203.0.113.2"), (V6, "2001:db8:ff::2")] {
+        assert_eq!(proving(&found[&ip(vip)]).errand.from, ip(from));
     }
 }
 

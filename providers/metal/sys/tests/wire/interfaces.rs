@@ -122,6 +122,29 @@ fn the_nodes_own_addresses_are_told_also_at_a_line_between_two_and_without_a_pre
     });
 }
 
+/// As a node has it whose addresses come by DHCPv6, and whose router says what is on the segment (RFC 4861 section 4.6.2).
+#[test]
+fn what_a_route_without_a_gateway_says_is_on_the_segment_is_held_there() {
+    let Some(wire) = Wire::lay("on-link") else { return };
+    watched(&wire, async move |mut interfaces| {
+        ip(&["addr", "add", "2001:db8:51::2/128", "dev", "wire", "nodad"]);
+        ip(&["addr", "add", "198.51.100.2/32", "dev", "wire"]);
+        let [v4, v6, beyond, host]: [IpAddr; 4] =
+            ["203.0.113.9", "2001:db8:52::9", "192.0.2.9", "198.51.100.77"].map(|text| text.parse().unwrap());
+        let told =
+            until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.own.len() > 1)).await.unwrap();
+        assert!(!told.holds(v4) && !told.holds(v6), "{told:?}");
+        ip(&["-6", "route", "add", "2001:db8:52::/64", "dev", "wire"]);
+        ip(&["route", "add", "198.51.100.77/32", "dev", "wire"]);
+        ip(&["route", "add", "192.0.2.0/24", "via", "198.51.100.77"]);
+        ip(&["route", "add", "203.0.113.0/24", "dev", "wire"]);
+        let told = until(&mut interfaces, "wire", |found| found.is_some_and(|found| found.holds(v4))).await.unwrap();
+        assert!(told.holds(v6) && !told.holds(beyond) && !told.holds(host), "{told:?}");
+        ip(&["-6", "route", "del", "2001:db8:52::/64", "dev", "wire"]);
+        until(&mut interfaces, "wire", |found| found.is_some_and(|found| !found.holds(v6))).await;
+    });
+}
+
 #[test]
 fn what_is_plugged_in_enslaved_and_taken_out_is_told_each_time() {
     let Some(wire) = Wire::lay("plug") else { return };
