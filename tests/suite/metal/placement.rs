@@ -115,6 +115,21 @@ fn vip(world: &World, address: &str, what: &str, holds: impl Fn(&Value) -> bool)
     })
 }
 
+fn slices(world: &World) -> String {
+    format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices", world.namespace)
+}
+
+/// A ready endpoint of IPv6, beside that of IPv4 which every Service of a case has.
+fn create_v6_slice(world: &World, service: &str, node: &str) {
+    let metadata = json!({"name": format!("{service}-6"), "labels": {"kubernetes.io/service-name": service}});
+    let endpoint = json!({"addresses": ["fd00:200::10"], "nodeName": node, "conditions": {"ready": true}});
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata, "addressType": "IPv6",
+        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}], "endpoints": [endpoint],
+    });
+    world.api.create(&slices(world), &slice);
+}
+
 fn owner(vip: &Value) -> &str {
     vip["spec"]["ranks"]["nodes"][0].as_str().unwrap_or_default()
 }
@@ -245,6 +260,7 @@ fn an_address_that_a_stranger_had_first_is_set_aside_and_its_service_gets_anothe
         site.advertise(&pool, json!({}));
         let controller = site.start();
         let pair = json!({"spec": {"ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv4", "IPv6"]}});
+        create_v6_slice(world, "web", site.node(0));
         create(world, "web", pair);
         vip(world, "10.77.34.0", "it is ranked", |vip| owner(vip) == site.node(0));
         let stranger = |reason: &str, address: &str| json!([{"reason": reason, "interface": "lan0", "mac": STRANGER, "addresses": [address]}]);
@@ -347,8 +363,7 @@ fn under_policy_local_an_address_goes_where_its_endpoint_goes() {
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata, "addressType": "IPv4",
             "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}], "endpoints": [slice(site.node(0), true)],
         });
-        let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices", world.namespace);
-        world.api.create(&slices, &all);
+        world.api.create(&slices(world), &all);
         let at = |number: usize| {
             vip(world, "10.77.23.0", "it is where its endpoint is", |vip| {
                 vip["spec"]["ranks"]["nodes"] == json!([site.node(number)])
@@ -357,7 +372,7 @@ fn under_policy_local_an_address_goes_where_its_endpoint_goes() {
         at(0);
         // The other one is ready while the first still serves: it goes before the first ends.
         all["endpoints"] = json!([slice(site.node(0), false), slice(site.node(1), true)]);
-        world.api.patch(&format!("{slices}/web-1"), &json!({"endpoints": all["endpoints"]}));
+        world.api.patch(&format!("{}/web-1", slices(world)), &json!({"endpoints": all["endpoints"]}));
         at(1);
     });
 }
@@ -395,16 +410,7 @@ fn of_two_families_the_one_that_has_no_endpoint_is_announced_by_nobody_and_the_o
         says("portolan.dev/Reachable", "NoEndpoints", ": its owner answers", nobody);
         says("portolan.dev/Programmed", "NotAnnounced", " is announced by node", " is announced by nobody: ");
 
-        let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices", world.namespace);
-        let metadata = json!({"name": "web-6", "labels": {"kubernetes.io/service-name": "web"}});
-        let endpoint = json!({"addresses": ["fd00:200::10"], "nodeName": site.node(0), "conditions": {"ready": true}});
-        world.api.create(
-            &slices,
-            &json!({
-                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata, "addressType": "IPv6",
-                "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}], "endpoints": [endpoint],
-            }),
-        );
+        create_v6_slice(world, "web", site.node(0));
         vip(world, V6, "it is ranked", is_ranked);
         world.condition("web", "portolan.dev/Programmed", "True", "Programmed");
         world.condition("web", "portolan.dev/Reachable", "True", "Reachable");
@@ -412,7 +418,7 @@ fn of_two_families_the_one_that_has_no_endpoint_is_announced_by_nobody_and_the_o
         world.edit("web", json!({"spec": {"externalTrafficPolicy": "Local"}}));
         vip(world, V6, "it is where its endpoint is", |vip| vip["spec"]["ranks"]["nodes"] == json!([site.node(0)]));
         vip(world, "10.77.26.1", "its endpoint is on none of the nodes", |vip| owner(vip).is_empty());
-        world.api.patch(&format!("{slices}/web-1"), &json!({"endpoints": []}));
+        world.api.patch(&format!("{}/web-1", slices(world)), &json!({"endpoints": []}));
         vip(world, "10.77.26.1", "nobody may", is_deserted);
         vip(world, V6, "it stays", |vip| owner(vip) == site.node(0));
     });
