@@ -24,11 +24,11 @@ const AFTER: Duration = Duration::from_millis(600);
 /// A load of fewer requests has shown nothing. (Questions wait for each other, on a machine that may be busy.)
 const ENOUGH: usize = 5;
 
-/// So many requests of a load may be under way at the moment of a move, and break.
+/// So many requests of a load may be under way at the moment of a move, and break; on a busy machine as many as begin while one is answered.
 const UNDER_WAY: usize = 4;
 
 /// By then kube-proxy has heard that a pod is gone, and its kernel sends it nothing more: it looks once a second, and the machine may be busy.
-const FORGOTTEN: Duration = Duration::from_secs(3);
+const FORGOTTEN: Duration = Duration::from_secs(5);
 
 /// Connections that are open at each address when it moves.
 const KEPT: usize = 5;
@@ -245,11 +245,14 @@ fn nothing_failed_but_what_pods_took_with_them(traffic: Traffic, moves: usize, v
     for (vip, from, flow) in traffic.flows {
         let tally = flow.stop();
         let is_over = tally.0.last().is_some_and(|last| last.outcome.is_ok()) && tally.longest_outage() < FORGOTTEN;
-        let fails = !tally.unreached().is_empty() && !(vips.contains(&vip) && is_over);
-        judge(format!("one socket to {vip} from {}", from.0), &tally, fails);
+        let is_fine = tally.unreached().is_empty() || vips.contains(&vip) && is_over;
+        judge(format!("one socket to {vip} from {}", from.0), &tally, !is_fine);
     }
     for (stream, tally) in traffic.loads.stop() {
-        let fails = !tally.unreached().is_empty() || tally.broken().len() > moves * UNDER_WAY;
+        let slowest = tally.0.iter().filter(|request| request.outcome.is_ok()).map(|request| request.took).max();
+        let while_one_is_answered = slowest.map_or(0, |slowest| slowest.div_duration_f64(EVERY).ceil() as usize);
+        let fails =
+            !tally.unreached().is_empty() || tally.broken().len() > moves * UNDER_WAY.max(while_one_is_answered);
         judge(stream.to_string(), &tally, fails);
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
