@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How long tasks may take to end after a signal: Kubernetes kills after 30 s, an operator's patience is shorter.
-const GRACE: Duration = Duration::from_secs(8);
+pub(crate) const GRACE: Duration = Duration::from_secs(8);
 /// The same where nothing outlives the process that a task could leave half done.
 #[cfg(feature = "sandbox")]
 const NO_PATIENCE: Duration = Duration::from_millis(500);
@@ -86,9 +86,9 @@ impl Supervisor {
         self.tasks.spawn(async move { (name, task.await.map_err(|error| error.to_string())) });
     }
 
-    /// Runs until a signal (SIGTERM, SIGINT) or the first task that ends, then stops the others.
-    pub(crate) async fn run(self) -> Result<(), SupervisorError> {
-        self.run_until(std::future::pending::<()>(), GRACE).await.map(drop)
+    /// Runs until a signal (SIGTERM, SIGINT) or the first task that ends, then stops the others, which have so long.
+    pub(crate) async fn run(self, grace: Duration) -> Result<(), SupervisorError> {
+        self.run_until(std::future::pending::<()>(), grace).await.map(drop)
     }
 
     /// The same for what ends with the process whole, its world included: stops at once, also when `done` is, whose result it gives
@@ -165,7 +165,7 @@ mod tests {
             Ok::<(), Infallible>(())
         });
         supervisor.spawn("other", task);
-        supervisor.run().await.unwrap_err()
+        supervisor.run(GRACE).await.unwrap_err()
     }
 
     #[cfg(feature = "sandbox")]

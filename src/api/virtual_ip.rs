@@ -61,7 +61,8 @@ pub struct VirtualIPSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved_for: Option<ReservationSpec>,
     /// The Ethernet address of a stranger, who answered for it when it was to be announced for the first time. It is given to nobody, not even by name,
-    /// until this VirtualIP is deleted; a Service that has it and did not ask for it by name gets another one as soon as one is free.
+    /// until this VirtualIP is deleted or says `reservedFor`; a Service that has it and did not ask for it by name gets another one as soon as one is
+    /// free. Gone once the stranger is and the Service's node announces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<String>,
     /// Who answers for it, and who comes next. Speakers announce only what has ranks.

@@ -21,7 +21,7 @@ use crate::controller::dispatcher::Dispatcher;
 use crate::controller::gate::Gate;
 use crate::controller::reconcile::Reconciler;
 use crate::providers::{self, Providers};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{GRACE, Supervisor};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ControllerArguments {
@@ -64,7 +64,7 @@ async fn control(arguments: &ControllerArguments) -> anyhow::Result<()> {
     let cluster = arguments.cluster.config().await?;
     let mut supervisor = Supervisor::default();
     start(&mut supervisor, &cluster, configuration, leases, arguments.workers, clock, seed).await?;
-    Ok(supervisor.run().await?)
+    Ok(supervisor.run(GRACE).await?)
 }
 
 /// Where Leases are, those of speakers too, and who stands for election: if nobody does, the controller acts without.

@@ -28,9 +28,11 @@ use crate::supervisor::Supervisor;
 /// The sign of life. It is given back at the end within half of the second; another speaker of the same node takes it over at once.
 const SIGN_OF_LIFE: Timing =
     Timing { lease: Duration::from_secs(15), renew_deadline: Duration::from_secs(8), retry: Duration::from_secs(4) };
-/// How long a speaker that ends answers on for what nobody has taken over yet. With the Lease before it, less than the supervisor's patience; also
-/// with a handover at the end of it, unless the Lease took long because the API server is away: then nobody ranks anything otherwise.
+/// How long a speaker that ends answers on for what nobody has taken over yet. What is on its way to an
+/// heir then goes to its end, as far as whoever ends the process lets it.
 const LINGER: Duration = Duration::from_secs(3);
+/// An heir tells everybody at his pace, so nobody can say here how long he takes: Kubernetes kills when the Pod's grace is over.
+const UNTIL_KILLED: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SpeakerArguments {
@@ -134,7 +136,7 @@ async fn speak(arguments: &SpeakerArguments) -> anyhow::Result<()> {
         Ok::<(), Infallible>(())
     });
     tracing::info!(node, "speaker started");
-    Ok(supervisor.run().await?)
+    Ok(supervisor.run(UNTIL_KILLED).await?)
 }
 
 /// Answers on until another node has everything, but not for ever: where there is none, or no controller, nobody takes over. What is going to

@@ -99,6 +99,7 @@ pub(crate) async fn run(
     let (writer, reports) = (pools::Writer::new(client.clone()), Api::all(client));
     let follow = async {
         let mut due = None;
+        let (mut may_remove, mut all_removed) = (true, true);
         loop {
             tokio::select! {
                 biased;
@@ -114,8 +115,11 @@ pub(crate) async fn run(
                     due = None;
                     if gate.check().is_ok() {
                         let shown = writer.write(&follower.site, follower.pools.iter(), clock.wall()).await;
-                        let removed = left_behind::remove(&reports, follower.left_behind(clock.now())).await;
-                        due = (!shown || !removed).then(|| clock.now() + STATUS_PAUSE * 10);
+                        if may_remove {
+                            let removed = left_behind::remove(&reports, follower.left_behind(clock.now())).await;
+                            (may_remove, all_removed) = (removed.is_some(), removed.unwrap_or(true));
+                        }
+                        due = (!shown || !all_removed).then(|| clock.now() + STATUS_PAUSE * 10);
                     }
                 }
             }

@@ -87,7 +87,7 @@ pub(crate) fn duty(owns: &Owns, interfaces: &[Interface], before: &Places) -> Du
     for (&vip, owned) in &owns.addresses {
         let mut at: Vec<(&Interface, Mac)> = match &owned.only {
             Some(only) => usable.iter().filter(|(interface, _)| only.contains(&interface.name)).copied().collect(),
-            None => usable.iter().filter(|(interface, _)| interface.holds(vip)).copied().collect(),
+            None => on_its_segment(&usable, vip),
         };
         // One that is down holds it all the same: elsewhere nobody would ask for it.
         if at.is_empty() && owned.only.is_none() && !connected.iter().any(|interface| interface.holds(vip)) {
@@ -133,6 +133,15 @@ fn can_be_given(address: &&IpAddr) -> bool {
 pub(crate) fn usable(interface: &Interface) -> Option<(&Interface, Mac)> {
     let can = interface.up && interface.resolves && !interface.enslaved;
     interface.mac.filter(|_| can).map(|mac| (interface, mac))
+}
+
+/// The interfaces connected to it; where there are none, those on whose segment it is by a route, which may be said of more than there is.
+fn on_its_segment<'a>(usable: &[(&'a Interface, Mac)], vip: IpAddr) -> Vec<(&'a Interface, Mac)> {
+    let those = |hold: fn(&Interface, IpAddr) -> bool| {
+        usable.iter().filter(|(interface, _)| hold(interface, vip)).copied().collect::<Vec<_>>()
+    };
+    let connected = those(Interface::connects);
+    if connected.is_empty() { those(Interface::holds) } else { connected }
 }
 
 /// The interface of the default route with the lowest metric.

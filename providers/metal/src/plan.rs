@@ -57,8 +57,8 @@ impl<'a> Standing<'a> {
                 && matches!(self.given, Some(Ok(given)) if given.iter().all(has))
     }
 
-    /// Another controller has recorded this for him at the same time as somebody what he keeps, and neither is published. Which of them is, the
-    /// status decides, of which one version follows the other: until then none is given back.
+    /// Two controllers have recorded an address for him at the same time, this one and the one that he keeps here, and neither is published yet. The
+    /// other controller may keep this one: none is given back before it is seen which of them has got into the status.
     fn is_undecided(&self, desired: &LoadBalancer, vip: &Vip, pools: &[Checked]) -> bool {
         let is_never_published = self.wish.all_families && matches!(self.given, Some(Err(_)));
         let kept = self.kept.get(&Family::of(vip.address));

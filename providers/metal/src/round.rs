@@ -38,7 +38,7 @@ pub struct Placed {
     pub services: Option<Vec<Member>>,
     /// What becomes of it on the wire.
     pub announcement: Announcement,
-    /// Nobody has announced it since it was given out, as far as we have been there to see.
+    /// Nobody has announced it since it was given out, as far as we have been there to see, and a stranger who has it has few others.
     pub is_new: bool,
 }
 

@@ -121,9 +121,7 @@ impl Vip {
         match (self.services.first(), &self.reserved_for, &self.set_aside) {
             (Some(first), _, _) => format!("Service {}", first.member.key()),
             (None, Some(reservation), _) => reservation.to_string(),
-            (None, None, Some(mac)) => {
-                format!("a stranger, {mac}; delete VirtualIP {} when he is gone", name(self.address))
-            }
+            (None, None, Some(mac)) => stranger(self.address, mac),
             (None, None, None) => format!("VirtualIP {}, which names no Service", name(self.address)),
         }
     }
@@ -139,6 +137,11 @@ impl Vip {
         let bare = |vip: &Self| Self { version: None, ..vip.clone() };
         bare(self) == bare(other)
     }
+}
+
+/// Who has an address that is set aside, in words.
+pub fn stranger(address: IpAddr, mac: &str) -> String {
+    format!("a stranger, {mac}; delete VirtualIP {} when he is gone", name(address))
 }
 
 /// The name of an address's `VirtualIP`: a dotted quad, or eight full groups joined by `-`, because names are DNS subdomains (RFC 1123).

@@ -154,6 +154,7 @@ impl World {
         self.ledger.hold(address, holder(&vip, &self.instance));
         self.recorded(&vip);
         self.vips.insert(address, vip);
+        self.no_longer_new(address);
         concerned.iter().for_each(|id| self.is_content(id));
         self.news.extend(concerned);
     }

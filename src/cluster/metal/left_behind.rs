@@ -8,10 +8,13 @@ use crate::api::SpeakerReport;
 use crate::cluster::error::{Failure, call};
 use crate::cluster::metal::speakers::SeenReport;
 
-/// Removes these, each unless it has been written since; false if some could not be.
-pub(super) async fn remove(api: &Api<SpeakerReport>, reports: Vec<SeenReport>) -> bool {
-    let mut all = true;
-    for SeenReport { node, version, .. } in reports {
+/// How many go at once: while they do, nobody is told of anything.
+const AT_ONCE: usize = 10;
+
+/// Removes the first of these, each unless it has been written since; false if there are more, or one could not be; none if it never can.
+pub(super) async fn remove(api: &Api<SpeakerReport>, reports: Vec<SeenReport>) -> Option<bool> {
+    let all = reports.len() <= AT_ONCE;
+    for SeenReport { node, version, .. } in reports.into_iter().take(AT_ONCE) {
         let preconditions = Some(Preconditions { resource_version: Some(version.to_string()), uid: None });
         let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
         let request = api.delete(node.as_str(), &parameters);
@@ -20,12 +23,17 @@ pub(super) async fn remove(api: &Api<SpeakerReport>, reports: Vec<SeenReport>) -
             Err(error) => match error.failure {
                 // The watch shows what it is like now.
                 Failure::Conflict | Failure::Gone => {}
-                Failure::Invalid | Failure::Forbidden | Failure::UnknownKind | Failure::Retry { .. } => {
+                // The others would not go either.
+                Failure::Forbidden => {
+                    tracing::warn!(%error, "the reports of nodes that are gone stay; apply deploy/rbac-metal.yaml and start the controller again");
+                    return None;
+                }
+                Failure::Invalid | Failure::UnknownKind | Failure::Retry { .. } => {
                     tracing::warn!(%error, "the report of a node that is gone stays");
-                    all = false;
+                    return Some(false);
                 }
             },
         }
     }
-    all
+    Some(all)
 }

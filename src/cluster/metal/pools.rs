@@ -12,6 +12,7 @@ use portolan_metal::placement::Rebalance;
 use portolan_metal::pool::{Checked, Pool, PoolName, Serves};
 use portolan_metal::range::Range;
 use portolan_metal::selector::{Requirement, Selector};
+use portolan_metal::vip::stranger;
 use portolan_metal::world::World;
 use serde_json::json;
 
@@ -173,12 +174,7 @@ fn status(world: &World, checked: &Checked, seen: &SeenPool, now: jiff::Timestam
     let (v4, v6) = (world.usage(name, Family::V4), world.usage(name, Family::V6));
     let waiting: Vec<String> = world.waiting_for(name).map(|wish| wish.member.key().to_string()).collect();
     let flaws: Vec<String> = checked.flaws.iter().map(ToString::to_string).collect();
-    let strangers = world.strangers_of(name).map(|(address, mac)| {
-        format!(
-            "{address} (a stranger, {mac}; delete VirtualIP {} when he is gone)",
-            portolan_metal::vip::name(address)
-        )
-    });
+    let strangers = world.strangers_of(name).map(|(address, mac)| format!("{address} ({})", stranger(address, mac)));
     let taken = checked.taken.iter().map(|(address, who)| format!("{address} ({who})"));
     let taken: Vec<String> = taken.chain(strangers).collect();
     let ready = if flaws.is_empty() { ("True", "Ready", String::new()) } else { ("False", "Refused", listed(&flaws)) };

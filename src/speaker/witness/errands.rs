@@ -110,10 +110,11 @@ fn way(vip: IpAddr, inherited: &Inherited, interfaces: &[Interface]) -> Option<(
     let ways = interfaces.iter().filter_map(usable).filter_map(|(interface, mac)| {
         let own = || interface.addresses.iter().filter(|prefix| can_ask(prefix));
         let of_family = || own().find(|prefix| prefix.addr().is_ipv4() == vip.is_ipv4() && interface.holds(vip));
-        let own = own().find(|prefix| prefix.contains(&vip)).or_else(of_family)?;
-        Some((!is_named(&interface.name), interface.index, mac, own.addr()))
+        let connected = own().find(|prefix| prefix.contains(&vip));
+        let rank = (!is_named(&interface.name), connected.is_none(), interface.index);
+        Some((rank, mac, connected.or_else(of_family)?.addr()))
     });
-    ways.min_by_key(|(other, index, ..)| (*other, *index)).map(|(_, index, mac, own)| (index, mac, own))
+    ways.min_by_key(|(rank, ..)| *rank).map(|((.., index), mac, own)| (index, mac, own))
 }
 
 /// Addresses of the link itself are no station's to be answered at from beyond a kube-proxy.

@@ -149,3 +149,45 @@ fn what_placement_rests_on_is_another_edition_and_what_it_finds_is_not() {
     assert!(changed(&world));
     assert_eq!(world.backing(&LoadBalancerId::new("web")), None, "who has no address is forgotten");
 }
+
+/// An address that was seen before it was ranked, and what a round may take it for.
+#[test]
+fn an_address_is_new_until_somebody_announces_it_whichever_is_known_first_and_to_a_stranger_with_many_none_is() {
+    let at = |version: &str, vip: Vip| Vip { version: Some(ResourceVersion::new(version.to_owned())), ..vip };
+    let unranked = || at("3", Vip { ranks: Ranks::default(), ..vip(false) });
+    let is_new = |world: &World| world.picture().vips[&address()].is_new;
+    let begun = || {
+        let mut world = World::default();
+        world.set_vip(unranked());
+        assert!(is_new(&world));
+        world
+    };
+    let mut world = begun();
+    world.set_vip(vip(true));
+    world.set_report(&node(), Some(report(5, vec![stranger()])));
+    assert!(is_new(&world));
+    world.set_report(&node(), Some(report(6, Vec::new())));
+    world.set_report(&node(), Some(report(7, vec![stranger()])));
+    assert!(!is_new(&world), "it was announced in between");
+
+    let mut world = begun();
+    world.set_report(&node(), Some(report(5, Vec::new())));
+    world.set_vip(vip(true));
+    world.set_report(&node(), Some(report(7, vec![stranger()])));
+    assert!(!is_new(&world), "the report was there before the ranks");
+
+    let mut world = World::default();
+    world.set_vip(vip(true));
+    world.set_report(&node(), Some(report(5, vec![stranger()])));
+    assert!(!is_new(&world), "who was not there does not know");
+
+    let mut world = begun();
+    world.set_vip(vip(true));
+    world.set_report(&node(), Some(report(5, vec![stranger()])));
+    for last in 1..=3_u8 {
+        assert!(is_new(&world), "{last}");
+        let set_aside = Some("02:00:00:00:00:09".to_owned());
+        world.set_vip(Vip { address: [192, 0, 2, last].into(), holder: None, set_aside, ..vip(false) });
+    }
+    assert!(!is_new(&world), "he would have the next one too");
+}

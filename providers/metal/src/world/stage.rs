@@ -18,6 +18,9 @@ use crate::reach::Reach;
 use crate::round::{Picture, Placed};
 use crate::vip::{Served, Vip};
 
+/// Whoever has had so many addresses of a pool before anybody else answers for all (a proxy of ARP or NDP): another one would be his too.
+const A_STRANGER_HAS: usize = 3;
+
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub(super) struct Stage {
@@ -214,6 +217,13 @@ impl World {
         self.vips.get(&address).map(of).unwrap_or_default()
     }
 
+    /// If somebody announces it, as what is known by now says.
+    pub(super) fn no_longer_new(&mut self, address: IpAddr) {
+        if self.announcement(address).is_announced() {
+            self.stage.new.remove(&address);
+        }
+    }
+
     /// What is known of these addresses on the wire.
     fn on_the_wire(&self, concerns: impl Fn(&Vip) -> bool) -> BTreeMap<IpAddr, (Announcement, Reach)> {
         let concerned = self.vips.values().filter(|vip| concerns(vip)).map(|vip| vip.address);
@@ -226,7 +236,7 @@ impl World {
             .iter()
             .map(|(address, before)| (*address, before, now(*address)))
             .filter(|(_, before, now)| now != *before)
-            .map(|(address, _, (announcement, _))| (address, announcement.is_announced()))
+            .map(|(address, before, now)| (address, before.0.is_announced() || now.0.is_announced()))
             .collect();
         for (address, is_announced) in changed {
             if is_announced {
@@ -250,6 +260,10 @@ impl World {
 
     /// All that placement rests on. Addresses of others, and such as nobody uses, are not placed.
     pub fn picture(&self) -> Picture {
+        let mut of_stranger: BTreeMap<(PoolName, &str), usize> = BTreeMap::new();
+        for (vip, mac) in self.vips.values().filter_map(|vip| Some((vip, vip.set_aside.as_deref()?))) {
+            *of_stranger.entry((self.pool_ref(vip).0.name, mac)).or_default() += 1;
+        }
         let placed = |vip: &Vip| {
             let id = self.own(vip)?;
             let (pool, rebalance) = self.pool_ref(vip);
@@ -259,7 +273,9 @@ impl World {
                 vip.services.iter().map(|served| own(&served.member.uid)).collect()
             });
             let announcement = self.announcement(vip.address);
-            let is_new = self.stage.new.contains(&vip.address);
+            let has_more =
+                |mac| of_stranger.get(&(pool.name.clone(), mac)).is_some_and(|count| *count >= A_STRANGER_HAS);
+            let is_new = self.stage.new.contains(&vip.address) && !announcement.stranger().is_some_and(has_more);
             Some(Placed { vip: vip.clone(), pool, rebalance, services, announcement, is_new })
         };
         Picture {

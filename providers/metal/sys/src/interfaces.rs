@@ -278,7 +278,10 @@ fn on_link(route: &RouteMessage) -> Option<(NonZeroU32, IpNet)> {
             _ => {}
         }
     }
-    // The default route has no destination.
+    // What is wrapped (SRv6, MPLS) goes to somebody else than it is for. The default route has no destination.
+    if route.attributes.iter().any(|attribute| matches!(attribute, RouteAttribute::Encap(_))) {
+        return None;
+    }
     let prefix = IpNet::new(destination?, header.destination_prefix_length).ok()?;
     let is_segment = gateway(&route.attributes).is_none() && prefix.prefix_len() < prefix.max_prefix_len();
     Some((out?, prefix)).filter(|_| is_segment && !is_of_link(prefix.addr()))
@@ -306,13 +309,17 @@ fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
 }
 
 impl Interface {
-    /// One of its addresses has a prefix that holds this one, or a route says that it is on the segment. Addresses of the link itself connect nobody to
-    /// anything.
+    /// It is on the segment: one is connected to it, or a route says so.
     pub fn holds(&self, address: IpAddr) -> bool {
+        self.connects(address) || self.on_link.iter().any(|prefix| prefix.contains(&address))
+    }
+
+    /// One of its addresses has a prefix that holds this one. Addresses of the link itself connect nobody to anything.
+    pub fn connects(&self, address: IpAddr) -> bool {
         let counts = |prefix: &&IpNet| match prefix.addr() {
             IpAddr::V4(own) => own != Ipv4Addr::UNSPECIFIED,
             IpAddr::V6(own) => !own.is_unicast_link_local(),
         };
-        self.addresses.iter().filter(counts).chain(&self.on_link).any(|prefix| prefix.contains(&address))
+        self.addresses.iter().filter(counts).any(|prefix| prefix.contains(&address))
     }
 }
