@@ -28,7 +28,7 @@ use crate::supervisor::Supervisor;
 /// The sign of life. It is given back at the end within half of the second; another speaker of the same node takes it over at once.
 const SIGN_OF_LIFE: Timing =
     Timing { lease: Duration::from_secs(15), renew_deadline: Duration::from_secs(8), retry: Duration::from_secs(4) };
-/// How long a speaker that ends answers on for what nobody has taken over yet. What is on its way to an
+/// How long a speaker that ends answers on for what nobody has taken over yet, anew whenever somebody takes something. What is on its way to an
 /// heir then goes to its end, as far as whoever ends the process lets it.
 const LINGER: Duration = Duration::from_secs(3);
 /// An heir tells everybody at his pace, so nobody can say here how long he takes: Kubernetes kills when the Pod's grace is over.
@@ -142,9 +142,14 @@ async fn speak(arguments: &SpeakerArguments) -> anyhow::Result<()> {
 /// Answers on until another node has everything, but not for ever: where there is none, or no controller, nobody takes over. What is going to
 /// another node then goes to its end, which it has by itself.
 async fn linger(mut answers: watch::Receiver<Answers>) {
-    let left = answers.wait_for(|answers| answers.owned == 0);
-    if !matches!(tokio::time::timeout(LINGER, left).await, Ok(Ok(_))) {
-        tracing::warn!("some addresses were not taken over by another node; nobody answers for them now");
+    let mut owned = answers.borrow().owned;
+    while owned > 0 {
+        let fewer = answers.wait_for(|answers| answers.owned < owned);
+        let Ok(Ok(left)) = tokio::time::timeout(LINGER, fewer).await.map(|left| left.map(|left| left.owned)) else {
+            tracing::warn!(owned, "some addresses were not taken over by another node; nobody answers for them now");
+            break;
+        };
+        owned = left;
     }
     // In error is only who has nobody to tell him: then nobody answers any more.
     let _ = answers.wait_for(|answers| answers.leaving == 0).await;

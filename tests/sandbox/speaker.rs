@@ -12,10 +12,11 @@ mod preflight;
 #[path = "speaker/siblings.rs"]
 mod siblings;
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -101,7 +102,7 @@ impl Lan {
     }
 
     fn thread<T: Send + 'static>(&self, machine: &str, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-        let file = std::fs::File::open(format!("/run/netns/{}", self.of(machine))).unwrap();
+        let file = File::open(format!("/run/netns/{}", self.of(machine))).unwrap();
         std::thread::spawn(move || {
             let kind = rustix::thread::LinkNameSpaceType::Network;
             rustix::thread::move_into_link_name_space(file.as_fd(), Some(kind)).unwrap();
@@ -175,22 +176,23 @@ impl<'a> Api<'a> {
     }
 
     fn rank(&self, generation: u64, nodes: &[&str]) -> Vec<u64> {
+        NAMES.map(|name| self.rank_one(name, generation, nodes)).to_vec()
+    }
+
+    fn rank_one(&self, name: &str, generation: u64, nodes: &[&str]) -> u64 {
         let path = "/apis/portolan.dev/v1alpha1/virtualips";
-        let ranked = NAMES.map(|name| {
-            let ranks = json!({"generation": generation, "nodes": nodes});
-            let stored = if generation == 1 {
-                let object = json!({
-                    "apiVersion": "portolan.dev/v1alpha1", "kind": "VirtualIP", "metadata": {"name": name},
-                    "spec": {"loadBalancer": "web", "pool": "lan", "ranks": ranks},
-                });
-                self.request("POST", path, "application/json", &object)
-            } else {
-                let patch = json!({"spec": {"ranks": ranks}});
-                self.request("PATCH", &format!("{path}/{name}"), "application/merge-patch+json", &patch)
-            };
-            stored.unwrap()["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
-        });
-        ranked.to_vec()
+        let ranks = json!({"generation": generation, "nodes": nodes});
+        let stored = if generation == 1 {
+            let object = json!({
+                "apiVersion": "portolan.dev/v1alpha1", "kind": "VirtualIP", "metadata": {"name": name},
+                "spec": {"loadBalancer": "web", "pool": "lan", "ranks": ranks},
+            });
+            self.request("POST", path, "application/json", &object)
+        } else {
+            let patch = json!({"spec": {"ranks": ranks}});
+            self.request("PATCH", &format!("{path}/{name}"), "application/merge-patch+json", &patch)
+        };
+        stored.unwrap()["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
     }
 
     fn report(&self, node: &str) -> Value {
@@ -212,7 +214,13 @@ impl Speaker {
     fn start(lan: &Lan, node: &str, kubeconfig: &Path) -> Self {
         let mut command = lan.on(node);
         command.args(["speaker", "--node-name", node, "--kubeconfig"]).arg(kubeconfig);
-        Self(command.stdout(Stdio::null()).spawn().unwrap())
+        let log = File::create(Self::log(node, kubeconfig)).unwrap();
+        Self(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    /// Where it writes what it has to tell.
+    fn log(node: &str, kubeconfig: &Path) -> PathBuf {
+        kubeconfig.with_file_name(format!("{node}.log"))
     }
 
     fn signal(&self, name: &str) {

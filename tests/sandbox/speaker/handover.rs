@@ -184,7 +184,8 @@ struct Stage<'a> {
     nodes: [Speaker; 2],
     macs: [Mac; 2],
     asker: Asker,
-    _folder: tempfile::TempDir,
+    kubeconfig: PathBuf,
+    folder: tempfile::TempDir,
 }
 
 impl<'a> Stage<'a> {
@@ -211,7 +212,7 @@ impl<'a> Stage<'a> {
         let asker = Asker::begin(lan);
         // Longer than from one report to the next.
         asker.goes_on(250);
-        Self { api, nodes, macs, asker, _folder: folder }
+        Self { api, nodes, macs, asker, kubeconfig, folder }
     }
 
     /// It reports that all up to this version has reached its wire.
@@ -286,6 +287,34 @@ fn a_speaker_that_is_told_to_end_ends_only_when_the_heir_has_come() {
     assert_make_before_break(&asker.end(), a, b);
     assert_eq!(ending.end().code(), Some(0));
     drop(staying);
+}
+
+/// That takes longer than any other process is left to end in, and than it waits for somebody to take the first.
+#[test]
+fn a_speaker_that_is_told_to_end_awaits_the_heir_for_all_that_it_has_however_many_they_are() {
+    const MANY: u16 = 500;
+    let Some(lan) = Lan::lay("many", &["client", "node-a", "node-b"]) else { return };
+    let Stage { api, nodes: [ending, staying], asker, kubeconfig, folder, .. } = Stage::set(&lan);
+    let names: Vec<String> = (1..=MANY).map(|last| format!("2001-0db8-0051-0000-0000-0000-0001-{last:04x}")).collect();
+    let last = names.iter().map(|name| api.rank_one(name, 1, &["node-a", "node-b"])).max();
+    eventually("node-a has them", || {
+        let report = api.report("node-a");
+        (report["spec"]["appliedVersion"].as_u64() >= last, report)
+    });
+    ending.signal("-TERM");
+    eventually("the sign of life is given back", || {
+        let alive = api.alive("node-a");
+        (alive.as_deref() == Some(""), alive)
+    });
+    api.rank(2, &["node-b"]);
+    for name in &names {
+        api.rank_one(name, 2, &["node-b"]);
+    }
+    assert_eq!(ending.end().code(), Some(0));
+    let log = std::fs::read_to_string(Speaker::log("node-a", &kubeconfig)).unwrap();
+    assert!(!log.contains("cut off") && !log.contains("not taken over"), "{log}");
+    asker.end();
+    drop((staying, folder));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! When addresses are announced unasked: in a burst when they come here, again when a link comes up, and from time to time, because switches
-//! and routers forget.
+//! When addresses are announced unasked: in a burst when they come here, again when a link comes up, once against a stranger who says that they are
+//! his, and from time to time, because switches and routers forget.
 //!
 //! No more frames than the pace allows go out. Where more are due, those who have been announced least come first.
 
@@ -63,6 +63,13 @@ impl Announcements {
     pub fn begin(&mut self, now: Time, address: IpAddr) {
         let count = self.remove(address).map_or(0, |round| round.count);
         self.put(address, Round { had: 0, due: now, count });
+    }
+
+    /// It is announced once more, as soon as the pace allows it; a burst that it is in goes on.
+    pub fn once_more(&mut self, now: Time, address: IpAddr) {
+        if let Some(round) = self.remove(address) {
+            self.put(address, Round { due: now, ..round });
+        }
     }
 
     /// It is announced no more.

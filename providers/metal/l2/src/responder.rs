@@ -236,7 +236,8 @@ impl Responder {
             return;
         }
         match self.conflicts.claimed(now, vip, by) {
-            Verdict::Defend => outputs.extend(gratuitous(self.own, vip).into_iter().map(Output::Send)),
+            // Under the same pace: who says so of thousands must not have us flood the segment.
+            Verdict::Defend => self.announcements.once_more(now, vip),
             Verdict::Yield => {
                 self.announcements.end(vip);
                 outputs.push(Output::Yielded { vip, to: by });

@@ -211,6 +211,29 @@ fn a_foreign_announcer_is_answered_once_and_if_he_insists_the_address_is_his_unt
 }
 
 #[test]
+fn against_a_stranger_who_claims_everything_no_more_is_said_than_the_pace_allows_and_each_is_defended_in_its_turn() {
+    let vips: Vec<IpAddr> = (0..200_u8).map(|last| IpAddr::from([192, 0, 2, last])).collect();
+    let mut responder = settled(&vips);
+    // When all have had their burst.
+    while let Some(now) = responder.deadline().filter(|now| *now < at(100_000)) {
+        step(&mut responder, now, &Input::TimePassed);
+    }
+    let claims: Vec<Output> =
+        vips.iter().flat_map(|vip| step(&mut responder, at(100_000), &Input::Received(&theft(*vip)))).collect();
+    let mut frames = vec![sent(claims).len()];
+    let mut defended = BTreeSet::new();
+    for tick in 1..=500 {
+        let said = sent(step(&mut responder, at(100_000 + tick * 20), &Input::TimePassed));
+        defended.extend(said.iter().filter_map(claimed).map(|(vip, _)| vip));
+        frames.push(said.len());
+    }
+    let in_a_second = frames.windows(50).map(|window| window.iter().sum::<usize>()).max();
+    assert!(in_a_second <= Some(52), "{frames:?}");
+    assert!(defended.len() >= vips.len() - 1, "one of them at once: {}", defended.len());
+    assert!(vips.iter().all(|vip| responder.answers(*vip)));
+}
+
+#[test]
 fn a_second_claim_ten_seconds_after_the_first_is_another_first_one() {
     let mut responder = settled(&[v4()]);
     step(&mut responder, at(20_000), &Input::Received(&theft(v4())));
