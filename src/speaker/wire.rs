@@ -121,7 +121,7 @@ pub(crate) async fn run(
             () = clock.sleep_until(due) => wire.on_time(&from.owns.borrow(), &from.interfaces.borrow(), clock.now()),
         }
         wire.let_go(clock.now());
-        wire.tell(&from.owns.borrow(), &told, &answers);
+        wire.tell(&told, &answers);
     }
 }
 
@@ -141,8 +141,6 @@ struct Wire {
     /// What has been carried out.
     places: Places,
     version: u64,
-    /// The one that was told last.
-    told: u64,
     stations: BTreeMap<String, Mac>,
     gateways: BTreeSet<IpAddr>,
     addresses: BTreeSet<IpAddr>,
@@ -291,15 +289,7 @@ impl Wire {
         .await;
     }
 
-    /// All that is on the wire. While it is asked whether somebody has an address, its coming is not; what was told before stands.
-    fn applied(&self, owns: &Option<Arc<Owns>>) -> u64 {
-        let asking = self.segments.values().flat_map(Segment::asking);
-        let came = asking.filter_map(|vip| Some(owns.as_ref()?.addresses.get(vip)?.version));
-        let before = came.min().map_or(self.version, |version| version.saturating_sub(1));
-        self.version.min(before.max(self.told))
-    }
-
-    fn tell(&mut self, owns: &Option<Arc<Owns>>, told: &watch::Sender<Option<Told>>, answers: &watch::Sender<Answers>) {
+    fn tell(&mut self, told: &watch::Sender<Option<Told>>, answers: &watch::Sender<Answers>) {
         let segments = self.segments.values_mut().filter_map(|segment| segment.take_news().then_some(())).count();
         if !std::mem::take(&mut self.news) && segments == 0 {
             return;
@@ -324,8 +314,7 @@ impl Wire {
             }
         }
         let (gateways, addresses) = (self.gateways.clone(), self.addresses.clone());
-        let (version, stations) = (self.applied(owns), self.stations.clone());
-        self.told = version;
+        let (version, stations) = (self.version, self.stations.clone());
         say(told, Some(Told { version, stations, gateways, addresses, exceptions }));
         say(answers, self.answers());
     }

@@ -74,7 +74,8 @@ pub(super) fn a_drained_nodes_pods_come_back_elsewhere_and_no_request_is_lost(la
         assert!(tally.unreached().is_empty() && tally.broken().is_empty(), "{}", tally.summary());
     }
     lab.kubectl(&["uncordon", node.name()]);
-    lab.is_ready(node).unwrap();
+    // The taint goes a moment after the mark.
+    eventually("the node takes pods again", SOON, || lab.is_ready(node));
 }
 
 pub(super) fn a_node_without_heartbeats_is_not_ready_and_loses_its_pods(lab: &Lab) {
