@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use portolan_l2::Mac;
-use portolan_sys::Interface;
+use portolan_sys::{Interface, is_of_link};
 
 use crate::speaker::ranks::{Owned, Owns};
 
@@ -123,10 +123,7 @@ const PARKED: [&str; 3] = ["kube-ipvs0", "kube-dummy-if", "nodelocaldns"];
 
 /// Some pool may have it: addresses of the link itself, by which routers are often known, are in none, nor are those that never leave the node.
 fn can_be_given(address: &&IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => !address.is_link_local() && !address.is_loopback(),
-        IpAddr::V6(address) => !address.is_unicast_link_local() && !address.is_loopback(),
-    }
+    !is_of_link(**address) && !address.is_loopback()
 }
 
 /// It can announce, and so is a station.

@@ -223,6 +223,14 @@ impl<'a> Stage<'a> {
         });
     }
 
+    /// Its sign of life is given back.
+    fn has_left(&self, node: &str) {
+        eventually("the sign of life is given back", || {
+            let alive = self.api.alive(node);
+            (alive.as_deref() == Some(""), alive)
+        });
+    }
+
     /// node-a knows the first of the new ranks, of which it reports at once, and has answered for a while since.
     fn handing_over(&self, version: u64) {
         self.knows("node-a", version);
@@ -275,10 +283,7 @@ fn a_speaker_that_is_told_to_end_ends_only_when_the_heir_has_come() {
     let [a, b] = stage.macs;
     stage.nodes[1].signal("-STOP");
     stage.nodes[0].signal("-TERM");
-    eventually("the sign of life is given back", || {
-        let alive = stage.api.alive("node-a");
-        (alive.as_deref() == Some(""), alive)
-    });
+    stage.has_left("node-a");
     let moved = stage.api.rank(2, &["node-b"]);
     stage.handing_over(moved[0]);
     stage.nodes[1].signal("-CONT");
@@ -294,18 +299,13 @@ fn a_speaker_that_is_told_to_end_ends_only_when_the_heir_has_come() {
 fn a_speaker_that_is_told_to_end_awaits_the_heir_for_all_that_it_has_however_many_they_are() {
     const MANY: u16 = 500;
     let Some(lan) = Lan::lay("many", &["client", "node-a", "node-b"]) else { return };
-    let Stage { api, nodes: [ending, staying], asker, kubeconfig, folder, .. } = Stage::set(&lan);
+    let stage = Stage::set(&lan);
     let names: Vec<String> = (1..=MANY).map(|last| format!("2001-0db8-0051-0000-0000-0000-0001-{last:04x}")).collect();
-    let last = names.iter().map(|name| api.rank_one(name, 1, &["node-a", "node-b"])).max();
-    eventually("node-a has them", || {
-        let report = api.report("node-a");
-        (report["spec"]["appliedVersion"].as_u64() >= last, report)
-    });
-    ending.signal("-TERM");
-    eventually("the sign of life is given back", || {
-        let alive = api.alive("node-a");
-        (alive.as_deref() == Some(""), alive)
-    });
+    let last = names.iter().map(|name| stage.api.rank_one(name, 1, &["node-a", "node-b"])).max();
+    stage.knows("node-a", last.unwrap());
+    stage.nodes[0].signal("-TERM");
+    stage.has_left("node-a");
+    let Stage { api, nodes: [ending, staying], asker, kubeconfig, folder, .. } = stage;
     api.rank(2, &["node-b"]);
     for name in &names {
         api.rank_one(name, 2, &["node-b"]);

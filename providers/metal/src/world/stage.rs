@@ -204,8 +204,12 @@ impl World {
 
     /// The addresses of a pool that strangers had before anybody, each with his Ethernet address.
     pub fn strangers_of<'a>(&'a self, pool: &'a PoolName) -> impl Iterator<Item = (IpAddr, &'a str)> {
-        let set_aside = self.vips.values().filter_map(|vip| Some((vip, vip.set_aside.as_deref()?)));
-        set_aside.filter(|(vip, _)| self.pool_ref(vip).0.name == *pool).map(|(vip, mac)| (vip.address, mac))
+        self.strangers().filter(move |(of, ..)| of == pool).map(|(_, address, mac)| (address, mac))
+    }
+
+    fn strangers(&self) -> impl Iterator<Item = (PoolName, IpAddr, &str)> {
+        let of = |vip: &Vip| self.pool_ref(vip).0.name;
+        self.vips.values().filter_map(move |vip| vip.set_aside.as_deref().map(|mac| (of(vip), vip.address, mac)))
     }
 
     /// Whether it is reached there.
@@ -261,8 +265,8 @@ impl World {
     /// All that placement rests on. Addresses of others, and such as nobody uses, are not placed.
     pub fn picture(&self) -> Picture {
         let mut of_stranger: BTreeMap<(PoolName, &str), usize> = BTreeMap::new();
-        for (vip, mac) in self.vips.values().filter_map(|vip| Some((vip, vip.set_aside.as_deref()?))) {
-            *of_stranger.entry((self.pool_ref(vip).0.name, mac)).or_default() += 1;
+        for (pool, _, mac) in self.strangers() {
+            *of_stranger.entry((pool, mac)).or_default() += 1;
         }
         let placed = |vip: &Vip| {
             let id = self.own(vip)?;

@@ -241,9 +241,7 @@ struct Hop {
 /// The ways of a default route of the main table: several, where it takes several.
 #[expect(clippy::wildcard_enum_match_arm, reason = "attributes of a route are many, and more with each kernel")]
 fn default_routes(route: &RouteMessage) -> Vec<Hop> {
-    let header = &route.header;
-    let main = header.table == RouteHeader::RT_TABLE_MAIN;
-    if header.destination_prefix_length != 0 || !main || header.kind != RouteType::Unicast {
+    if route.header.destination_prefix_length != 0 || !is_in_use(route) {
         return Vec::new();
     }
     let (mut hops, mut metric) = (Vec::new(), 0);
@@ -265,8 +263,7 @@ fn default_routes(route: &RouteMessage) -> Vec<Hop> {
 /// A route to a segment itself.
 #[expect(clippy::wildcard_enum_match_arm, reason = "attributes of a route are many, and more with each kernel")]
 fn on_link(route: &RouteMessage) -> Option<(NonZeroU32, IpNet)> {
-    let header = &route.header;
-    if header.table != RouteHeader::RT_TABLE_MAIN || header.kind != RouteType::Unicast {
+    if !is_in_use(route) {
         return None;
     }
     let (mut out, mut destination) = (None, None);
@@ -275,19 +272,24 @@ fn on_link(route: &RouteMessage) -> Option<(NonZeroU32, IpNet)> {
             RouteAttribute::Oif(index) => out = NonZeroU32::new(*index),
             RouteAttribute::Destination(RouteAddress::Inet(address)) => destination = Some(IpAddr::V4(*address)),
             RouteAttribute::Destination(RouteAddress::Inet6(address)) => destination = Some(IpAddr::V6(*address)),
+            // What is wrapped (SRv6, MPLS) goes to somebody else than it is for.
+            RouteAttribute::Encap(_) => return None,
             _ => {}
         }
     }
-    // What is wrapped (SRv6, MPLS) goes to somebody else than it is for. The default route has no destination.
-    if route.attributes.iter().any(|attribute| matches!(attribute, RouteAttribute::Encap(_))) {
-        return None;
-    }
-    let prefix = IpNet::new(destination?, header.destination_prefix_length).ok()?;
+    // The default route has no destination.
+    let prefix = IpNet::new(destination?, route.header.destination_prefix_length).ok()?;
     let is_segment = gateway(&route.attributes).is_none() && prefix.prefix_len() < prefix.max_prefix_len();
     Some((out?, prefix)).filter(|_| is_segment && !is_of_link(prefix.addr()))
 }
 
-fn is_of_link(address: IpAddr) -> bool {
+/// Of the main table, and leads somewhere.
+fn is_in_use(route: &RouteMessage) -> bool {
+    route.header.table == RouteHeader::RT_TABLE_MAIN && route.header.kind == RouteType::Unicast
+}
+
+/// It means something on one segment alone (RFC 3927, RFC 4291 section 2.5.6).
+pub fn is_of_link(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),

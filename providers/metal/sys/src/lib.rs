@@ -16,5 +16,5 @@ pub mod packet;
 
 pub use awaited::AwaitedSocket;
 pub use groups::Groups;
-pub use interfaces::{Interface, Interfaces};
+pub use interfaces::{Interface, Interfaces, is_of_link};
 pub use packet::PacketSocket;
