@@ -25,7 +25,8 @@ pub const NODE_ADDRESSES: usize = 256;
 pub struct SpeakerReportSpec {
     /// All changes of VirtualIPs that gave this node an address, or took one from it, have reached the wire up to this resourceVersion. One that
     /// gave an address to another node has when this node has begun to hand it over: it answers on until it has heard the other one, or for three
-    /// seconds.
+    /// seconds. One that gave this node an address about which the wire is asked first (`spec.ranks.askFirst`) has once it is known whether somebody
+    /// has it.
     pub applied_version: u64,
     /// Every interface on which this node could announce an address, whether or not it announces one there now, and the Ethernet address that
     /// answers there. An interface is left out while it is down or has no carrier, where it resolves no addresses (NOARP), as a port of a bridge or

@@ -96,10 +96,9 @@ pub(crate) async fn run(
         speakers: Speakers::default(),
         placement: of.listed,
     };
-    let (writer, reports) = (pools::Writer::new(client.clone()), Api::all(client));
+    let (writer, mut remover) = (pools::Writer::new(client.clone()), left_behind::Remover::new(client));
     let follow = async {
         let mut due = None;
-        let (mut may_remove, mut all_removed) = (true, true);
         loop {
             tokio::select! {
                 biased;
@@ -115,11 +114,8 @@ pub(crate) async fn run(
                     due = None;
                     if gate.check().is_ok() {
                         let shown = writer.write(&follower.site, follower.pools.iter(), clock.wall()).await;
-                        if may_remove {
-                            let removed = left_behind::remove(&reports, follower.left_behind(clock.now())).await;
-                            (may_remove, all_removed) = (removed.is_some(), removed.unwrap_or(true));
-                        }
-                        due = (!shown || !all_removed).then(|| clock.now() + STATUS_PAUSE * 10);
+                        let removed = remover.remove(follower.left_behind(clock.now())).await;
+                        due = (!shown || !removed).then(|| clock.now() + STATUS_PAUSE * 10);
                     }
                 }
             }
@@ -215,7 +211,7 @@ pub(crate) fn seen(
                 Ok(vip) => world.set_vip(vip),
                 Err(error) => {
                     tracing::warn!(%error, "an object makes no sense; its address is nobody's to give");
-                    vip::address(&error.name).into_iter().for_each(|address| world.set_aside(address));
+                    vip::address(&error.name).into_iter().for_each(|address| world.unreadable(address));
                 }
             }
         }
@@ -370,7 +366,7 @@ impl Follower {
             // What was read of it before stands; of one that was never read nobody knows whose it is, so that nobody else gets it.
             Event::Unreadable(name) => {
                 if let Some(address) = vip::address(&name) {
-                    self.site.observe(|world| world.set_aside(address));
+                    self.site.observe(|world| world.unreadable(address));
                     if let Some(listing) = &mut self.vips.listing {
                         listing.extend(self.site.observe(|world| world.vip(address).cloned()));
                     }

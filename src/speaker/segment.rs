@@ -44,12 +44,14 @@ pub(crate) struct Segment {
     /// What is to be answered for.
     vips: BTreeSet<IpAddr>,
     troubles: BTreeMap<IpAddr, Trouble>,
+    /// Of those that came last whether somebody has them is being asked: neither announced nor in trouble yet.
+    asking: BTreeSet<IpAddr>,
     /// When the wire is asked again about those that were taken.
     again: BTreeMap<IpAddr, Time>,
     outputs: Vec<Output>,
     /// What was handed over and is answered for no more.
     silent: BTreeSet<IpAddr>,
-    /// Troubles have come or gone.
+    /// Troubles have come or gone, or a question has been answered.
     news: bool,
 }
 
@@ -67,6 +69,7 @@ impl Segment {
             responder: Responder::new(place.mac),
             vips: BTreeSet::new(),
             troubles: BTreeMap::new(),
+            asking: BTreeSet::new(),
             again: BTreeMap::new(),
             outputs: Vec::new(),
             silent: BTreeSet::new(),
@@ -81,6 +84,9 @@ impl Segment {
         for (&vip, asks) in vips {
             // It is ours again, whatever was said of it a moment ago.
             self.silent.remove(&vip);
+            if *asks == Asks::First && !self.troubles.contains_key(&vip) {
+                self.asking.insert(vip);
+            }
             self.step(now, &Input::Announced { vip, ask: *asks == Asks::First });
         }
         Ok(())
@@ -90,6 +96,7 @@ impl Segment {
         for vip in vips {
             self.vips.remove(vip);
             self.again.remove(vip);
+            self.news |= self.asking.remove(vip);
             self.news |= self.troubles.remove(vip).is_some();
             self.step(now, &Input::Withdrawn(*vip));
         }
@@ -102,6 +109,7 @@ impl Segment {
     pub(crate) fn hand_over(&mut self, now: Time, vips: &BTreeSet<IpAddr>) {
         for vip in vips {
             self.again.remove(vip);
+            self.news |= self.asking.remove(vip);
             self.news |= self.troubles.remove(vip).is_some();
             self.step(now, &Input::HandedOver(*vip));
         }
@@ -183,7 +191,12 @@ impl Segment {
         &self.troubles
     }
 
-    /// Whether they have changed since this was last asked.
+    /// Of which it is not known yet whether somebody else has them.
+    pub(crate) fn asking(&self) -> &BTreeSet<IpAddr> {
+        &self.asking
+    }
+
+    /// Whether any of that has changed since this was last asked.
     pub(crate) fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.news)
     }
@@ -224,12 +237,14 @@ impl Segment {
             }
             Output::Answering(vip) => {
                 tracing::debug!(%vip, interface, "answering");
+                self.news |= self.asking.remove(&vip);
                 if self.troubles.remove(&vip).is_some() {
                     self.news = true;
                     tracing::info!(%vip, interface, "the stranger is silent; answering again");
                 }
             }
             Output::Taken { vip, by } => {
+                self.news |= self.asking.remove(&vip);
                 // Told once, not at each time that the wire is asked again.
                 if self.troubles.insert(vip, Trouble::Taken(by)) != Some(Trouble::Taken(by)) {
                     self.news = true;

@@ -54,7 +54,7 @@ pub(crate) struct Families {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
     /// All changes of VirtualIPs that concern this node up to this version have reached the wire. One that gives an address to another node has
-    /// when that has begun: for a moment both answer.
+    /// when that has begun: for a moment both answer. One that brings an address has not while the wire is asked whether somebody has it.
     pub(crate) version: u64,
     /// Every interface on which something could be announced, by name.
     pub(crate) stations: BTreeMap<String, Mac>,
@@ -121,7 +121,7 @@ pub(crate) async fn run(
             () = clock.sleep_until(due) => wire.on_time(&from.owns.borrow(), &from.interfaces.borrow(), clock.now()),
         }
         wire.let_go(clock.now());
-        wire.tell(&told, &answers);
+        wire.tell(&from.owns.borrow(), &told, &answers);
     }
 }
 
@@ -141,6 +141,8 @@ struct Wire {
     /// What has been carried out.
     places: Places,
     version: u64,
+    /// The one that was told last.
+    told: u64,
     stations: BTreeMap<String, Mac>,
     gateways: BTreeSet<IpAddr>,
     addresses: BTreeSet<IpAddr>,
@@ -289,7 +291,15 @@ impl Wire {
         .await;
     }
 
-    fn tell(&mut self, told: &watch::Sender<Option<Told>>, answers: &watch::Sender<Answers>) {
+    /// All that is on the wire. While it is asked whether somebody has an address, its coming is not; what was told before stands.
+    fn applied(&self, owns: &Option<Arc<Owns>>) -> u64 {
+        let asking = self.segments.values().flat_map(Segment::asking);
+        let came = asking.filter_map(|vip| Some(owns.as_ref()?.addresses.get(vip)?.version));
+        let before = came.min().map_or(self.version, |version| version.saturating_sub(1));
+        self.version.min(before.max(self.told))
+    }
+
+    fn tell(&mut self, owns: &Option<Arc<Owns>>, told: &watch::Sender<Option<Told>>, answers: &watch::Sender<Answers>) {
         let segments = self.segments.values_mut().filter_map(|segment| segment.take_news().then_some(())).count();
         if !std::mem::take(&mut self.news) && segments == 0 {
             return;
@@ -314,7 +324,8 @@ impl Wire {
             }
         }
         let (gateways, addresses) = (self.gateways.clone(), self.addresses.clone());
-        let (version, stations) = (self.version, self.stations.clone());
+        let (version, stations) = (self.applied(owns), self.stations.clone());
+        self.told = version;
         say(told, Some(Told { version, stations, gateways, addresses, exceptions }));
         say(answers, self.answers());
     }

@@ -160,7 +160,7 @@ impl World {
     }
 
     /// There is a record of this address that nobody can read. Whatever was read of it before stands; else nobody gets it.
-    pub fn set_aside(&mut self, address: IpAddr) {
+    pub fn unreadable(&mut self, address: IpAddr) {
         if self.vips.contains_key(&address) {
             return;
         }

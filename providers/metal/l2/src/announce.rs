@@ -38,6 +38,8 @@ pub struct Announcements {
 /// Where an address is in its announcements.
 #[derive(Clone, Copy, Debug)]
 struct Round {
+    /// When its last burst began.
+    since: Time,
     /// Rounds it has had since it came; [`ROUNDS`] and no more after a burst.
     had: u8,
     /// When the next one is due.
@@ -62,7 +64,7 @@ impl Announcements {
     /// A burst for this address begins now.
     pub fn begin(&mut self, now: Time, address: IpAddr) {
         let count = self.remove(address).map_or(0, |round| round.count);
-        self.put(address, Round { had: 0, due: now, count });
+        self.put(address, Round { since: now, had: 0, due: now, count });
     }
 
     /// It is announced once more, as soon as the pace allows it; a burst that it is in goes on.
@@ -70,6 +72,11 @@ impl Announcements {
         if let Some(round) = self.remove(address) {
             self.put(address, Round { due: now, ..round });
         }
+    }
+
+    /// Since when it is announced, counted anew when the link has come up.
+    pub fn since(&self, address: IpAddr) -> Option<Time> {
+        self.rounds.get(&address).map(|round| round.since)
     }
 
     /// It is announced no more.
@@ -100,7 +107,7 @@ impl Announcements {
         let had = round.had.saturating_add(1).min(ROUNDS);
         let pause = if had < ROUNDS { BETWEEN_ROUNDS } else { PERIOD.saturating_sub(jitter(address, round.count)) };
         self.rounds.remove(&address);
-        self.put(address, Round { had, due: now + pause, count: round.count.wrapping_add(1) });
+        self.put(address, Round { had, due: now + pause, count: round.count.wrapping_add(1), ..round });
         Some(address)
     }
 

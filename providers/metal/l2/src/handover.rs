@@ -21,7 +21,8 @@ pub const PATIENCE: Duration = Duration::from_secs(3);
 /// How long both answer once the heir has been heard.
 pub const OVERLAP: Duration = Duration::from_millis(200);
 
-/// So long before we are told that an address goes to a fellow he may have been told, and have told everybody.
+/// So long before we are told that an address goes to a fellow he may have been told, and have told everybody; and so long after the next one may
+/// whoever hands it over not have been told.
 pub const EARLY: Duration = Duration::from_secs(2);
 
 /// The addresses of one interface that go to a fellow, and when each is answered for no more.
@@ -51,15 +52,17 @@ impl Handovers {
         self.going.entry(address).or_insert(going);
     }
 
-    /// A fellow has told everybody: the heir, whether we know of him yet or not.
-    pub fn heard(&mut self, now: Time, address: IpAddr) {
+    /// A fellow has told everybody: the heir, whether we know of him yet or not. We have announced it ourselves since `ours`; so shortly after that it
+    /// is rather he who had it before us, and has not been told yet.
+    pub fn heard(&mut self, now: Time, address: IpAddr, ours: Option<Time>) {
         match self.going.get_mut(&address) {
             Some(going @ Going::Awaited(_)) => {
                 *going = Going::Told(now + OVERLAP);
                 self.came = Some(now);
             }
             Some(Going::Told(_)) => {}
-            None => drop(self.early.insert(address, now)),
+            None if ours.is_some_and(|ours| now.since(ours) > EARLY) => drop(self.early.insert(address, now)),
+            None => {}
         }
     }
 

@@ -203,7 +203,7 @@ impl Responder {
             if !self.speakers.contains(&by) {
                 self.claimed(now, vip, by, outputs);
             } else if tells_all(frame) {
-                self.handovers.heard(now, vip);
+                self.handovers.heard(now, vip, self.announcements.since(vip));
             }
         }
         // Also if one of its own stations asks: a guest may have that of the interface which leads to it (macvtap).

@@ -229,7 +229,7 @@ fn a_reservation_is_for_whom_it_is_kept_and_one_that_nobody_can_read_is_for_nobo
     let mut world = world(vec![pool("p", &["192.0.2.1-192.0.2.2"])]);
     let reserved_for = Some(Reservation { namespace: "default".to_owned(), name: Some("a".to_owned()) });
     world.set_vip(Vip { holder: None, reserved_for, ..vip("192.0.2.1", "") });
-    world.set_aside("192.0.2.2".parse().unwrap());
+    world.unreadable("192.0.2.2".parse().unwrap());
     let by_name = |name: &str, address: &str| Wish { requested: vec![address.parse().unwrap()], ..wish(name, 0) };
     world.ask(by_name("b", "192.0.2.1"));
     world.ask(by_name("c", "192.0.2.2"));

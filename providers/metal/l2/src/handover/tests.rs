@@ -79,6 +79,28 @@ fn an_heir_who_was_told_first_is_heard_although_nothing_is_known_of_him_yet() {
     }
 }
 
+/// An heir for a moment only: whoever had it before him is told later than he, and the next heir asks the wire first.
+#[test]
+fn what_the_one_before_says_when_the_address_has_just_come_is_not_taken_for_the_next_heirs_word() {
+    for vip in vips() {
+        let frame = &gratuitous(HEIR, vip)[0];
+        // While it asks, and for a while after it has begun.
+        for (ask, heard) in [(true, 300), (true, 500), (false, 1_900)] {
+            let mut responder = Responder::new(OLD);
+            step(&mut responder, at(0), &Input::SpeakersKnown([HEIR].into()));
+            step(&mut responder, at(0), &Input::Announced { vip, ask });
+            for now in (0..2_000).step_by(100) {
+                step(&mut responder, at(now), &Input::TimePassed);
+                if now == heard {
+                    step(&mut responder, at(now), &Input::Received(frame));
+                }
+            }
+            step(&mut responder, at(2_000), &Input::HandedOver(vip));
+            assert!(answered(&mut responder, at(4_999), vip), "ask {ask}, heard at {heard}: the next heir is awaited");
+        }
+    }
+}
+
 #[test]
 fn it_is_answered_for_until_shortly_after_the_heir_has_told_everybody() {
     for vip in vips() {
