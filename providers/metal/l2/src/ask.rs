@@ -3,7 +3,7 @@
 //! Two questions, a fifth of a second apart, instead of three in up to seven seconds: on a wire that carries servers whoever has an address
 //! answers at once, and a Service waits for it. An announcer who comes later is found as a conflict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -21,7 +21,9 @@ pub const PATIENCE: Duration = Duration::from_millis(200);
 /// The addresses that are being asked for.
 #[derive(Debug, Default)]
 pub struct Questions {
+    /// How often each has been asked for, and when the next step is due.
     asking: BTreeMap<IpAddr, (u8, Time)>,
+    due: BTreeSet<(Time, IpAddr)>,
 }
 
 /// What is to be done.
@@ -36,12 +38,14 @@ pub enum Due {
 impl Questions {
     /// Begins to ask.
     pub fn begin(&mut self, now: Time, address: IpAddr) {
-        self.asking.insert(address, (0, now));
+        self.end(address);
+        self.put(address, 0, now);
     }
 
     /// It is not wanted any more, or somebody has answered. True if it was being asked for.
     pub fn end(&mut self, address: IpAddr) -> bool {
-        self.asking.remove(&address).is_some()
+        let asking = self.asking.remove(&address);
+        asking.is_some_and(|(_, due)| self.due.remove(&(due, address)))
     }
 
     /// It is being asked for.
@@ -51,18 +55,24 @@ impl Questions {
 
     /// What is due next.
     pub fn next(&mut self, now: Time) -> Option<Due> {
-        let (&address, (asked, due)) = self.asking.iter_mut().find(|(_, (_, due))| *due <= now)?;
-        if *asked == QUESTIONS {
-            self.asking.remove(&address);
+        let (_, address) = self.due.first().copied().filter(|(due, _)| *due <= now)?;
+        let (asked, _) = self.asking.get(&address).copied()?;
+        self.end(address);
+        if asked == QUESTIONS {
             return Some(Due::Free(address));
         }
-        (*asked, *due) = (*asked + 1, now + PATIENCE);
+        self.put(address, asked + 1, now + PATIENCE);
         Some(Due::Ask(address))
     }
 
     /// When that may be.
     pub fn deadline(&self) -> Option<Time> {
-        self.asking.values().map(|(_, due)| *due).min()
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    fn put(&mut self, address: IpAddr, asked: u8, due: Time) {
+        self.asking.insert(address, (asked, due));
+        self.due.insert((due, address));
     }
 }
 

@@ -6,7 +6,7 @@
 //! membership (RFC 4541 section 3). For as long as that both answer; the heir's later rounds ([`ROUNDS`](crate::announce::ROUNDS)) have the
 //! last word with whoever heard the wrong one last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -25,10 +25,14 @@ pub const OVERLAP: Duration = Duration::from_millis(200);
 /// whoever hands it over not have been told.
 pub const EARLY: Duration = Duration::from_secs(2);
 
-/// The addresses of one interface that go to a fellow, and when each is answered for no more.
+/// The addresses of one interface that go to a fellow.
 #[derive(Debug, Default)]
 pub struct Handovers {
     going: BTreeMap<IpAddr, Going>,
+    /// Whose heirs are awaited, by since when.
+    awaited: BTreeSet<(Time, IpAddr)>,
+    /// Whose heirs have told everybody, by when they are answered for no more.
+    told: BTreeSet<(Time, IpAddr)>,
     /// When an heir came last, for any of them.
     came: Option<Time>,
     /// When a fellow has told everybody that an address is his which we have not been told to hand over.
@@ -48,16 +52,18 @@ impl Handovers {
     /// It goes to a fellow from now on.
     pub fn begin(&mut self, now: Time, address: IpAddr) {
         let heard = self.early.remove(&address).filter(|heard| now.since(*heard) <= EARLY);
-        let going = heard.map_or(Going::Awaited(now), |heard| Going::Told(heard + OVERLAP));
-        self.going.entry(address).or_insert(going);
+        if !self.has(address) {
+            self.put(address, heard.map_or(Going::Awaited(now), |heard| Going::Told(heard + OVERLAP)));
+        }
     }
 
     /// A fellow has told everybody: the heir, whether we know of him yet or not. We have announced it ourselves since `ours`; so shortly after that it
     /// is rather he who had it before us, and has not been told yet.
     pub fn heard(&mut self, now: Time, address: IpAddr, ours: Option<Time>) {
-        match self.going.get_mut(&address) {
-            Some(going @ Going::Awaited(_)) => {
-                *going = Going::Told(now + OVERLAP);
+        match self.going.get(&address) {
+            Some(Going::Awaited(_)) => {
+                self.remove(address);
+                self.put(address, Going::Told(now + OVERLAP));
                 self.came = Some(now);
             }
             Some(Going::Told(_)) => {}
@@ -69,7 +75,7 @@ impl Handovers {
     /// It stays, or is nobody's. True if it was going to a fellow.
     pub fn end(&mut self, address: IpAddr) -> bool {
         self.early.remove(&address);
-        self.going.remove(&address).is_some()
+        self.remove(address)
     }
 
     /// It is going to a fellow.
@@ -79,19 +85,36 @@ impl Handovers {
 
     /// One that is not to be answered for any more.
     pub fn over(&self, now: Time) -> Option<IpAddr> {
-        self.going.iter().find(|(_, going)| self.until(going) <= now).map(|(address, _)| *address)
+        self.first().filter(|(until, _)| *until <= now).map(|(_, address)| address)
     }
 
     /// When that may be so.
     pub fn deadline(&self) -> Option<Time> {
-        self.going.values().map(|going| self.until(going)).min()
+        self.first().map(|(until, _)| until)
     }
 
-    fn until(&self, going: &Going) -> Time {
+    /// The first that is not to be answered for any more, and from when on.
+    fn first(&self) -> Option<(Time, IpAddr)> {
+        let awaited = self.awaited.first().map(|(since, address)| {
+            let heard = self.came.map_or(*since, |came| came.max(*since));
+            (heard + PATIENCE, *address)
+        });
+        awaited.into_iter().chain(self.told.first().copied()).min()
+    }
+
+    fn put(&mut self, address: IpAddr, going: Going) {
+        self.going.insert(address, going);
         match going {
-            Going::Awaited(since) => self.came.map_or(*since, |came| came.max(*since)) + PATIENCE,
-            Going::Told(until) => *until,
-        }
+            Going::Awaited(since) => self.awaited.insert((since, address)),
+            Going::Told(until) => self.told.insert((until, address)),
+        };
+    }
+
+    fn remove(&mut self, address: IpAddr) -> bool {
+        self.going.remove(&address).is_some_and(|going| match going {
+            Going::Awaited(since) => self.awaited.remove(&(since, address)),
+            Going::Told(until) => self.told.remove(&(until, address)),
+        })
     }
 }
 
