@@ -24,6 +24,9 @@ pub struct State {
     /// What it asked for and does not have yet, and what it was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,
+    /// Something is kept or promised to it that it has not recorded, or it waits.
+    #[serde(skip)]
+    pub is_asking: bool,
     /// What placement was told of those behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backing: Option<Arc<Backing>>,
@@ -40,7 +43,8 @@ pub struct State {
 
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
-        self.vips == other.vips && self.answer == other.answer && self.backing == other.backing
+        (&self.vips, &self.answer, self.is_asking, &self.backing)
+            == (&other.vips, &other.answer, other.is_asking, &other.backing)
     }
 }
 

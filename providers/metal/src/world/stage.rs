@@ -20,6 +20,8 @@ use crate::vip::{Served, Vip};
 
 /// Whoever has had so many addresses of a pool before anybody else answers for all (a proxy of ARP or NDP): another one would be his too.
 const A_STRANGER_HAS: usize = 3;
+/// When strangers have had so many of a pool, whoever they are, something is wrong with it, or somebody draws it empty.
+const STRANGERS_HAVE: usize = 16;
 
 /// See the head of this file.
 #[derive(Debug, Default)]
@@ -90,8 +92,8 @@ impl World {
         self.stage.edition += 1;
     }
 
-    /// Nobody is known to be behind any of them: what was known is of a time before others decided.
-    pub fn forget_backing(&mut self) {
+    /// Nobody is known to be behind any of them.
+    pub(super) fn forget_backing(&mut self) {
         self.stage.backing.clear();
         self.stage.edition += 1;
     }
@@ -265,9 +267,15 @@ impl World {
     /// All that placement rests on. Addresses of others, and such as nobody uses, are not placed.
     pub fn picture(&self) -> Picture {
         let mut of_stranger: BTreeMap<(PoolName, &str), usize> = BTreeMap::new();
+        let mut of_strangers: BTreeMap<PoolName, usize> = BTreeMap::new();
         for (pool, _, mac) in self.strangers() {
+            *of_strangers.entry(pool.clone()).or_default() += 1;
             *of_stranger.entry((pool, mac)).or_default() += 1;
         }
+        let is_drawn = |pool: &PoolName, mac: &str| {
+            of_stranger.get(&(pool.clone(), mac)).is_some_and(|count| *count >= A_STRANGER_HAS)
+                || of_strangers.get(pool).is_some_and(|count| *count >= STRANGERS_HAVE)
+        };
         let placed = |vip: &Vip| {
             let id = self.own(vip)?;
             let (pool, rebalance) = self.pool_ref(vip);
@@ -277,9 +285,8 @@ impl World {
                 vip.services.iter().map(|served| own(&served.member.uid)).collect()
             });
             let announcement = self.announcement(vip.address);
-            let has_more =
-                |mac| of_stranger.get(&(pool.name.clone(), mac)).is_some_and(|count| *count >= A_STRANGER_HAS);
-            let is_new = self.stage.new.contains(&vip.address) && !announcement.stranger().is_some_and(has_more);
+            let is_new = self.stage.new.contains(&vip.address)
+                && !announcement.stranger().is_some_and(|mac| is_drawn(&pool.name, mac));
             Some(Placed { vip: vip.clone(), pool, rebalance, services, announcement, is_new })
         };
         Picture {
