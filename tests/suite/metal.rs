@@ -2,6 +2,7 @@
 //! range, for its own namespace.
 
 mod import;
+mod kept;
 mod placement;
 mod refused;
 mod surroundings;

@@ -135,6 +135,11 @@ fn reachable_of(desired: &LoadBalancer, vips: &[&Vip], state: &State) -> BTreeMa
 /// By the ports of one Service, or of all. Those of which it is known that nobody is behind them are not looked at.
 fn reachable(uid: Option<&Uid>, vips: &[&Vip], state: &State, listeners: &[Listener]) -> Verdict {
     let (unknown, deserted) = (Reach::default(), Reach::Deserted);
+    let left_out = |vip: &Vip| {
+        let is_left_out = state.left_out.get(&vip.address).is_some_and(|all| uid.is_some_and(|uid| all.contains(uid)));
+        vip.ranks.owner().filter(|_| is_left_out).map(|owner| Reach::LeftOut(owner.clone()))
+    };
+    let left_out: BTreeMap<IpAddr, Reach> = vips.iter().filter_map(|vip| Some((vip.address, left_out(vip)?))).collect();
     let of = |vip: &&Vip| {
         let family = Family::of(vip.address);
         let is_deserted = |uid: &Uid, key: PortKey| {
@@ -145,7 +150,11 @@ fn reachable(uid: Option<&Uid>, vips: &[&Vip], state: &State, listeners: &[Liste
             uid.is_none_or(|uid| uid == of) && key.protocol == Protocol::Tcp && !is_deserted(of, *key)
         });
         let is_served = listeners.is_empty() || listeners.iter().any(|listener| listener.has_endpoints_of(family));
-        let reach = if is_served { state.reached.get(&vip.address).unwrap_or(&unknown) } else { &deserted };
+        let reach = match left_out.get(&vip.address) {
+            _ if !is_served => &deserted,
+            Some(left_out) => left_out,
+            None => state.reached.get(&vip.address).unwrap_or(&unknown),
+        };
         (vip.address, reach, ports.map(|(_, key)| key.port).collect())
     };
     reach::verdict(&vips.iter().map(of).collect::<Vec<_>>())
@@ -158,3 +167,6 @@ fn reason(denied: &Denied) -> Reason {
         Denied::Exhausted(_) => Reason::PoolExhausted,
     }
 }
+
+#[cfg(test)]
+mod tests;

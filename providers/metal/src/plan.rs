@@ -161,6 +161,7 @@ fn claim(instance: &Instance, desired: &LoadBalancer, wish: &Wish, allotted: &Al
         health_checks: BTreeSet::new(),
         ask_first: false,
         set_aside: None,
+        beside: None,
         shown: Shown::default(),
     };
     Step::Claim { vip: Box::new(vip) }

@@ -178,9 +178,10 @@ impl Metal {
         let vips = world.vips_of(id);
         let announced = vips.iter().map(|vip| (vip.address, world.announcement(vip.address))).collect();
         let reached = vips.iter().map(|vip| (vip.address, world.reach(vip.address))).collect();
+        let left_out = vips.iter().map(|vip| (vip.address, world.left_out(vip))).collect();
         let (answer, backing) = (world.answer(id).cloned(), world.backing(id));
         let is_asking = world.is_asking(id);
-        Ok(State { vips, answer, is_asking, backing, announced, reached, pools: world.pools() })
+        Ok(State { vips, answer, is_asking, backing, announced, reached, left_out, pools: world.pools() })
     }
 
     async fn claim(&self, wanted: &Vip) -> Result<(), Error> {
@@ -195,6 +196,7 @@ impl Metal {
                         version: found.version.clone(),
                         reserved_for: found.reserved_for.clone(),
                         ranks: found.ranks.clone(),
+                        beside: found.beside.clone(),
                         ..wanted.clone()
                     };
                     self.site.record(&taken).await.map_err(|error| failed(&error))?;

@@ -1,10 +1,11 @@
 //! What exists of one load balancer, and what it was told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use portolan_core::balancer::{LoadBalancer, Published};
+use portolan_core::ids::Uid;
 use serde::Serialize;
 
 use crate::announcement::Announcement;
@@ -36,6 +37,9 @@ pub struct State {
     /// Whether it is reached there: the work of others too.
     #[serde(skip)]
     pub reached: BTreeMap<IpAddr, Reach>,
+    /// Of those who share it, whom the nodes of the others leave without an endpoint there.
+    #[serde(skip)]
+    pub left_out: BTreeMap<IpAddr, BTreeSet<Uid>>,
     /// All pools: context, no part of the load balancer.
     #[serde(skip)]
     pub pools: Arc<Vec<Checked>>,

@@ -186,6 +186,7 @@ impl World {
             health_checks: BTreeSet::new(),
             ask_first: false,
             set_aside: None,
+            beside: None,
             shown: Shown::default(),
         });
     }

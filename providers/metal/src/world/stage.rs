@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portolan_core::balancer::{Family, Protocol};
-use portolan_core::ids::{LoadBalancerId, NodeName};
+use portolan_core::ids::{LoadBalancerId, NodeName, Uid};
 
 use super::{World, number};
 use crate::advertisement::{Advertisement, PoolRef};
@@ -69,6 +69,9 @@ impl Stage {
         self.new.remove(&address);
     }
 }
+
+/// What becomes of an address, whether it is reached, and who of those who share it is not served there.
+type OnTheWire = (Announcement, Reach, BTreeSet<Uid>);
 
 fn tcp_ports(vip: &Vip) -> BTreeSet<u16> {
     let ports = vip.services.iter().flat_map(|served| &served.ports);
@@ -223,6 +226,13 @@ impl World {
         self.vips.get(&address).map(of).unwrap_or_default()
     }
 
+    /// Of those who share it, who has endpoints on none of the nodes that the others leave him.
+    pub fn left_out(&self, vip: &Vip) -> BTreeSet<Uid> {
+        let left_out = self.stage.eligible.get(&vip.address).map(|eligible| eligible.left_out.as_slice());
+        let served = left_out.into_iter().flatten().filter_map(|place| vip.services.get(*place));
+        served.map(|served| served.member.uid.clone()).collect()
+    }
+
     /// If somebody announces it, as what is known by now says.
     pub(super) fn no_longer_new(&mut self, address: IpAddr) {
         if self.announcement(address).is_announced() {
@@ -231,16 +241,20 @@ impl World {
     }
 
     /// What is known of these addresses on the wire.
-    fn on_the_wire(&self, concerns: impl Fn(&Vip) -> bool) -> BTreeMap<IpAddr, (Announcement, Reach)> {
+    fn on_the_wire(&self, concerns: impl Fn(&Vip) -> bool) -> BTreeMap<IpAddr, OnTheWire> {
         let concerned = self.vips.values().filter(|vip| concerns(vip)).map(|vip| vip.address);
-        concerned.map(|address| (address, (self.announcement(address), self.reach(address)))).collect()
+        concerned.map(|address| (address, self.now(address))).collect()
     }
 
-    fn wake_changed(&mut self, before: &BTreeMap<IpAddr, (Announcement, Reach)>) {
-        let now = |address: IpAddr| (self.announcement(address), self.reach(address));
+    fn now(&self, address: IpAddr) -> OnTheWire {
+        let left_out = self.vips.get(&address).map(|vip| self.left_out(vip)).unwrap_or_default();
+        (self.announcement(address), self.reach(address), left_out)
+    }
+
+    fn wake_changed(&mut self, before: &BTreeMap<IpAddr, OnTheWire>) {
         let changed: Vec<(IpAddr, bool)> = before
             .iter()
-            .map(|(address, before)| (*address, before, now(*address)))
+            .map(|(address, before)| (*address, before, self.now(*address)))
             .filter(|(_, before, now)| now != *before)
             .map(|(address, before, now)| (address, before.0.is_announced() || now.0.is_announced()))
             .collect();

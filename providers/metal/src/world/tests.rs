@@ -56,6 +56,7 @@ fn vip(address: &str, holder: &str) -> Vip {
         health_checks: BTreeSet::new(),
         ask_first: false,
         set_aside: None,
+        beside: None,
         shown: Shown::default(),
     }
 }
