@@ -279,6 +279,9 @@ impl Ledger {
         }
         if is_own || is_reserved {
             // Whom the pool serves was asked when it was given, or he who reserved it knows.
+            if is_reserved && !checked.is_sound() {
+                return Err(not_served(Unserved::Refused));
+            }
             if !checked.pool.suits(request.scheme) {
                 return Err(not_served(Unserved::Scheme));
             }

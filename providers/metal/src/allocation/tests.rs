@@ -314,7 +314,8 @@ fn who_has_an_address_and_asks_for_another_pool_or_scheme_is_told_that_it_is_not
 #[test]
 fn a_reservation_gives_nobody_what_somebody_else_has_nor_what_is_not_meant_for_the_scheme() {
     let a = id("a");
-    let cases: [(&str, Asked, Option<&str>); 7] = [
+    let cases: [(&str, Asked, Option<&str>); 8] = [
+        ("203.0.113.1", (None, None), Some("the pool refused is refused; its condition says why")),
         ("198.51.100.1", (None, None), None),
         ("198.51.100.1", (None, Some(Scheme::Internal)), Some("the pool public is not meant for that scheme")),
         ("198.51.100.1", (Some("private"), None), Some("the pool public is meant for other Services")),
