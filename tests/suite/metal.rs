@@ -3,6 +3,7 @@
 
 mod import;
 mod placement;
+mod pools;
 mod refused;
 mod surroundings;
 mod twins;
