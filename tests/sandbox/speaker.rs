@@ -7,6 +7,8 @@
 mod groups;
 #[path = "speaker/handover.rs"]
 mod handover;
+#[path = "speaker/off_link.rs"]
+mod off_link;
 #[path = "speaker/preflight.rs"]
 mod preflight;
 #[path = "speaker/siblings.rs"]

@@ -4,6 +4,7 @@
 mod import;
 mod kept;
 mod placement;
+mod pools;
 mod refused;
 mod surroundings;
 mod twins;
