@@ -104,9 +104,13 @@ pub struct Witness {
 pub struct NotProven {
     /// Why.
     pub reason: NotProvenReason,
-    /// Who answers for them.
+    /// Who answers for them: at most eight stations, the lowest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
     pub macs: Vec<String>,
+    /// Others answer besides these; left out if those are all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_macs: bool,
     /// The TCP ports that it is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<u16>,

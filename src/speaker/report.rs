@@ -163,18 +163,19 @@ fn report(node: &str, told: &Told, preflight: &[Finding], stands: Stands) -> Spe
 fn witness(witnessed: &Witnessed) -> Witness {
     let macs = |macs: &[Mac]| macs.iter().map(ToString::to_string).collect();
     let not_proven = witnessed.doubts.iter().map(|(doubt, addresses)| {
+        let more_macs = matches!(doubt, Doubt::Several { more: true, .. });
         let (reason, macs, ports) = match doubt {
             Doubt::Pending => (NotProvenReason::Pending, Vec::new(), Vec::new()),
             Doubt::OffLink => (NotProvenReason::OffLink, Vec::new(), Vec::new()),
             Doubt::NoSocket => (NotProvenReason::NoSocket, Vec::new(), Vec::new()),
             Doubt::SourceRanges => (NotProvenReason::SourceRanges, Vec::new(), Vec::new()),
             Doubt::NoAnswer => (NotProvenReason::NoAnswer, Vec::new(), Vec::new()),
-            Doubt::Several(all) => (NotProvenReason::SeveralAnswers, macs(all), Vec::new()),
+            Doubt::Several { macs: all, .. } => (NotProvenReason::SeveralAnswers, macs(all), Vec::new()),
             Doubt::Foreign(all) => (NotProvenReason::ForeignAnswer, macs(all), Vec::new()),
             Doubt::Silent(ports) => (NotProvenReason::NoSynAck, Vec::new(), ports.clone()),
             Doubt::Refused(ports) => (NotProvenReason::ConnectionRefused, Vec::new(), ports.clone()),
         };
-        NotProven { reason, macs, ports, addresses: addresses.clone() }
+        NotProven { reason, macs, more_macs, ports, addresses: addresses.clone() }
     });
     Witness { version: witnessed.version, not_proven: not_proven.collect() }
 }
@@ -197,7 +198,8 @@ mod tests {
             (Doubt::NoSocket, ips("198.51.100.3")),
             (Doubt::SourceRanges, ips("198.51.100.4")),
             (Doubt::NoAnswer, ips("198.51.100.5")),
-            (Doubt::Several(vec![mac, mac]), ips("198.51.100.6")),
+            (Doubt::Several { macs: vec![mac, mac], more: false }, ips("198.51.100.6")),
+            (Doubt::Several { macs: vec![mac, mac], more: true }, ips("198.51.100.10")),
             (Doubt::Foreign(vec![mac]), ips("198.51.100.7")),
             (Doubt::Silent(vec![80, 443]), ips("198.51.100.8")),
             (Doubt::Refused(vec![80]), ips("198.51.100.9")),
@@ -214,6 +216,7 @@ mod tests {
                     {"reason": "SourceRanges", "addresses": ["198.51.100.4"]},
                     {"reason": "NoAnswer", "addresses": ["198.51.100.5"]},
                     {"reason": "SeveralAnswers", "macs": [text, text], "addresses": ["198.51.100.6"]},
+                    {"reason": "SeveralAnswers", "macs": [text, text], "moreMacs": true, "addresses": ["198.51.100.10"]},
                     {"reason": "ForeignAnswer", "macs": [text], "addresses": ["198.51.100.7"]},
                     {"reason": "NoSynAck", "ports": [80, 443], "addresses": ["198.51.100.8"]},
                     {"reason": "ConnectionRefused", "ports": [80], "addresses": ["198.51.100.9"]},

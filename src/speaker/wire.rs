@@ -185,7 +185,8 @@ impl Wire {
         // As if it had never been tried, so that the next look does it all.
         for index in self.closed.keys() {
             self.places.remove(index);
-            self.open_again = Some(now + TRY_AGAIN);
+            // This is looked through after everything that happens anywhere: what failed before keeps its turn.
+            self.open_again.get_or_insert(now + TRY_AGAIN);
         }
     }
 

@@ -65,8 +65,8 @@ pub(crate) enum Doubt {
     SourceRanges,
     /// Nobody answers for it.
     NoAnswer,
-    /// These answer for it.
-    Several(Vec<Mac>),
+    /// These answer for it, and it may be that more do.
+    Several { macs: Vec<Mac>, more: bool },
     /// This one does, and is no station of its owner's.
     Foreign(Vec<Mac>),
     /// These TCP ports say nothing.
@@ -287,13 +287,13 @@ impl Prover {
     }
 }
 
-fn of_finding(Finding { stations, foreign, refused, silent }: &Finding, proving: &Proving) -> Vec<Doubt> {
+fn of_finding(Finding { stations, more, foreign, refused, silent }: &Finding, proving: &Proving) -> Vec<Doubt> {
     let all = || stations.iter().copied().collect::<Vec<Mac>>();
     if stations.is_empty() {
         return vec![Doubt::NoAnswer];
     }
     if stations.len() > 1 {
-        return vec![Doubt::Several(all())];
+        return vec![Doubt::Several { macs: all(), more: *more }];
     }
     if *foreign {
         return vec![Doubt::Foreign(all())];

@@ -300,7 +300,8 @@ impl SeenReport {
 
 fn witness(said: api::Witness) -> Witness {
     let mut doubts: BTreeMap<IpAddr, Vec<Doubt>> = BTreeMap::new();
-    for NotProven { reason, macs, ports, addresses } in said.not_proven {
+    for NotProven { reason, mut macs, more_macs, ports, addresses } in said.not_proven {
+        macs.extend(more_macs.then(|| "others".to_owned()));
         let ports: BTreeSet<u16> = ports.into_iter().collect();
         let doubt = match reason {
             NotProvenReason::Pending => Doubt::Pending,

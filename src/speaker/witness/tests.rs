@@ -5,6 +5,7 @@ use crate::speaker::ranks::Inherited;
 
 const OWNER: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 2]);
+const THIRD: Mac = Mac([2, 0, 0, 0, 0, 3]);
 
 fn vip() -> IpAddr {
     IpAddr::from([198, 51, 100, 10])
@@ -52,6 +53,7 @@ fn proving(excluded: bool) -> Proving {
 fn only_one_station_of_the_owners_with_open_ports_is_a_proof() {
     let found = |stations: &[Mac], refused: &[u16], silent: &[u16]| Finding {
         stations: stations.iter().copied().collect(),
+        more: stations.len() > 2,
         foreign: stations == [OTHER],
         refused: refused.iter().copied().collect(),
         silent: silent.iter().copied().collect(),
@@ -59,7 +61,8 @@ fn only_one_station_of_the_owners_with_open_ports_is_a_proof() {
     for (finding, expected) in [
         (found(&[OWNER], &[], &[]), vec![]),
         (found(&[], &[], &[]), vec![Doubt::NoAnswer]),
-        (found(&[OWNER, OTHER], &[], &[]), vec![Doubt::Several(vec![OWNER, OTHER])]),
+        (found(&[OWNER, OTHER], &[], &[]), vec![Doubt::Several { macs: vec![OWNER, OTHER], more: false }]),
+        (found(&[OWNER, OTHER, THIRD], &[], &[]), vec![Doubt::Several { macs: vec![OWNER, OTHER, THIRD], more: true }]),
         (found(&[OTHER], &[], &[]), vec![Doubt::Foreign(vec![OTHER])]),
         (found(&[OWNER], &[443], &[80]), vec![Doubt::Silent(vec![80]), Doubt::Refused(vec![443])]),
     ] {

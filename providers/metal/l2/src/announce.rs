@@ -1,7 +1,8 @@
 //! When addresses are announced unasked: in a burst when they come here, again when a link comes up, once against a stranger who says that they are
 //! his, and from time to time, because switches and routers forget.
 //!
-//! No more frames than the pace allows go out. Where more are due, those who have been announced least come first.
+//! No more frames than the pace allows go out. Where more are due, those who have been announced least come first. Defences are not among those: they
+//! and the announcements take turns, so that neither who claims addresses nor who brings many keeps the other waiting.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -31,6 +32,10 @@ pub struct Announcements {
     due: BTreeSet<(Time, IpAddr)>,
     /// Whose round has been due, by how many they have had.
     waiting: BTreeSet<(u8, Time, IpAddr)>,
+    /// Who is to be defended, by when that was said.
+    defences: BTreeSet<(Time, IpAddr)>,
+    /// The last one to have its turn was defended.
+    defended: bool,
     /// When the next frame may go out.
     free: Time,
 }
@@ -44,6 +49,8 @@ struct Round {
     had: u8,
     /// When the next one is due.
     due: Time,
+    /// Since when it is to be defended.
+    defend: Option<Time>,
     /// How many it has had in all, from which its jitter is drawn.
     count: u64,
 }
@@ -57,20 +64,23 @@ impl Announcements {
             rounds: BTreeMap::new(),
             due: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            defences: BTreeSet::new(),
+            defended: false,
             free: Time::default(),
         }
     }
 
     /// A burst for this address begins now.
     pub fn begin(&mut self, now: Time, address: IpAddr) {
-        let count = self.remove(address).map_or(0, |round| round.count);
-        self.put(address, Round { since: now, had: 0, due: now, count });
+        let (count, defend) = self.remove(address).map_or((0, None), |round| (round.count, round.defend));
+        self.put(address, Round { since: now, had: 0, due: now, defend, count });
     }
 
-    /// It is announced once more, as soon as the pace allows it; a burst that it is in goes on.
-    pub fn once_more(&mut self, now: Time, address: IpAddr) {
+    /// It is announced once more at the next turn of a defence; a burst that it is in goes on.
+    pub fn defend(&mut self, now: Time, address: IpAddr) {
         if let Some(round) = self.remove(address) {
-            self.put(address, Round { due: now, ..round });
+            let since = round.defend.unwrap_or(now);
+            self.put(address, Round { defend: Some(since), ..round });
         }
     }
 
@@ -101,19 +111,22 @@ impl Announcements {
         if self.free > now {
             return None;
         }
-        let (_, _, address) = self.waiting.pop_first()?;
-        let round = self.rounds.get(&address).copied()?;
+        let defence = self.defences.first().map(|(_, address)| *address);
+        let announcement = self.waiting.first().map(|(_, _, address)| *address);
+        let address = if self.defended { announcement.or(defence) } else { defence.or(announcement) }?;
+        self.defended = defence == Some(address);
+        let round = self.remove(address)?;
         self.free = now + self.between_frames * frames(address);
         let had = round.had.saturating_add(1).min(ROUNDS);
         let pause = if had < ROUNDS { BETWEEN_ROUNDS } else { PERIOD.saturating_sub(jitter(address, round.count)) };
-        self.rounds.remove(&address);
-        self.put(address, Round { had, due: now + pause, count: round.count.wrapping_add(1), ..round });
+        let count = round.count.wrapping_add(1);
+        self.put(address, Round { had, due: now + pause, defend: None, count, ..round });
         Some(address)
     }
 
     /// When there may be something to announce.
     pub fn deadline(&self) -> Option<Time> {
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() && self.defences.is_empty() {
             return self.due.first().map(|(due, _)| (*due).max(self.free));
         }
         Some(self.free)
@@ -121,6 +134,7 @@ impl Announcements {
 
     fn put(&mut self, address: IpAddr, round: Round) {
         self.due.insert((round.due, address));
+        self.defences.extend(round.defend.map(|since| (since, address)));
         self.rounds.insert(address, round);
     }
 
@@ -128,6 +142,7 @@ impl Announcements {
         let round = self.rounds.remove(&address)?;
         self.due.remove(&(round.due, address));
         self.waiting.remove(&(round.had, round.due, address));
+        round.defend.map(|since| self.defences.remove(&(since, address)));
         Some(round)
     }
 }

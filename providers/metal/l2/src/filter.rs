@@ -2,7 +2,9 @@
 //! packet filter (<https://www.kernel.org/doc/html/latest/networking/filter.html>), which has room for 4,096 instructions.
 //!
 //! It lets through ARP packets whose sender or target, and solicitations and advertisements whose target, lies in one of a few prefixes that
-//! cover the addresses; for proofs also TCP segments from there to ports from which they ask. What this host itself sends is not let through.
+//! cover the addresses; for proofs also TCP segments from there to ports from which they ask. What this host itself sends is not let through, nor what
+//! is for other stations. As that also comes what has the tag of a VLAN without an interface here, to whomever it is: the kernel takes the tag off, and
+//! its own address resolution leaves it alone as well.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -47,8 +49,8 @@ const RETURN: u16 = 0x06;
 
 /// `SKF_AD_OFF + SKF_AD_PKTTYPE`: how the kernel came by the frame.
 const PACKET_TYPE: u32 = 0xffff_f000_u32.wrapping_add(4);
-/// `PACKET_OUTGOING`.
-const OUTGOING: u32 = 4;
+/// `PACKET_OTHERHOST`. Above it are `PACKET_OUTGOING` and what never reaches a socket; below it, what came to this station, to all and to groups.
+const TO_OTHERS: u32 = 3;
 
 const ETHER_TYPE: u32 = 12;
 const ARP_SENDER: u32 = 28;
@@ -118,7 +120,7 @@ fn prefixes(addresses: impl IntoIterator<Item = IpAddr>, most: usize) -> (Vec<Ip
 fn by_type<const N: usize>(parts: [(u16, Vec<Instruction>); N]) -> Vec<Instruction> {
     let mut program = vec![
         instruction(LOAD_OCTET, PACKET_TYPE),
-        jump_equal(OUTGOING, 0, 1),
+        Instruction { code: JUMP_AT_LEAST, jump_true: 0, jump_false: 1, value: TO_OTHERS },
         DROP,
         instruction(LOAD_HALF, ETHER_TYPE),
     ];

@@ -24,6 +24,8 @@ use crate::time::Time;
 pub const QUESTIONS: u8 = 3;
 /// How long answers are collected after a question.
 pub const COLLECTING: Duration = Duration::from_millis(500);
+/// So many of the stations that answer are kept: the lowest, so that they are the same each time.
+pub const STATIONS: usize = 8;
 /// How often a port is asked for a connection.
 pub const KNOCKS: u8 = 3;
 /// How long an answer is awaited after each: what a host itself waits (RFC 6298 section 2).
@@ -49,6 +51,8 @@ pub struct Errand {
 pub struct Finding {
     /// Who answers for the address. Ports have been asked only where that is one, and one of the owner's.
     pub stations: BTreeSet<Mac>,
+    /// Others have answered besides these.
+    pub more: bool,
     /// It is one, and none of the owner's.
     pub foreign: bool,
     /// The ports that denied a connection.
@@ -95,6 +99,8 @@ enum Stage {
         /// When something is to be done next.
         due: Time,
         stations: BTreeSet<Mac>,
+        /// Others besides these.
+        more: bool,
     },
     Knocking {
         station: Mac,
@@ -107,7 +113,7 @@ enum Stage {
 impl Proof {
     /// Begins now. `port` is its own and nobody else's; `sequence` cannot be guessed by those who do not see it.
     pub fn begin(now: Time, errand: Errand, port: u16, sequence: u32) -> Self {
-        let stage = Stage::Asking { asked: 0, due: now, stations: BTreeSet::new() };
+        let stage = Stage::Asking { asked: 0, due: now, stations: BTreeSet::new(), more: false };
         Self { errand, port, sequence, stage }
     }
 
@@ -131,7 +137,7 @@ impl Proof {
     /// What is to be said next, if that is due.
     pub fn next(&mut self, now: Time) -> Option<Said> {
         match &mut self.stage {
-            Stage::Asking { asked, due, stations } => {
+            Stage::Asking { asked, due, stations, more: _ } => {
                 if *due > now || *asked == QUESTIONS || !stations.is_empty() {
                     return None;
                 }
@@ -150,13 +156,13 @@ impl Proof {
 
     /// What was found, once it is all there is to find. To be asked before [`next`](Self::next).
     pub fn conclude(&mut self, now: Time) -> Option<Finding> {
-        if let Stage::Asking { asked, due, stations } = &mut self.stage {
+        if let Stage::Asking { asked, due, stations, more } = &mut self.stage {
             if *due > now || (stations.is_empty() && *asked < QUESTIONS) {
                 return None;
             }
             let stations = stations.clone();
             let [station] = *stations.iter().copied().collect::<Vec<_>>().as_slice() else {
-                return Some(Finding { stations, ..Finding::default() });
+                return Some(Finding { stations, more: *more, ..Finding::default() });
             };
             let closed = self.errand.ports.iter().map(|port| (*port, (0, now))).collect();
             self.stage = Stage::Knocking { station, closed, refused: BTreeSet::new() };
@@ -169,6 +175,7 @@ impl Proof {
         let is_given_up = |(knocks, due): &(u8, Time)| *knocks == KNOCKS && *due <= now;
         closed.values().all(is_given_up).then(|| Finding {
             stations,
+            more: false,
             foreign: false,
             refused: refused.clone(),
             silent: closed.keys().copied().collect(),
@@ -177,8 +184,12 @@ impl Proof {
 
     /// Takes in a frame of address resolution.
     pub fn heard(&mut self, frame: &Frame) {
-        let Stage::Asking { stations, .. } = &mut self.stage else { return };
+        let Stage::Asking { stations, more, .. } = &mut self.stage else { return };
         stations.extend(answered(frame, &self.errand));
+        if stations.len() > STATIONS {
+            stations.pop_last();
+            *more = true;
+        }
     }
 
     /// Takes in a segment; what is to be said to that. It is looked at for what it acknowledges, not for whose station it came from: a machine may

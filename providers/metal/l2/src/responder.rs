@@ -237,7 +237,7 @@ impl Responder {
         }
         match self.conflicts.claimed(now, vip, by) {
             // Under the same pace: who says so of thousands must not have us flood the segment.
-            Verdict::Defend => self.announcements.once_more(now, vip),
+            Verdict::Defend => self.announcements.defend(now, vip),
             Verdict::Yield => {
                 self.announcements.end(vip);
                 outputs.push(Output::Yielded { vip, to: by });

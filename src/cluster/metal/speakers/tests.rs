@@ -179,11 +179,15 @@ fn what_a_witness_found_is_read_address_by_address() {
     let not_proven = json!([
         {"reason": "NoSynAck", "ports": [443, 80], "addresses": both},
         {"reason": "ConnectionRefused", "ports": [8080], "addresses": ["198.51.100.1"]},
+        {"reason": "SeveralAnswers", "macs": ["02:00:00:00:00:09"], "moreMacs": true, "addresses": ["198.51.100.2"]},
     ]);
     let seen = report(&json!({"appliedVersion": 3, "witness": {"version": 4, "notProven": not_proven}}));
     let Witness { version, doubts } = seen.report.witness.unwrap();
-    assert_eq!((version, doubts.len()), (4, 2));
+    assert_eq!((version, doubts.len()), (4, 3));
     assert_eq!(doubts[&address], [Doubt::Silent([80, 443].into()), Doubt::Refused([8080].into())]);
+    let several: IpAddr = "198.51.100.2".parse().unwrap();
+    let all = ["02:00:00:00:00:09", "others"].map(str::to_owned).into();
+    assert_eq!(doubts[&several], [Doubt::Several(all)], "as a Service's condition names them");
     assert_eq!(report(&json!({"appliedVersion": 3})).report.witness, None, "one that does not look");
 }
 

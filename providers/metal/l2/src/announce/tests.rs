@@ -65,3 +65,25 @@ fn a_link_that_comes_up_begins_a_burst_for_all_and_what_was_withdrawn_is_told_no
     announcements.end(address(1));
     assert_eq!(announcements.deadline(), None);
 }
+
+#[test]
+fn ten_thousand_addresses_are_announced_once_in_four_hundred_seconds_each() {
+    let mut announcements = Announcements::new(50);
+    (0..10_000).for_each(|n| announcements.begin(at(0), address(n)));
+    let bursts = 5 * 400_000;
+    told(&mut announcements, bursts);
+    let mut times: BTreeMap<IpAddr, Vec<u64>> = BTreeMap::new();
+    for (time, address) in told(&mut announcements, bursts + 1_000_000) {
+        times.entry(address).or_default().push(time);
+    }
+    assert_eq!(times.len(), 10_000);
+    let pauses = times.values().flat_map(|times| times.windows(2)).map(|pair| pair[1] - pair[0]);
+    let pauses: BTreeSet<u64> = pauses.collect();
+    // By less or more as far as they came together before.
+    assert!(
+        pauses.iter().all(|pause| (380_000..=420_000).contains(pause)),
+        "{:?} to {:?}",
+        pauses.first(),
+        pauses.last()
+    );
+}

@@ -152,6 +152,25 @@ fn nobody_is_asked_three_times_and_then_there_is_nobody() {
 }
 
 #[test]
+fn of_any_number_of_stations_the_same_few_are_named_whoever_answers_first_and_that_there_are_more() {
+    let many: Vec<Mac> = (0..=u8::MAX).map(|last| Mac([2, 0, 0, 0, 1, last])).collect();
+    for errand in errands(&[80]) {
+        for (answering, named, more) in
+            [(STATIONS, STATIONS, false), (STATIONS + 1, STATIONS, true), (256, STATIONS, true)]
+        {
+            let forwards = many[..answering].to_vec();
+            let backwards = forwards.iter().rev().copied().collect();
+            for by in [forwards, backwards] {
+                let mut proof = begin(&errand);
+                asked(&mut proof, at(0), &by);
+                let found = proof.conclude(at(500)).unwrap();
+                assert_eq!((found.stations, found.more), (many[..named].iter().copied().collect(), more));
+            }
+        }
+    }
+}
+
+#[test]
 fn one_who_answers_late_is_heard() {
     for errand in errands(&[80]) {
         let mut proof = begin(&errand);

@@ -233,6 +233,52 @@ fn against_a_stranger_who_claims_everything_no_more_is_said_than_the_pace_allows
     assert!(vips.iter().all(|vip| responder.answers(*vip)));
 }
 
+/// The addresses of which something is said to all, and after how many milliseconds; looked at as the driver does.
+fn told(responder: &mut Responder, from: u64, until: u64) -> Vec<(IpAddr, u64)> {
+    let mut told = Vec::new();
+    while let Some(now) = responder.deadline().filter(|now| *now < at(until)) {
+        let said = sent(step(responder, now, &Input::TimePassed));
+        let after = u64::try_from(now.since(at(from)).as_millis()).unwrap();
+        told.extend(said.iter().filter(|frame| tells_all(frame)).filter_map(claimed).map(|(vip, _)| (vip, after)));
+    }
+    told
+}
+
+#[test]
+fn an_address_is_defended_at_once_although_many_others_have_just_come() {
+    for vip in [v4(), v6()] {
+        let mut responder = settled(&[vip]);
+        for n in 0..1000_u16 {
+            let [high, low] = n.to_be_bytes();
+            step(&mut responder, at(20_000), &Input::Announced { vip: IpAddr::from([198, 18, high, low]), ask: false });
+        }
+        told(&mut responder, 20_000, 20_100);
+        assert_eq!(step(&mut responder, at(20_100), &Input::Received(&theft(vip))), [], "the pace is used up");
+        let told = told(&mut responder, 20_100, 30_000);
+        let defended: BTreeSet<u64> = told.iter().filter(|(of, _)| *of == vip).map(|(_, after)| *after).collect();
+        assert!(defended.len() == 1 && defended.first() <= Some(&80), "once, and soon: {defended:?} ms");
+        assert!(responder.answers(vip));
+    }
+}
+
+#[test]
+fn a_stranger_who_claims_everything_leaves_those_that_come_every_other_turn() {
+    let vips: Vec<IpAddr> = (0..250_u8).map(|last| IpAddr::from([192, 0, 2, last])).collect();
+    let mut responder = settled(&vips);
+    told(&mut responder, 0, 100_000);
+    for vip in &vips {
+        step(&mut responder, at(100_000), &Input::Received(&theft(*vip)));
+    }
+    let new: Vec<IpAddr> = (0..25_u8).map(|last| IpAddr::from([198, 18, 0, last])).collect();
+    for vip in &new {
+        step(&mut responder, at(100_000), &Input::Announced { vip: *vip, ask: false });
+    }
+    // 25 of each, of two frames, at 50 frames a second.
+    let told: BTreeSet<IpAddr> = told(&mut responder, 100_000, 102_100).into_iter().map(|(vip, _)| vip).collect();
+    assert!(new.iter().all(|vip| told.contains(vip)), "{told:?}");
+    assert!(vips.iter().filter(|vip| told.contains(vip)).count() >= 25, "{told:?}");
+}
+
 #[test]
 fn a_second_claim_ten_seconds_after_the_first_is_another_first_one() {
     let mut responder = settled(&[v4()]);

@@ -6,6 +6,7 @@
 mod filters;
 mod interfaces;
 mod proofs;
+mod vlans;
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
@@ -191,7 +192,7 @@ fn while_answering(wire: &Wire, vips: &[&str], ask: bool, work: impl FnOnce()) -
     speaker.join().unwrap()
 }
 
-fn eventually(what: &str, holds: impl Fn() -> bool) {
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < Duration::from_secs(20), "{what}");
