@@ -57,8 +57,8 @@ fn the_server_takes_every_manifest_of_the_deploy_folder() {
     });
 }
 
-/// What a page has its readers apply: its blocks of YAML, and what it pipes into `kubectl apply`. Not those of a controller's configuration, or part of
-/// an object.
+/// What a page has its readers apply: its blocks of YAML, and what it pipes into `kubectl apply`. Not those of a controller's configuration, or part
+/// of an object.
 fn manifests(page: &str) -> Vec<String> {
     let mut all = Vec::new();
     let mut lines = page.lines();

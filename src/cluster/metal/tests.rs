@@ -1,5 +1,5 @@
-//! Each field that users write of pools, advertisements and Nodes reaches what decides. What is expected is written out whole, so that a field that is
-//! dropped, or read as another, differs.
+//! Each field that users write of pools, advertisements and Nodes reaches what decides. What is expected is written out whole, so that a field that
+//! is dropped, or read as another, differs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 use super::hosts::Place;
 use super::*;
 
-/// All fields below `spec`, as the server knows them: `a/b` is `b` of `a`, or of what `a` lists. What is in a selector is read by one function for all.
+/// All fields below `spec`, as the server knows them: `a/b` is `b` of `a`, or of what `a` lists. What is in a selector is left out: one function
+/// reads it for all.
 fn fields(definition: &CustomResourceDefinition) -> Vec<String> {
     fn below(schema: &Value, at: &str, all: &mut Vec<String>) {
         for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
@@ -303,7 +304,7 @@ fn each_field_of_a_node_is_read_and_what_takes_it_out_of_announcing_does() {
     assert_eq!((seen.host(alive()), seen.place), (host(), place));
     assert_eq!(why_not(&host()), None);
 
-    let conditions = |ready: &str, unavailable: &str| json!([{"type": "Ready", "status": ready}, {"type": "NetworkUnavailable", "status": unavailable}]);
+    let conditions = |ready: &str, network: &str| json!([{"type": "Ready", "status": ready}, {"type": "NetworkUnavailable", "status": network}]);
     let taint = |key: &str, effect: &str| json!([{"key": key, "effect": effect}]);
     let off = "node.kubernetes.io/out-of-service";
     let excluded = json!({"node.kubernetes.io/exclude-from-external-load-balancers": "", "rack": "r1"});
