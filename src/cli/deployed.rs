@@ -35,6 +35,22 @@ fn the_definitions_are_those_of_the_types() {
     );
 }
 
+#[test]
+fn a_pace_that_makes_no_sense_is_refused_with_what_would() {
+    let refused = |pace: &str| {
+        let line = ["portolan", "speaker", "--node-name", "node-a", "--frames-per-second", pace];
+        Arguments::try_parse_from(line).err().map(|error| error.to_string())
+    };
+    for pace in ["1", "50", "10000"] {
+        assert_eq!(refused(pace), None);
+    }
+    for pace in ["0", "10001", "fast"] {
+        let why = refused(pace).unwrap_or_default();
+        assert!(why.contains("--frames-per-second"), "{pace}: {why}");
+        assert!(pace.parse::<u32>().is_err() || why.contains("1..=10000"), "{pace}: {why}");
+    }
+}
+
 /// Of the first container: the command line as the kubelet would start it, its environment as flags.
 fn command(workload: &Value) -> Command {
     let pod = &workload["spec"]["template"]["spec"];

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kube::Client;
+use portolan_l2::announce::FRAMES_PER_SECOND;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +51,9 @@ pub(super) struct SpeakerArguments {
     /// The node's addresses, where health check ports of Services (healthCheckNodePort) are asked, besides the loopback's.
     #[arg(long, value_name = "ADDRESS,...", env = "NODE_IPS", value_delimiter = ',')]
     node_ips: Vec<IpAddr>,
+    /// Frames a second that each interface sends unasked: two for an IPv4 address, one for an IPv6 address. Questions are answered at any pace.
+    #[arg(long, value_name = "FRAMES", default_value_t = FRAMES_PER_SECOND, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    frames_per_second: u32,
 }
 
 /// Whether it is asked, and where.
@@ -111,6 +115,7 @@ async fn speak(arguments: &SpeakerArguments) -> anyhow::Result<()> {
     let from = driver::Sources { ranked: owned, worse_off };
     let places = driver::Places { kube_proxy, node: arguments.node_ips.clone() };
     supervisor.spawn("forwarding", driver::run(places, from, announces, stands, clock, silent.clone()));
+    let pace = arguments.frames_per_second;
     let sources = Sources { owns: announced, interfaces: interfaces.clone(), fellows: known };
     supervisor.spawn("interfaces", speaker::interfaces(found, silent.clone()));
     let ranked = ranks::Publishers { owns, inherits };
@@ -118,7 +123,7 @@ async fn speak(arguments: &SpeakerArguments) -> anyhow::Result<()> {
     let (erased, was_erased) = watch::channel(0);
     let heard = Publishers { stations: heard_of, worse_off: heard_badly, said: heard_say, erased };
     supervisor.spawn("fellows", fellows::run(watches, seed.wrapping_add(1), node.clone(), heard, silent.clone()));
-    supervisor.spawn("wire", wire::run(sources, tells, counts, clock, silent.clone()));
+    supervisor.spawn("wire", wire::run(sources, tells, counts, pace, clock, silent.clone()));
     let proofs = witness::Sources { inherits: inherited, interfaces: interfaces.clone(), said };
     supervisor.spawn("witness", witness::run(proofs, finds_out, seed, clock, silent.clone()));
     supervisor.spawn("preflight", preflight::run(interfaces, answers.clone(), finds, clock, silent.clone()));

@@ -7,6 +7,8 @@
 mod groups;
 #[path = "speaker/handover.rs"]
 mod handover;
+#[path = "speaker/pace.rs"]
+mod pace;
 #[path = "speaker/preflight.rs"]
 mod preflight;
 #[path = "speaker/siblings.rs"]
@@ -212,8 +214,12 @@ struct Speaker(Child);
 
 impl Speaker {
     fn start(lan: &Lan, node: &str, kubeconfig: &Path) -> Self {
+        Self::start_with(lan, node, kubeconfig, &[])
+    }
+
+    fn start_with(lan: &Lan, node: &str, kubeconfig: &Path, more: &[&str]) -> Self {
         let mut command = lan.on(node);
-        command.args(["speaker", "--node-name", node, "--kubeconfig"]).arg(kubeconfig);
+        command.args(["speaker", "--node-name", node, "--kubeconfig"]).arg(kubeconfig).args(more);
         let log = File::create(Self::log(node, kubeconfig)).unwrap();
         Self(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
