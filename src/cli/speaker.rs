@@ -121,13 +121,14 @@ async fn speak(arguments: &SpeakerArguments) -> anyhow::Result<()> {
     let ranked = ranks::Publishers { owns, inherits };
     supervisor.spawn("ranks", ranks::run(watches.clone(), seed, node.clone(), ranked, silent.clone()));
     let (erased, was_erased) = watch::channel(0);
-    let heard = Publishers { stations: heard_of, worse_off: heard_badly, said: heard_say, erased };
+    let (shows, shown) = watch::channel(None);
+    let heard = Publishers { stations: heard_of, worse_off: heard_badly, said: heard_say, erased, shown: shows };
     supervisor.spawn("fellows", fellows::run(watches, seed.wrapping_add(1), node.clone(), heard, silent.clone()));
     supervisor.spawn("wire", wire::run(sources, tells, counts, pace, clock, silent.clone()));
     let proofs = witness::Sources { inherits: inherited, interfaces: interfaces.clone(), said };
     supervisor.spawn("witness", witness::run(proofs, finds_out, seed, clock, silent.clone()));
     supervisor.spawn("preflight", preflight::run(interfaces, answers.clone(), finds, clock, silent.clone()));
-    let node_level = NodeLevel { preflight: in_the_way, stands: standing, witnessed, erased: was_erased };
+    let node_level = NodeLevel { preflight: in_the_way, stands: standing, witnessed, erased: was_erased, shown };
     supervisor.spawn("report", report::run(reports, node.clone(), told, node_level, clock, silent.clone()));
 
     let place = Place { namespace: arguments.lease_namespace.clone(), name: format!("{LEASE_PREFIX}{node}") };

@@ -3,6 +3,8 @@
 
 #![allow(clippy::indexing_slicing, reason = "only JSON is indexed: a missing field reads as null")]
 
+#[path = "speaker/edited.rs"]
+mod edited;
 #[path = "speaker/groups.rs"]
 mod groups;
 #[path = "speaker/handover.rs"]
