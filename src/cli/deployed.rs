@@ -5,6 +5,7 @@ use std::fs;
 use clap::Parser;
 use serde_json::Value;
 
+use super::speaker::SIGN_OF_LIFE;
 use super::{Arguments, Command, check_parameters};
 use crate::{api, config, yaml};
 
@@ -88,6 +89,11 @@ fn the_arguments_are_understood_and_the_service_accounts_are_those_of_the_roles(
     let pod = &one("speaker.yaml", "DaemonSet")["spec"]["template"]["spec"];
     let security = &pod["containers"][0]["securityContext"];
     assert_eq!(security["capabilities"]["add"], serde_json::json!(["NET_RAW"]));
+    let steady = one("speaker.yaml", "DaemonSet")["spec"]["minReadySeconds"].as_u64();
+    assert!(
+        steady > Some(SIGN_OF_LIFE.renew_deadline.as_secs()),
+        "{steady:?}: the next one ends before this one is alive"
+    );
     assert_eq!((&security["runAsUser"], &pod["hostNetwork"]), (&serde_json::json!(0), &serde_json::json!(true)));
 }
 

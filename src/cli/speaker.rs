@@ -27,7 +27,7 @@ use crate::speaker::{self, fellows, preflight, ranks, report, wire, witness};
 use crate::supervisor::Supervisor;
 
 /// The sign of life. It is given back at the end within half of the second; another speaker of the same node takes it over at once.
-const SIGN_OF_LIFE: Timing =
+pub(super) const SIGN_OF_LIFE: Timing =
     Timing { lease: Duration::from_secs(15), renew_deadline: Duration::from_secs(8), retry: Duration::from_secs(4) };
 /// How long a speaker that ends answers on for what nobody has taken over yet, anew whenever somebody takes something. What is on its way to an
 /// heir then goes to its end, as far as whoever ends the process lets it.
