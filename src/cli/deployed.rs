@@ -5,6 +5,7 @@ use std::fs;
 use clap::Parser;
 use serde_json::Value;
 
+use super::speaker::SIGN_OF_LIFE;
 use super::{Arguments, Command, check_parameters};
 use crate::{api, config, yaml};
 
@@ -33,6 +34,22 @@ fn the_definitions_are_those_of_the_types() {
         fs::read_to_string(file).unwrap_or_default() == now,
         "deploy/crds.yaml is not what `portolan crds` prints; run `UPDATE_GOLDEN=1 cargo test -p portolan --lib deployed`"
     );
+}
+
+#[test]
+fn a_pace_that_makes_no_sense_is_refused_with_what_would() {
+    let refused = |pace: &str| {
+        let line = ["portolan", "speaker", "--node-name", "node-a", "--frames-per-second", pace];
+        Arguments::try_parse_from(line).err().map(|error| error.to_string())
+    };
+    for pace in ["1", "50", "10000"] {
+        assert_eq!(refused(pace), None);
+    }
+    for pace in ["0", "10001", "fast"] {
+        let why = refused(pace).unwrap_or_default();
+        assert!(why.contains("--frames-per-second"), "{pace}: {why}");
+        assert!(pace.parse::<u32>().is_err() || why.contains("1..=10000"), "{pace}: {why}");
+    }
 }
 
 /// Of the first container: the command line as the kubelet would start it, its environment as flags.
@@ -72,6 +89,11 @@ fn the_arguments_are_understood_and_the_service_accounts_are_those_of_the_roles(
     let pod = &one("speaker.yaml", "DaemonSet")["spec"]["template"]["spec"];
     let security = &pod["containers"][0]["securityContext"];
     assert_eq!(security["capabilities"]["add"], serde_json::json!(["NET_RAW"]));
+    let steady = one("speaker.yaml", "DaemonSet")["spec"]["minReadySeconds"].as_u64();
+    assert!(
+        steady > Some(SIGN_OF_LIFE.renew_deadline.as_secs()),
+        "{steady:?}: the next one ends before this one is alive"
+    );
     assert_eq!((&security["runAsUser"], &pod["hostNetwork"]), (&serde_json::json!(0), &serde_json::json!(true)));
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kube::Client;
+use portolan_l2::announce::FRAMES_PER_SECOND;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +27,7 @@ use crate::speaker::{self, fellows, preflight, ranks, report, wire, witness};
 use crate::supervisor::Supervisor;
 
 /// The sign of life. It is given back at the end within half of the second; another speaker of the same node takes it over at once.
-const SIGN_OF_LIFE: Timing =
+pub(super) const SIGN_OF_LIFE: Timing =
     Timing { lease: Duration::from_secs(15), renew_deadline: Duration::from_secs(8), retry: Duration::from_secs(4) };
 /// How long a speaker that ends answers on for what nobody has taken over yet, anew whenever somebody takes something. What is on its way to an
 /// heir then goes to its end, as far as whoever ends the process lets it.
@@ -50,6 +51,9 @@ pub(super) struct SpeakerArguments {
     /// The node's addresses, where health check ports of Services (healthCheckNodePort) are asked, besides the loopback's.
     #[arg(long, value_name = "ADDRESS,...", env = "NODE_IPS", value_delimiter = ',')]
     node_ips: Vec<IpAddr>,
+    /// Frames a second that each interface sends unasked: two for an IPv4 address, one for an IPv6 address. Questions are answered at any pace.
+    #[arg(long, value_name = "FRAMES", default_value_t = FRAMES_PER_SECOND, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    frames_per_second: u32,
 }
 
 /// Whether it is asked, and where.
@@ -111,18 +115,20 @@ async fn speak(arguments: &SpeakerArguments) -> anyhow::Result<()> {
     let from = driver::Sources { ranked: owned, worse_off };
     let places = driver::Places { kube_proxy, node: arguments.node_ips.clone() };
     supervisor.spawn("forwarding", driver::run(places, from, announces, stands, clock, silent.clone()));
+    let pace = arguments.frames_per_second;
     let sources = Sources { owns: announced, interfaces: interfaces.clone(), fellows: known };
     supervisor.spawn("interfaces", speaker::interfaces(found, silent.clone()));
     let ranked = ranks::Publishers { owns, inherits };
     supervisor.spawn("ranks", ranks::run(watches.clone(), seed, node.clone(), ranked, silent.clone()));
     let (erased, was_erased) = watch::channel(0);
-    let heard = Publishers { stations: heard_of, worse_off: heard_badly, said: heard_say, erased };
+    let (shows, shown) = watch::channel(None);
+    let heard = Publishers { stations: heard_of, worse_off: heard_badly, said: heard_say, erased, shown: shows };
     supervisor.spawn("fellows", fellows::run(watches, seed.wrapping_add(1), node.clone(), heard, silent.clone()));
-    supervisor.spawn("wire", wire::run(sources, tells, counts, clock, silent.clone()));
+    supervisor.spawn("wire", wire::run(sources, tells, counts, pace, clock, silent.clone()));
     let proofs = witness::Sources { inherits: inherited, interfaces: interfaces.clone(), said };
     supervisor.spawn("witness", witness::run(proofs, finds_out, seed, clock, silent.clone()));
     supervisor.spawn("preflight", preflight::run(interfaces, answers.clone(), finds, clock, silent.clone()));
-    let node_level = NodeLevel { preflight: in_the_way, stands: standing, witnessed, erased: was_erased };
+    let node_level = NodeLevel { preflight: in_the_way, stands: standing, witnessed, erased: was_erased, shown };
     supervisor.spawn("report", report::run(reports, node.clone(), told, node_level, clock, silent.clone()));
 
     let place = Place { namespace: arguments.lease_namespace.clone(), name: format!("{LEASE_PREFIX}{node}") };

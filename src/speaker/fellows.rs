@@ -37,6 +37,11 @@ pub(crate) async fn run(
                 changed |= fellows.observe(event);
             }
             published.erased.send_if_modified(|last| std::mem::replace(last, fellows.erased) != fellows.erased);
+            published.shown.send_if_modified(|last| {
+                let changed = *last != fellows.shown;
+                last.clone_from(&fellows.shown);
+                changed
+            });
             if !changed {
                 continue;
             }
@@ -56,8 +61,34 @@ pub(crate) struct Publishers {
     pub(crate) worse_off: watch::Sender<Arc<WorseOff>>,
     /// What each node says of what it announces.
     pub(crate) said: watch::Sender<Arc<BTreeMap<String, Said>>>,
-    /// How often somebody has deleted what this node has said.
+    /// How often somebody has deleted what this node has said, or made nonsense of it.
     pub(crate) erased: watch::Sender<u64>,
+    /// What this node has said, or what somebody has made of that.
+    pub(crate) shown: watch::Sender<Option<Arc<Stored>>>,
+}
+
+/// A report as the server has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Stored {
+    /// Its resourceVersion; none if this server's are no numbers.
+    version: Option<u64>,
+    spec: api::SpeakerReportSpec,
+}
+
+impl Stored {
+    pub(crate) fn of(report: api::SpeakerReport) -> Self {
+        Self { version: project::version(&report.metadata).number(), spec: report.spec }
+    }
+
+    pub(crate) fn spec(&self) -> &api::SpeakerReportSpec {
+        &self.spec
+    }
+
+    /// Somebody has changed it since it was this. Compared with what the server has made of what was said, so that its defaults are nobody's edit; one's
+    /// own writes come back later than others that followed, which is no edit either.
+    pub(crate) fn is_edited(&self, written: &Self) -> bool {
+        self.version > written.version && self.spec != written.spec
+    }
 }
 
 /// The nodes that say that they do not forward.
@@ -99,15 +130,27 @@ struct Fellows {
     node: String,
     store: Store<Fellow>,
     erased: u64,
+    shown: Option<Arc<Stored>>,
 }
 
 impl Fellows {
     fn of(node: String) -> Self {
-        Self { node, store: Store::default(), erased: 0 }
+        Self { node, store: Store::default(), erased: 0, shown: None }
     }
 
     /// True if something may be otherwise now: most of what a report says is not looked at.
-    fn observe(&mut self, event: Event<Fellow>) -> bool {
+    fn observe(&mut self, mut event: Event<Fellow>) -> bool {
+        match &mut event {
+            Event::Apply(fellow) | Event::InitApply(fellow) => {
+                // Of the others it is not kept: a report may be long, and there are many.
+                let shown = fellow.stored.take();
+                if fellow.node == self.node {
+                    self.shown = shown;
+                }
+            }
+            Event::Unreadable(node) => self.erased += u64::from(*node == self.node),
+            Event::Init | Event::InitDone | Event::Delete(..) => {}
+        }
         let changes = self.store.observe(event);
         let own = |before: &Fellow| before.node == self.node;
         let erased = changes.iter().any(|change| change.after.is_none() && change.before.as_ref().is_some_and(own));
@@ -150,6 +193,8 @@ struct Fellow {
     forwards: bool,
     /// The addresses for which it says so.
     failing: BTreeSet<IpAddr>,
+    /// All of it, until it has been looked at whose it is.
+    stored: Option<Arc<Stored>>,
 }
 
 impl Object for Fellow {
@@ -174,11 +219,12 @@ fn read(report: api::SpeakerReport) -> Projected<Fellow> {
     let stations: Result<BTreeSet<Mac>, _> = report.spec.stations.values().map(|text| text.parse()).collect();
     let forwards = report.spec.forwarding != Some(api::Forwarding::NotForwarding);
     let applied = report.spec.applied_version;
-    let failing = report.spec.failed_health_checks.into_iter().flat_map(|failed| failed.addresses).collect();
-    let node = report.metadata.name.unwrap_or_default();
+    let failing = report.spec.failed_health_checks.iter().flat_map(|failed| failed.addresses.iter().copied()).collect();
+    let node = report.metadata.name.clone().unwrap_or_default();
+    let stored = Some(Arc::new(Stored::of(report)));
     stations.map_or_else(
         |error| Projected::Unreadable(format!("of its stations {error}")),
-        |stations| Projected::Object(Fellow { node, stations: Arc::new(stations), applied, forwards, failing }),
+        |stations| Projected::Object(Fellow { node, stations: Arc::new(stations), applied, forwards, failing, stored }),
     )
 }
 
@@ -237,6 +283,33 @@ mod tests {
         assert_eq!(fellows.erased, 0);
         fellows.observe(gone("node-a"));
         assert_eq!(fellows.erased, 1);
+        for node in ["node-b", "node-a"] {
+            fellows.observe(Event::Unreadable(node.to_owned()));
+        }
+        assert_eq!(fellows.erased, 2, "nor does it stay when it makes no sense");
+    }
+
+    #[test]
+    fn of_the_reports_the_nodes_own_is_shown_whole_whatever_is_otherwise_in_it() {
+        let mut fellows = Fellows::of("node-a".to_owned());
+        let told = |node: &str, version: &str, addresses: &[&str]| {
+            let mut report = report(node, &json!({}));
+            report.metadata.resource_version = Some(version.to_owned());
+            report.spec.node_addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
+            report
+        };
+        let mut shown = |report: api::SpeakerReport| {
+            let Projected::Object(fellow) = read(report) else { panic!("it is read") };
+            fellows.observe(Event::Apply(fellow));
+            assert!(fellows.store.iter().all(|fellow| fellow.stored.is_none()), "nothing is kept of the others");
+            fellows.shown.clone()
+        };
+        let own = told("node-a", "7", &["192.0.2.1"]);
+        let written = shown(own.clone());
+        assert_eq!(written.as_deref(), Some(&Stored::of(own)));
+        assert_eq!(shown(told("node-b", "8", &["192.0.2.2"])), written);
+        let edited = told("node-a", "9", &["192.0.2.3"]);
+        assert_eq!(shown(edited.clone()).as_deref(), Some(&Stored::of(edited)), "which is nothing to the others");
     }
 
     #[test]

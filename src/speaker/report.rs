@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use portolan_l2::Mac;
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +20,7 @@ use crate::api::{
 };
 use crate::cluster::clock::Clock;
 use crate::cluster::error::{CallError, call_within};
+use crate::speaker::fellows::Stored;
 use crate::speaker::forwarding::Standing;
 use crate::speaker::forwarding::driver::Stands;
 use crate::speaker::preflight::Finding;
@@ -45,9 +48,9 @@ pub(crate) async fn run(
 ) -> Result<(), Infallible> {
     let api: Api<SpeakerReport> = Api::all(client);
     let write = async {
-        let mut logged = None;
+        let (mut logged, mut last) = (None, None);
         // The wire says something when it has something to say; before that there is nothing to be believed.
-        while any(&mut told, &mut node_level).await {
+        while any(&mut told, &mut node_level, last.as_ref()).await {
             loop {
                 let said = told.borrow_and_update().clone();
                 let preflight = node_level.preflight.borrow_and_update().clone();
@@ -61,7 +64,8 @@ pub(crate) async fn run(
                 let pause = if written.is_ok() { PAUSE } else { AFTER_FAILURE };
                 log(&written, &mut logged);
                 clock.sleep_until(Some(clock.now() + pause)).await;
-                if written.is_ok() {
+                if let Ok(stored) = written {
+                    last = Some(stored);
                     break;
                 }
             }
@@ -77,31 +81,57 @@ pub(crate) struct NodeLevel {
     pub(crate) preflight: watch::Receiver<Vec<Finding>>,
     pub(crate) stands: watch::Receiver<Stands>,
     pub(crate) witnessed: watch::Receiver<Option<Witnessed>>,
-    /// Somebody has deleted the report: it says everything again.
+    /// Somebody has deleted the report, or made nonsense of it: it says everything again.
     pub(crate) erased: watch::Receiver<u64>,
+    /// The report as the watch shows it: one that somebody has edited says everything again, too.
+    pub(crate) shown: watch::Receiver<Option<Arc<Stored>>>,
 }
 
-/// One of them has something new; false if nobody is there to have it.
-async fn any(told: &mut watch::Receiver<Option<Told>>, node_level: &mut NodeLevel) -> bool {
-    tokio::select! {
-        said = told.changed() => said.is_ok(),
-        found = node_level.preflight.changed() => found.is_ok(),
-        // Whoever says these ends only when the process does.
-        Ok(()) = node_level.stands.changed() => true,
-        Ok(()) = node_level.witnessed.changed() => true,
-        Ok(()) = node_level.erased.changed() => true,
+/// One of them has something new, or what was written last does not stand any more; false if nobody is there to have it.
+async fn any(told: &mut watch::Receiver<Option<Told>>, node_level: &mut NodeLevel, last: Option<&Stored>) -> bool {
+    loop {
+        tokio::select! {
+            said = told.changed() => return said.is_ok(),
+            found = node_level.preflight.changed() => return found.is_ok(),
+            // Whoever says these ends only when the process does.
+            Ok(()) = node_level.stands.changed() => return true,
+            Ok(()) = node_level.witnessed.changed() => return true,
+            Ok(()) = node_level.erased.changed() => return true,
+            Ok(()) = node_level.shown.changed() => {
+                let shown = node_level.shown.borrow_and_update();
+                if shown.as_deref().zip(last).is_some_and(|(shown, last)| shown.is_edited(last)) {
+                    tracing::warn!("somebody has edited this node's report; it is written again");
+                    return true;
+                }
+            }
+        }
     }
 }
 
-/// Applied, so that no reading of what is there comes before.
-async fn write(api: &Api<SpeakerReport>, node: &str, report: &SpeakerReport) -> Result<(), CallError> {
-    let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    let patch = Patch::Apply(report);
-    let request = api.patch(node, &parameters, &patch);
-    call_within(CALL, format!("write SpeakerReport {node}"), request).await.map(drop)
+/// Applied, so that no reading of what is there comes before; what somebody has added to it, which that leaves alone, is taken away then.
+async fn write(api: &Api<SpeakerReport>, node: &str, report: &SpeakerReport) -> Result<Stored, CallError> {
+    let action = || format!("write SpeakerReport {node}");
+    let (parameters, patch) = (PatchParams::apply(FIELD_MANAGER).force(), Patch::Apply(report));
+    let applied = Stored::of(call_within(CALL, action(), api.patch(node, &parameters, &patch)).await?);
+    let [there, said] = [applied.spec(), &report.spec].map(|spec| serde_json::to_value(spec).unwrap_or_default());
+    let Some(surplus) = surplus(&there, &said) else { return Ok(applied) };
+    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let patch = Patch::Merge(json!({"spec": surplus}));
+    call_within(CALL, action(), api.patch(node, &parameters, &patch)).await.map(Stored::of)
 }
 
-fn log(written: &Result<(), CallError>, logged: &mut Option<String>) {
+/// The merge patch that takes away what is `there` and was not `said` (RFC 7386). Lists are of one piece, here and to the server.
+fn surplus(there: &Value, said: &Value) -> Option<Value> {
+    let (there, said) = (there.as_object()?, said.as_object()?);
+    let besides = |(name, value): (&String, &Value)| {
+        let surplus = said.get(name).map_or(Some(Value::Null), |said| surplus(value, said));
+        surplus.map(|surplus| (name.clone(), surplus))
+    };
+    let all: Map<String, Value> = there.iter().filter_map(besides).collect();
+    (!all.is_empty()).then_some(Value::Object(all))
+}
+
+fn log(written: &Result<Stored, CallError>, logged: &mut Option<String>) {
     let text = written.as_ref().err().map(ToString::to_string);
     match &text {
         Some(error) if *logged != text => tracing::warn!(error, "the report goes on being tried"),
@@ -183,8 +213,10 @@ fn witness(witnessed: &Witnessed) -> Witness {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Mutex;
 
-    use serde_json::json;
+    use kube::client::Body;
+    use tokio::sync::mpsc;
 
     use super::*;
 
@@ -291,5 +323,123 @@ mod tests {
             assert_eq!((said.len(), &said[255]), (named, &json!("10.0.0.255")));
             assert_eq!(report["spec"]["nodeAddressesOmitted"], more);
         }
+    }
+
+    /// A server with one report, which says of itself which gateways there are if nobody says it, and how each call has written it.
+    struct Server {
+        stored: Arc<Mutex<Value>>,
+        calls: mpsc::UnboundedReceiver<&'static str>,
+    }
+
+    impl Server {
+        fn start() -> (Self, Client) {
+            let stored = Arc::new(Mutex::new(json!({"metadata": {"name": "node-a", "resourceVersion": "0"}})));
+            let (call, calls) = mpsc::unbounded_channel();
+            let of = Arc::clone(&stored);
+            let service = tower::service_fn(move |request: http::Request<Body>| {
+                let (stored, call) = (Arc::clone(&of), call.clone());
+                async move {
+                    let is_merge = request.headers()["content-type"] == "application/merge-patch+json";
+                    let said: Value =
+                        serde_json::from_slice(&request.into_body().collect_bytes().await.unwrap()).unwrap();
+                    let mut stored = stored.lock().unwrap();
+                    edit(&mut stored, &said["spec"]);
+                    call.send(if is_merge { "merge" } else { "apply" }).unwrap();
+                    Ok::<_, Infallible>(http::Response::new(Body::from(stored.to_string().into_bytes())))
+                }
+            });
+            (Self { stored, calls }, Client::new(service, "default"))
+        }
+
+        fn shown(&self) -> Option<Arc<Stored>> {
+            let report = serde_json::from_value(self.stored.lock().unwrap().clone()).unwrap();
+            Some(Arc::new(Stored::of(report)))
+        }
+
+        async fn calls(&mut self, so_many: usize) -> Vec<&'static str> {
+            let mut calls = Vec::new();
+            self.calls.recv_many(&mut calls, so_many).await;
+            while calls.len() < so_many {
+                calls.extend(self.calls.recv().await);
+            }
+            calls
+        }
+
+        /// Whether anybody calls within an hour: time passes only when nobody has anything to do.
+        async fn is_left_alone(&mut self) -> bool {
+            tokio::time::timeout(Duration::from_secs(3600), self.calls.recv()).await.is_err()
+        }
+    }
+
+    /// Both kinds of patches, as far as they are used.
+    fn edit(stored: &mut Value, spec: &Value) {
+        let before = stored.clone();
+        for (name, value) in spec.as_object().unwrap() {
+            let all = stored["spec"].as_object_mut().cloned().unwrap_or_default();
+            let mut all: Map<String, Value> = all.into_iter().filter(|(of, _)| of != name).collect();
+            match (before["spec"][name].as_object(), value.as_object()) {
+                (Some(old), Some(new)) => {
+                    let both: Map<String, Value> = old.clone().into_iter().chain(new.clone()).collect();
+                    all.insert(name.clone(), both.into_iter().filter(|(_, value)| !value.is_null()).collect());
+                }
+                _ if value.is_null() => {}
+                _ => drop(all.insert(name.clone(), value.clone())),
+            }
+            all.entry("gateways").or_insert_with(|| json!(["192.0.2.254"]));
+            stored["spec"] = Value::Object(all);
+        }
+        if *stored != before {
+            let version: u64 = stored["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+            stored["metadata"]["resourceVersion"] = json!((version + 1).to_string());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_somebody_makes_of_the_report_is_undone_and_neither_its_own_writes_nor_what_the_server_adds_is() {
+        let (mut server, client) = Server::start();
+        let told = Told {
+            version: 7,
+            stations: BTreeMap::from([("lan0".to_owned(), Mac([2, 0, 0, 0, 0, 1]))]),
+            gateways: BTreeSet::new(),
+            addresses: BTreeSet::new(),
+            exceptions: BTreeMap::new(),
+        };
+        let (tells, told) = watch::channel(Some(told));
+        let (_finds, preflight) = watch::channel(Vec::new());
+        let (_stands, stands) = watch::channel(Stands::default());
+        let (_proves, witnessed) = watch::channel(None);
+        let (_erases, erased) = watch::channel(0);
+        let (shows, shown) = watch::channel(None);
+        let node_level = NodeLevel { preflight, stands, witnessed, erased, shown };
+        let stop = CancellationToken::new();
+        let story = async {
+            tells.send_modify(|_| {});
+            assert_eq!(server.calls(2).await, ["apply", "merge"], "the server has added something");
+            let written = server.shown();
+            shows.send_replace(written.clone());
+            assert!(server.is_left_alone().await, "what it has written itself comes back");
+            for wrong in [
+                json!({"appliedVersion": 0}),
+                json!({"nodeAddresses": ["198.51.100.77"]}),
+                json!({"stations": {"lan0": null}}),
+                json!({"stations": {"lan9": "02:00:00:00:00:09"}}),
+                json!({"stations": null, "forwarding": "NotForwarding"}),
+            ] {
+                edit(&mut server.stored.lock().unwrap(), &wrong);
+                let edited = server.shown();
+                shows.send_replace(edited.clone());
+                assert_eq!(server.calls(2).await, ["apply", "merge"], "{wrong}");
+                let again = server.shown();
+                assert_eq!(again.as_ref().unwrap().spec(), written.as_ref().unwrap().spec(), "{wrong}");
+                for late in [edited, again] {
+                    shows.send_replace(late);
+                    assert!(server.is_left_alone().await, "{wrong}: what was there before, and is now");
+                }
+            }
+            stop.cancel();
+        };
+        let run = run(client, "node-a".to_owned(), told, node_level, Clock::start(), stop.clone());
+        let (ended, ()) = tokio::join!(run, story);
+        assert_eq!(ended, Ok(()));
     }
 }

@@ -56,8 +56,8 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Opens the sockets; nothing comes through until something is announced.
-    pub(crate) fn open(index: NonZeroU32, place: &Place) -> Result<Self, Error> {
+    /// Opens the sockets; nothing comes through until something is announced. At most `pace` frames a second are sent that nobody has asked for.
+    pub(crate) fn open(index: NonZeroU32, place: &Place, pace: u32) -> Result<Self, Error> {
         let open =
             |protocol| AwaitedSocket::new(PacketSocket::open(index, protocol, &filter::program([], filter::PREFIXES))?);
         Ok(Self {
@@ -66,7 +66,7 @@ impl Segment {
             ipv6: open(Protocol::Ipv6)?,
             groups: Groups::new(index),
             join_again: None,
-            responder: Responder::new(place.mac),
+            responder: Responder::at_pace(place.mac, pace),
             vips: BTreeSet::new(),
             troubles: BTreeMap::new(),
             asking: BTreeSet::new(),

@@ -89,15 +89,17 @@ pub(crate) enum Exception {
     },
 }
 
-/// Announces what the node owns on the interfaces that it has, until `stop`. Nothing happens, and nothing is told, before both are known.
+/// Announces what the node owns on the interfaces that it has, until `stop`, with at most `pace` frames a second on each that nobody has asked for.
+/// Nothing happens, and nothing is told, before both are known.
 pub(crate) async fn run(
     mut from: Sources,
     told: watch::Sender<Option<Told>>,
     answers: watch::Sender<Answers>,
+    pace: u32,
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), Infallible> {
-    let mut wire = Wire::default();
+    let mut wire = Wire { pace, ..Wire::default() };
     loop {
         let due = wire.deadline();
         tokio::select! {
@@ -137,6 +139,8 @@ pub(super) fn after_start(due: portolan_l2::Time) -> Time {
 
 #[derive(Debug, Default)]
 struct Wire {
+    /// Frames in a second that nobody has asked for, at each interface.
+    pace: u32,
     segments: BTreeMap<NonZeroU32, Segment>,
     /// What has been carried out.
     places: Places,
@@ -220,7 +224,7 @@ impl Wire {
             }
             Edit::Open(index) => {
                 let Some(place) = self.places.get(index) else { return };
-                let opened = Segment::open(*index, place).map(|mut segment| {
+                let opened = Segment::open(*index, place, self.pace).map(|mut segment| {
                     segment.know(now, &self.fellows, &self.own);
                     self.segments.insert(*index, segment);
                 });

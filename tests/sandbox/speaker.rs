@@ -3,12 +3,16 @@
 
 #![allow(clippy::indexing_slicing, reason = "only JSON is indexed: a missing field reads as null")]
 
+#[path = "speaker/edited.rs"]
+mod edited;
 #[path = "speaker/groups.rs"]
 mod groups;
 #[path = "speaker/handover.rs"]
 mod handover;
 #[path = "speaker/off_link.rs"]
 mod off_link;
+#[path = "speaker/pace.rs"]
+mod pace;
 #[path = "speaker/preflight.rs"]
 mod preflight;
 #[path = "speaker/siblings.rs"]
@@ -214,8 +218,12 @@ struct Speaker(Child);
 
 impl Speaker {
     fn start(lan: &Lan, node: &str, kubeconfig: &Path) -> Self {
+        Self::start_with(lan, node, kubeconfig, &[])
+    }
+
+    fn start_with(lan: &Lan, node: &str, kubeconfig: &Path, more: &[&str]) -> Self {
         let mut command = lan.on(node);
-        command.args(["speaker", "--node-name", node, "--kubeconfig"]).arg(kubeconfig);
+        command.args(["speaker", "--node-name", node, "--kubeconfig"]).arg(kubeconfig).args(more);
         let log = File::create(Self::log(node, kubeconfig)).unwrap();
         Self(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }

@@ -163,6 +163,7 @@ fn reachable(uid: Option<&Uid>, vips: &[&Vip], state: &State, listeners: &[Liste
 fn reason(denied: &Denied) -> Reason {
     match denied {
         Denied::InNoPool(_) | Denied::Taken { .. } | Denied::OtherFamily(_) => Reason::RequestedAddressUnavailable,
+        Denied::NotServed { why, .. } if why.passes() => Reason::PoolExhausted,
         Denied::NoSuchPool(_) | Denied::NotServed { .. } | Denied::Nowhere(_) => Reason::NoPool,
         Denied::Exhausted(_) => Reason::PoolExhausted,
     }

@@ -27,7 +27,7 @@ async fn nothing_is_told_before_addresses_and_interfaces_are_known_and_then_also
         assert_eq!(*answers.borrow(), Answers::default());
         stop.cancel();
     };
-    let (ended, ()) = tokio::join!(run(sources, tells, counts, Clock::start(), stop.clone()), story);
+    let (ended, ()) = tokio::join!(run(sources, tells, counts, 50, Clock::start(), stop.clone()), story);
     assert_eq!(ended, Ok(()));
 }
 

@@ -173,7 +173,7 @@ pub(super) fn mac(text: &str) -> Mac {
     text.parse().unwrap()
 }
 
-fn index(lan: &Lan, machine: &str) -> NonZeroU32 {
+pub(super) fn index(lan: &Lan, machine: &str) -> NonZeroU32 {
     let shown = ip(&["-n", &lan.of(machine), "-o", "link", "show", "lan0"]);
     shown.split(':').next().unwrap().trim().parse().unwrap()
 }

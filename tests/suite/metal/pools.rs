@@ -37,7 +37,7 @@ fn a_namespace_gets_as_many_addresses_of_a_pool_as_its_quota_and_another_namespa
         has(world, "c", &["10.77.50.0"]);
         // By name it gets no more either.
         create(world, "d", annotated("portolan.dev/load-balancer-ips", "10.77.50.7"));
-        is_refused(world, "d", "NoPool", "gives the namespace no more, by its quota");
+        is_refused(world, "d", "PoolExhausted", "gives the namespace no more, by its quota");
         pool.edit(json!({"quotaPerNamespace": 3}));
         has(world, "d", &["10.77.50.7"]);
         pool.becomes("nobody waits", |status| status["waiting"] == 0);
