@@ -185,6 +185,13 @@ impl Providers {
         self.site.as_ref()
     }
 
+    /// Nobody asks for anything for this load balancer now: what was promised to it binds nobody else.
+    pub(crate) fn nobody_asks(&self, id: &LoadBalancerId) {
+        if let Some(site) = self.site.as_ref().filter(|site| site.look(|world| world.is_asking(id))) {
+            site.observe(|world| world.withdraw(id));
+        }
+    }
+
     /// The provider of a class.
     pub(crate) fn of_class(&self, class: &Class) -> Result<AnyProvider, Error> {
         self.get(&class.provider, &class.parameters)

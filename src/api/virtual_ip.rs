@@ -1,6 +1,7 @@
 //! `VirtualIP`: the stored form of an address that somebody has. Its name is the address.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -192,7 +193,8 @@ impl From<&Vip> for VirtualIP {
         let metadata = ObjectMeta {
             name: Some(vip::name(vip.address)),
             resource_version: vip.version.as_ref().map(ToString::to_string),
-            ..ObjectMeta::default()
+            // What we have written ourselves can be read.
+            ..vip.beside.as_deref().and_then(|beside| serde_json::from_str(beside).ok()).unwrap_or_default()
         };
         let names: Vec<String> = vip.services.iter().map(|served| served.member.key().to_string()).collect();
         let reserved_for = vip.reserved_for.clone();
@@ -257,10 +259,19 @@ fn ranks_spec(vip: &Vip) -> Option<RanksSpec> {
     })
 }
 
+/// What others have written of the object and a replacement would take away.
+fn beside(metadata: &ObjectMeta) -> Option<Arc<str>> {
+    let ObjectMeta { labels, annotations, owner_references, finalizers, .. } = metadata.clone();
+    let beside = ObjectMeta { labels, annotations, owner_references, finalizers, ..ObjectMeta::default() };
+    let text = (beside != ObjectMeta::default()).then(|| serde_json::to_string(&beside).ok());
+    text.flatten().map(Arc::from)
+}
+
 impl TryFrom<VirtualIP> for Vip {
     type Error = StoredVipError;
 
     fn try_from(stored: VirtualIP) -> Result<Self, StoredVipError> {
+        let beside = beside(&stored.metadata);
         let name = stored.metadata.name.unwrap_or_default();
         let Some(address) = vip::address(&name) else {
             let problem =
@@ -291,6 +302,7 @@ impl TryFrom<VirtualIP> for Vip {
             health_checks,
             ask_first,
             set_aside: spec.set_aside,
+            beside,
             ranks: Ranks { nodes: nodes.into_iter().map(NodeName::new).collect(), generation },
             shown: shown(stored.status.unwrap_or_default()),
         })

@@ -431,3 +431,6 @@ impl Object for SeenNamespace {
         self == other
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,7 +171,10 @@ impl Pass<'_> {
             tracing::warn!(%service, %balancer, "the Service cannot be read; what was made for it stays as it is");
         }
         match &decision.fate {
-            Fate::Left => self.clean_up(&decision, None).await,
+            Fate::Left => {
+                self.reconciler.providers.nobody_asks(&self.snapshot.id);
+                self.clean_up(&decision, None).await
+            }
             Fate::Removed(record) => self.clean_up(&decision, Some(record)).await,
             Fate::Moved(record, _) => {
                 let moved = self.give_up(&decision, record).await;

@@ -9,6 +9,8 @@ mod edited;
 mod groups;
 #[path = "speaker/handover.rs"]
 mod handover;
+#[path = "speaker/off_link.rs"]
+mod off_link;
 #[path = "speaker/pace.rs"]
 mod pace;
 #[path = "speaker/preflight.rs"]

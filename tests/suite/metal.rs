@@ -2,7 +2,9 @@
 //! range, for its own namespace.
 
 mod import;
+mod kept;
 mod placement;
+mod pools;
 mod refused;
 mod surroundings;
 mod twins;

@@ -1,6 +1,8 @@
 //! Least privilege: what `deploy/rbac.yaml` gives is enough for all that a controller does, and none of it is too much.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -21,7 +23,7 @@ type Refused = BTreeSet<String>;
 fn the_service_account_of_the_deploy_file_does_everything_and_has_no_right_that_it_does_not_use() {
     real_without_neighbours(|world| {
         // As a user would: kubectl apply, then a Pod with a token of the service account.
-        let file = std::fs::read_to_string(rights::FILE).unwrap();
+        let file = fs::read_to_string(rights::FILE).unwrap();
         world.server.kubectl(&["apply"], Some(&file)).unwrap_or_else(|error| panic!("{error}"));
         let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
         let token = world.api.create("/api/v1/namespaces/kube-system/serviceaccounts/portolan/token", &request);
@@ -50,6 +52,44 @@ fn the_server_takes_every_manifest_of_the_deploy_folder() {
             "daemonset.apps/portolan-speaker ",
             "clusterrole.rbac.authorization.k8s.io/portolan-metal ",
         ] {
+            assert!(told.contains(taken), "{taken}: {told}");
+        }
+    });
+}
+
+/// What a page has its readers apply: its blocks of YAML, and what it pipes into `kubectl apply`. Not those of a controller's configuration, or part
+/// of an object.
+fn manifests(page: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let end = match line.split_once("<<'") {
+            Some((_, end)) if line.contains("kubectl apply") => end.trim_end_matches('\''),
+            _ if line == "```yaml" => "```",
+            _ => continue,
+        };
+        let block: String = lines.by_ref().take_while(|line| *line != end).map(|line| format!("{line}\n")).collect();
+        if block.contains("\nkind: ") && !block.contains("\nkind: Configuration\n") {
+            all.push(block);
+        }
+    }
+    all
+}
+
+#[test]
+fn the_server_takes_every_manifest_of_the_guide() {
+    real_without_neighbours(|world| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let pages = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+        let pages = pages.filter(|path| path.is_file()).chain([root.join("README.md")]);
+        let mut told = String::new();
+        for page in pages {
+            for manifest in manifests(&fs::read_to_string(&page).unwrap()) {
+                let taken = world.server.kubectl(&["apply", "--dry-run=server"], Some(&manifest));
+                told += &taken.unwrap_or_else(|error| panic!("{}: {error}\n{manifest}", page.display()));
+            }
+        }
+        for taken in ["addresspool.portolan.dev/kind ", "l2advertisement.portolan.dev/kind ", "service/web "] {
             assert!(told.contains(taken), "{taken}: {told}");
         }
     });

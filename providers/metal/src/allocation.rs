@@ -35,7 +35,7 @@ pub struct Request<'a> {
     pub requested: &'a [IpAddr],
     /// A pool by name.
     pub pool: Option<&'a PoolName>,
-    /// What he has and keeps, at most one a family, none of one asked for by name.
+    /// What he has and keeps, at most one a family.
     pub keeps: &'a [IpAddr],
 }
 
@@ -170,7 +170,8 @@ impl Ledger {
     /// Somebody has this address.
     pub fn hold(&mut self, address: IpAddr, holder: Holder) {
         self.release(address);
-        if let Some(pool) = self.pool_of(address) {
+        // One that is refused gives nothing, and is used all the same.
+        if let Some(pool) = holding(&self.pools, address).map(|checked| checked.pool.name.clone()) {
             if let Some(free) = self.free.get_mut(&pool) {
                 free.take(&Range::only(address));
             }
@@ -193,10 +194,7 @@ impl Ledger {
                 self.of.remove(id);
             }
         }
-        let Some(checked) = self.pools.iter().find(|checked| checked.is_sound() && checked.pool.contains(address))
-        else {
-            return;
-        };
+        let Some(checked) = holding(&self.pools, address) else { return };
         let name = checked.pool.name.clone();
         let key = (name.clone(), holder.namespace, Family::of(address));
         if let Some(count) = self.used.get_mut(&key) {
@@ -259,29 +257,43 @@ impl Ledger {
     }
 
     fn requested(&self, request: &Request<'_>, address: IpAddr) -> Result<Allotted, Denied> {
-        let pool = holding(&self.pools, address);
-        match self.held.get(&address) {
-            Some(holder) if holder.id.as_ref() == Some(request.id) => {
-                return Ok(Allotted { address, pool: self.pool_of(address) });
-            }
-            Some(Holder { id: None, reserved_for: Some(of), .. }) if of.is_for(request.member) => {
-                return Ok(Allotted { address, pool: self.pool_of(address) });
-            }
-            Some(holder) => return Err(Denied::Taken { address, by: holder.told.clone() }),
-            None => {}
+        let held = self.held.get(&address);
+        let is_own = held.is_some_and(|holder| holder.id.as_ref() == Some(request.id));
+        if is_own && request.keeps.contains(&address) {
+            return Ok(Allotted { address, pool: self.pool_of(address) });
         }
-        let checked = pool.ok_or(Denied::InNoPool(address))?;
+        let is_reserved = held.is_some_and(|holder| {
+            holder.id.is_none() && holder.reserved_for.as_ref().is_some_and(|of| of.is_for(request.member))
+        });
+        if let Some(holder) = held.filter(|_| !is_own && !is_reserved) {
+            return Err(Denied::Taken { address, by: holder.told.clone() });
+        }
+        let Some(checked) = holding(&self.pools, address) else {
+            // A reservation does without a pool, but not for who asks for something that only pools have.
+            let is_enough = is_reserved && request.pool.is_none() && request.scheme.is_none();
+            return if is_enough { Ok(Allotted { address, pool: None }) } else { Err(Denied::InNoPool(address)) };
+        };
         let not_served = |why| Denied::NotServed { pool: checked.pool.name.clone(), why };
         if request.pool.is_some_and(|wanted| *wanted != checked.pool.name) {
             return Err(not_served(Unserved::ForOthers));
         }
-        self.serves(checked, request, true).map_err(not_served)?;
+        if is_own || is_reserved {
+            // Whom the pool serves was asked when it was given, or he who reserved it knows.
+            if is_reserved && !checked.is_sound() {
+                return Err(not_served(Unserved::Refused));
+            }
+            if !checked.pool.suits(request.scheme) {
+                return Err(not_served(Unserved::Scheme));
+            }
+        } else {
+            self.serves(checked, request, true).map_err(not_served)?;
+            self.within_quota(checked, request, Family::of(address)).map_err(not_served)?;
+        }
         if let Some(by) = checked.taken.get(&address) {
             return Err(Denied::Taken { address, by: by.clone() });
         }
-        self.within_quota(checked, request, Family::of(address)).map_err(not_served)?;
         // Whoever asks for it by name may have what is given to nobody else.
-        Ok(Allotted { address, pool: Some(checked.pool.name.clone()) })
+        Ok(Allotted { address, pool: self.pool_of(address) })
     }
 
     /// New addresses of these families.

@@ -11,9 +11,10 @@ use portolan_core::provider::{Outcome, Verdict};
 use portolan_core::reason::Reason;
 use portolan_core::status::{nothing_requested, unreachable};
 
-use crate::allocation::Denied;
+use crate::allocation::{Denied, holding};
 use crate::announcement::Announcement;
 use crate::plan::Standing;
+use crate::pool::Checked;
 use crate::reach::{self, Reach};
 use crate::state::{State, is_published};
 use crate::vip::Vip;
@@ -33,7 +34,7 @@ pub(crate) fn outcome(desired: Option<&LoadBalancer>, state: &State) -> Outcome 
         state.vips.iter().filter(|vip| is_published(desired, vip)).collect()
     };
     let assigned = if is_complete {
-        Verdict::yes(Reason::Assigned, told(&vips))
+        Verdict::yes(Reason::Assigned, told(&vips, &state.pools))
     } else {
         match standing.given {
             Some(Err(denied)) => Verdict::no(reason(denied), denied.to_string()),
@@ -58,7 +59,7 @@ fn as_it_stands(state: &State) -> Outcome {
     }
     let vips: Vec<&Vip> = state.vips.iter().collect();
     Outcome {
-        assigned: Verdict::yes(Reason::Assigned, told(&vips)),
+        assigned: Verdict::yes(Reason::Assigned, told(&vips, &state.pools)),
         programmed: programmed(&vips, state),
         reachable: Some(reachable(None, &vips, state, &[])),
         ..of(&vips)
@@ -82,8 +83,19 @@ fn listening(vip: &Vip) -> impl Iterator<Item = (Uid, PortKey)> {
     vip.services.iter().flat_map(|served| served.ports.iter().map(|port| (served.member.uid.clone(), *port)))
 }
 
-fn told(vips: &[&Vip]) -> String {
-    vips.iter().map(|vip| vip.address.to_string()).collect::<Vec<_>>().join(", ")
+/// Each address, and what has become of its pool: nobody loses one because a pool was edited.
+fn told(vips: &[&Vip], pools: &[Checked]) -> String {
+    let of = |vip: &&Vip| match holding(pools, vip.address) {
+        None => format!("{}, which is of no pool any more and is kept", vip.address),
+        Some(Checked { pool, .. }) if pool.draining => {
+            format!("{}, whose pool {} is being drained and which is kept", vip.address, pool.name)
+        }
+        Some(checked) if !checked.is_sound() => {
+            format!("{}, whose pool {} is refused and which is kept", vip.address, checked.pool.name)
+        }
+        Some(_) => vip.address.to_string(),
+    };
+    vips.iter().map(of).collect::<Vec<_>>().join("; ")
 }
 
 /// Each address is announced; of others what keeps them is said, of a stranger first.
@@ -123,6 +135,11 @@ fn reachable_of(desired: &LoadBalancer, vips: &[&Vip], state: &State) -> BTreeMa
 /// By the ports of one Service, or of all. Those of which it is known that nobody is behind them are not looked at.
 fn reachable(uid: Option<&Uid>, vips: &[&Vip], state: &State, listeners: &[Listener]) -> Verdict {
     let (unknown, deserted) = (Reach::default(), Reach::Deserted);
+    let left_out = |vip: &Vip| {
+        let is_left_out = state.left_out.get(&vip.address).is_some_and(|all| uid.is_some_and(|uid| all.contains(uid)));
+        vip.ranks.owner().filter(|_| is_left_out).map(|owner| Reach::LeftOut(owner.clone()))
+    };
+    let left_out: BTreeMap<IpAddr, Reach> = vips.iter().filter_map(|vip| Some((vip.address, left_out(vip)?))).collect();
     let of = |vip: &&Vip| {
         let family = Family::of(vip.address);
         let is_deserted = |uid: &Uid, key: PortKey| {
@@ -133,7 +150,11 @@ fn reachable(uid: Option<&Uid>, vips: &[&Vip], state: &State, listeners: &[Liste
             uid.is_none_or(|uid| uid == of) && key.protocol == Protocol::Tcp && !is_deserted(of, *key)
         });
         let is_served = listeners.is_empty() || listeners.iter().any(|listener| listener.has_endpoints_of(family));
-        let reach = if is_served { state.reached.get(&vip.address).unwrap_or(&unknown) } else { &deserted };
+        let reach = match left_out.get(&vip.address) {
+            _ if !is_served => &deserted,
+            Some(left_out) => left_out,
+            None => state.reached.get(&vip.address).unwrap_or(&unknown),
+        };
         (vip.address, reach, ports.map(|(_, key)| key.port).collect())
     };
     reach::verdict(&vips.iter().map(of).collect::<Vec<_>>())
@@ -146,3 +167,6 @@ fn reason(denied: &Denied) -> Reason {
         Denied::Exhausted(_) => Reason::PoolExhausted,
     }
 }
+
+#[cfg(test)]
+mod tests;

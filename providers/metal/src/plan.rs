@@ -76,7 +76,11 @@ impl<'a> Standing<'a> {
 /// The steps from `state` to `desired`.
 pub(crate) fn plan(instance: &Instance, desired: Option<&LoadBalancer>, state: &State) -> Plan<Step> {
     let Some(desired) = desired else { return Plan { steps: removal(state) } };
-    let Some(standing) = Standing::of(desired, state) else { return Plan::default() };
+    let withdrawal = || state.is_asking.then_some(Step::Withdraw);
+    let Some(standing) = Standing::of(desired, state) else {
+        // What those ask who may not be touched binds nobody.
+        return Plan { steps: withdrawal().into_iter().collect() };
+    };
     let mut steps = Vec::new();
     if standing.lacks_any() {
         match standing.given {
@@ -93,6 +97,9 @@ pub(crate) fn plan(instance: &Instance, desired: Option<&LoadBalancer>, state: &
             }
             Some(Err(_)) => {}
         }
+    } else {
+        // He may have asked for something else meanwhile.
+        steps.extend(withdrawal());
     }
     let released: BTreeSet<IpAddr> = steps.iter().filter_map(released).collect();
     for vip in state.vips.iter().filter(|vip| !released.contains(&vip.address)) {
@@ -133,7 +140,7 @@ fn released(step: &Step) -> Option<IpAddr> {
 
 fn removal(state: &State) -> Vec<Step> {
     // What placement was told goes with the last address, if there is any.
-    let is_told = state.answer.is_some() || state.backing.is_some() && state.vips.is_empty();
+    let is_told = state.is_asking || state.backing.is_some() && state.vips.is_empty();
     let withdrawn = is_told.then_some(Step::Withdraw).into_iter();
     withdrawn.chain(state.vips.iter().map(|vip| Step::Release { address: vip.address })).collect()
 }
@@ -154,6 +161,7 @@ fn claim(instance: &Instance, desired: &LoadBalancer, wish: &Wish, allotted: &Al
         health_checks: BTreeSet::new(),
         ask_first: false,
         set_aside: None,
+        beside: None,
         shown: Shown::default(),
     };
     Step::Claim { vip: Box::new(vip) }

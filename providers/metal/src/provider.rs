@@ -95,7 +95,7 @@ impl Site {
     /// Records this, if the address is still as it was when it was looked at.
     pub async fn record(&self, vip: &Vip) -> Result<(), StoreError> {
         match self.inner.vips.replace(vip).await {
-            Ok(stored) => self.observe(|world| world.shown(stored)),
+            Ok(stored) => self.observe(|world| world.stored(stored)),
             Err(error) => return Err(self.read_again(vip, error).await),
         }
         Ok(())
@@ -107,7 +107,7 @@ impl Site {
         if matches!(error, StoreError::Conflict) {
             match self.inner.vips.get(known.address).await {
                 Ok(Some(found)) => self.observe(|world| world.shown(found)),
-                Ok(None) => self.observe(|world| world.released(known)),
+                Ok(None) => self.observe(|world| world.missed(known)),
                 Err(_) => {} // whoever has failed tries again
             }
         }
@@ -178,8 +178,10 @@ impl Metal {
         let vips = world.vips_of(id);
         let announced = vips.iter().map(|vip| (vip.address, world.announcement(vip.address))).collect();
         let reached = vips.iter().map(|vip| (vip.address, world.reach(vip.address))).collect();
+        let left_out = vips.iter().map(|vip| (vip.address, world.left_out(vip))).collect();
         let (answer, backing) = (world.answer(id).cloned(), world.backing(id));
-        Ok(State { vips, answer, backing, announced, reached, pools: world.pools() })
+        let is_asking = world.is_asking(id);
+        Ok(State { vips, answer, is_asking, backing, announced, reached, left_out, pools: world.pools() })
     }
 
     async fn claim(&self, wanted: &Vip) -> Result<(), Error> {
@@ -194,6 +196,7 @@ impl Metal {
                         version: found.version.clone(),
                         reserved_for: found.reserved_for.clone(),
                         ranks: found.ranks.clone(),
+                        beside: found.beside.clone(),
                         ..wanted.clone()
                     };
                     self.site.record(&taken).await.map_err(|error| failed(&error))?;
@@ -230,17 +233,23 @@ impl Metal {
             };
             self.site.record(&kept).await.map_err(|error| failed(&error))?;
         } else {
-            if let Err(error) = vips.delete(&vip).await {
-                return Err(failed(&self.site.read_again(&vip, error).await));
-            }
-            self.site.observe(|world| world.released(&vip));
+            self.site.observe(|world| world.is_releasing(address, true));
+            let deleted = match vips.delete(&vip).await {
+                Ok(()) => {
+                    self.site.observe(|world| world.released(&vip));
+                    Ok(())
+                }
+                Err(error) => Err(failed(&self.site.read_again(&vip, error).await)),
+            };
+            self.site.observe(|world| world.is_releasing(address, false));
+            deleted?;
         }
         Ok(())
     }
 
     /// The watch may have shown it, and what became of it since, before the answer came.
     fn learn(&self, stored: Vip) {
-        self.site.observe(|world| world.shown(stored));
+        self.site.observe(|world| world.stored(stored));
     }
 }
 
@@ -306,7 +315,8 @@ impl Provider for Metal {
         }
         let [Step::Ask { wish }] = plan.steps.as_slice() else { return None };
         world.ask(wish.as_ref().clone());
-        let state = State { answer: world.answer(&wish.id).cloned(), ..observed.clone() };
+        let answer = world.answer(&wish.id).cloned();
+        let state = State { is_asking: answer.is_some(), answer, ..observed.clone() };
         Some(Foreseen { state, awaited: "the pools have answered" })
     }
 

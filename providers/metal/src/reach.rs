@@ -52,6 +52,9 @@ pub enum Reach {
     Unplaced,
     /// Nobody is behind it.
     Deserted,
+    /// The Service has endpoints, but none on this node, its owner, which has it for others of the share: of those kube-proxy drops what is for this
+    /// one (`externalTrafficPolicy: Local`).
+    LeftOut(NodeName),
     /// Its owner is the only node that may have it.
     Alone,
     /// This node's speaker has not looked since it is as it is.
@@ -91,6 +94,12 @@ impl Reach {
             Self::Deserted => Verdict::no(
                 Reason::NoEndpoints,
                 format!("{address}: no port has an endpoint of this family that can take traffic"),
+            ),
+            Self::LeftOut(node) => Verdict::no(
+                Reason::NoEndpoints,
+                format!(
+                    "{address}: no endpoint of this Service is on node {node}, which has the address for others that share it, and by externalTrafficPolicy Local only that node's count; give them a node in common, or the Service an address of its own"
+                ),
             ),
             Self::Alone => unknown(&"there is no second node that may announce it and could prove that it is reached"),
             Self::Awaited(node) => unknown(&format_args!("node {node} has not looked yet")),

@@ -93,9 +93,12 @@ pub(crate) fn named_pool(service: &Service) -> Option<PoolName> {
     pool(service).ok().flatten().map(|(_, pool)| pool)
 }
 
-/// The pool that a Service names, and where.
+/// The pool that a Service names, and where. An empty annotation of MetalLB's says nothing, as there.
 fn pool(service: &Service) -> Result<Option<(&'static str, PoolName)>, String> {
-    let said = POOL_ANNOTATIONS.iter().find_map(|key| Some((*key, service.annotations.get(*key)?.trim())));
+    let said = POOL_ANNOTATIONS.iter().enumerate().find_map(|(place, key)| {
+        let pool = service.annotations.get(*key)?.trim();
+        (place == 0 || !pool.is_empty()).then_some((*key, pool))
+    });
     match said {
         Some((key, "")) => Err(format!("annotation {key} is empty; name a pool or remove it")),
         Some((key, name)) => Ok(Some((key, PoolName::new(name)))),

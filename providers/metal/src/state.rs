@@ -1,10 +1,11 @@
 //! What exists of one load balancer, and what it was told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use portolan_core::balancer::{LoadBalancer, Published};
+use portolan_core::ids::Uid;
 use serde::Serialize;
 
 use crate::announcement::Announcement;
@@ -24,6 +25,9 @@ pub struct State {
     /// What it asked for and does not have yet, and what it was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,
+    /// Something is kept or promised to it that it has not recorded, or it waits.
+    #[serde(skip)]
+    pub is_asking: bool,
     /// What placement was told of those behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backing: Option<Arc<Backing>>,
@@ -33,6 +37,9 @@ pub struct State {
     /// Whether it is reached there: the work of others too.
     #[serde(skip)]
     pub reached: BTreeMap<IpAddr, Reach>,
+    /// Of those who share it, whom the nodes of the others leave without an endpoint there.
+    #[serde(skip)]
+    pub left_out: BTreeMap<IpAddr, BTreeSet<Uid>>,
     /// All pools: context, no part of the load balancer.
     #[serde(skip)]
     pub pools: Arc<Vec<Checked>>,
@@ -40,7 +47,8 @@ pub struct State {
 
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
-        self.vips == other.vips && self.answer == other.answer && self.backing == other.backing
+        (&self.vips, &self.answer, self.is_asking, &self.backing)
+            == (&other.vips, &other.answer, other.is_asking, &other.backing)
     }
 }
 

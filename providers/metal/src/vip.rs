@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use portolan_core::balancer::{Member, PortKey, Scheme};
@@ -60,6 +61,9 @@ pub struct Vip {
     /// asked for this one by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<String>,
+    /// What others have written beside it, in words that only its store reads: it is kept as it is.
+    #[serde(skip)]
+    pub beside: Option<Arc<str>>,
     /// What is shown of that.
     #[serde(skip)]
     pub shown: Shown,

@@ -91,9 +91,14 @@ impl Wish {
         let named = self.requested.iter().find(|ip| Family::of(**ip) == family);
         self.families.contains(&family)
             && named.map_or(vip.set_aside.is_none(), |named| *named == vip.address)
-            && self.pool.as_ref().is_none_or(|pool| vip.pool.as_ref() == Some(pool))
+            && self.pool.as_ref().is_none_or(|pool| vip.pool.as_ref() == Some(pool) || is_of(vip, pools, pool))
             && (self.scheme.is_none() || self.scheme == vip.scheme || suits(vip, pools, self.scheme))
     }
+}
+
+/// The pool has it now, whatever it was called when it was given out.
+fn is_of(vip: &Vip, pools: &[Checked], pool: &PoolName) -> bool {
+    holding(pools, vip.address).is_some_and(|checked| checked.pool.name == *pool)
 }
 
 /// The pool that holds it now is meant for the scheme.

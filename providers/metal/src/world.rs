@@ -64,6 +64,12 @@ pub struct World {
     answers: BTreeMap<LoadBalancerId, Answer>,
     /// Whom an address was promised to that nobody has recorded yet.
     promised: BTreeMap<IpAddr, LoadBalancerId>,
+    /// Whose record of an address somebody else has deleted: it is kept for him until he has said what he asks for.
+    bereft: BTreeMap<IpAddr, LoadBalancerId>,
+    /// What we are about to delete, whatever shows first that it is gone.
+    releasing: BTreeSet<IpAddr>,
+    /// What we have written as of which version, and no watch has shown yet.
+    unshown: BTreeMap<IpAddr, u64>,
     /// Those who were given less than they want, in the order in which they are served.
     waiting: BTreeSet<(Timestamp, LoadBalancerId)>,
     /// Those who should look again.
@@ -152,6 +158,7 @@ impl World {
             self.of.entry(id).or_default().insert(address);
         }
         self.ledger.hold(address, holder(&vip, &self.instance));
+        self.bereft.remove(&address);
         self.recorded(&vip);
         self.vips.insert(address, vip);
         self.no_longer_new(address);
@@ -179,22 +186,51 @@ impl World {
             health_checks: BTreeSet::new(),
             ask_first: false,
             set_aside: None,
+            beside: None,
             shown: Shown::default(),
         });
     }
 
     /// Nobody has it any more.
     pub fn remove_vip(&mut self, address: IpAddr) {
+        self.remove(address);
+        self.offer();
+    }
+
+    fn remove(&mut self, address: IpAddr) {
         let Some(vip) = self.vips.get(&address) else { return };
         let gone = self.own(vip);
         self.news.extend(gone.clone());
         self.stage.edition += 1;
         self.stage.gone(address);
+        self.unshown.remove(&address);
         self.forget(address);
         if let Some(id) = gone.filter(|id| !self.of.contains_key(id)) {
             self.stage.backing.remove(&id);
         }
+    }
+
+    /// Somebody else has deleted the record. Whom we serve there comes before all who wait.
+    fn lose(&mut self, address: IpAddr) {
+        let Some(vip) = self.vips.get(&address) else { return };
+        let is_served = |id: &LoadBalancerId| self.stage.backing.contains_key(id) && !self.releasing.contains(&address);
+        let served = self.own(vip).filter(is_served);
+        let holder = Holder { reserved_for: None, ..holder(vip, &self.instance) };
+        self.remove(address);
+        if let Some(id) = served {
+            self.ledger.hold(address, holder);
+            self.bereft.insert(address, id);
+        }
         self.offer();
+    }
+
+    /// We are about to delete this, or could not.
+    pub fn is_releasing(&mut self, address: IpAddr, is_releasing: bool) {
+        if is_releasing {
+            self.releasing.insert(address);
+        } else {
+            self.releasing.remove(&address);
+        }
     }
 
     /// We have deleted this. Another controller may have recorded the address anew before the answer came.
@@ -204,10 +240,27 @@ impl World {
         }
     }
 
+    /// The server has this no more.
+    pub fn missed(&mut self, vip: &Vip) {
+        if self.vips.get(&vip.address).is_some_and(|known| known.version == vip.version) {
+            self.lose(vip.address);
+        }
+    }
+
+    /// We have written this.
+    pub fn stored(&mut self, vip: Vip) {
+        let (address, version) = (vip.address, number(vip.version.as_ref()));
+        self.shown(vip);
+        if self.vips.get(&address).and_then(|known| number(known.version.as_ref())) == version {
+            self.unshown.extend(version.map(|version| (address, version)));
+        }
+    }
+
     /// A watch shows this, or an answer. What we have written since is newer.
     pub fn shown(&mut self, vip: Vip) {
         let known = self.vips.get(&vip.address).and_then(|known| number(known.version.as_ref()));
         if known.is_none_or(|known| number(vip.version.as_ref()).is_none_or(|version| version >= known)) {
+            self.unshown.remove(&vip.address);
             self.set_vip(vip);
         }
     }
@@ -216,23 +269,24 @@ impl World {
     pub fn shown_gone(&mut self, address: IpAddr, version: &ResourceVersion) {
         let known = self.vips.get(&address).and_then(|known| number(known.version.as_ref()));
         if known.is_none_or(|known| number(Some(version)).is_none_or(|version| version >= known)) {
-            self.remove_vip(address);
+            self.lose(address);
         }
     }
 
-    /// A list shows these and no others. What is newer than all of them may have been recorded since.
+    /// A list shows these and no others: also where it leads back, after a restore of etcd. Only what we have written and no watch has shown yet may
+    /// be newer.
     pub fn shown_all(&mut self, vips: Vec<Vip>) {
-        let highest = vips.iter().filter_map(|vip| number(vip.version.as_ref())).max().unwrap_or(0);
         let listed: BTreeSet<IpAddr> = vips.iter().map(|vip| vip.address).collect();
-        vips.into_iter().for_each(|vip| self.shown(vip));
-        let is_newer = |vip: &Vip| number(vip.version.as_ref()).is_some_and(|version| version > highest);
-        let gone: Vec<IpAddr> = self
-            .vips
-            .values()
-            .filter(|vip| !listed.contains(&vip.address) && !is_newer(vip))
-            .map(|vip| vip.address)
-            .collect();
-        gone.into_iter().for_each(|address| self.remove_vip(address));
+        for vip in vips {
+            let own = self.unshown.get(&vip.address);
+            if own.is_none_or(|own| number(vip.version.as_ref()).is_none_or(|version| version >= *own)) {
+                self.unshown.remove(&vip.address);
+                self.set_vip(vip);
+            }
+        }
+        let is_gone = |address: &&IpAddr| !listed.contains(address) && !self.unshown.contains_key(address);
+        let gone: Vec<IpAddr> = self.vips.keys().filter(is_gone).copied().collect();
+        gone.into_iter().for_each(|address| self.lose(address));
     }
 
     /// Who has this address.
@@ -287,12 +341,12 @@ impl World {
     /// Somebody asks. The answer stands until he asks otherwise, and changes when more can be had.
     pub fn ask(&mut self, wish: Wish) {
         let id = wish.id.clone();
-        if self.answers.get(&id).is_some_and(|answer| answer.wish == wish) {
-            return;
+        let mut is_freed = false;
+        if self.answers.get(&id).is_none_or(|answer| answer.wish != wish) {
+            is_freed = self.take_back(&id);
+            self.tell(wish);
         }
-        let asked_before = self.take_back(&id);
-        self.tell(wish);
-        if asked_before {
+        if self.let_go(&id) || is_freed {
             self.offer();
         }
     }
@@ -302,9 +356,37 @@ impl World {
         if !self.of.contains_key(id) {
             self.stage.backing.remove(id);
         }
-        if self.take_back(id) {
+        let is_freed = self.take_back(id);
+        if self.let_go(id) || is_freed {
             self.offer();
         }
+    }
+
+    /// Nobody asks any more, nor is anybody known to be behind an address: what was known is of a time before others decided.
+    pub fn forget_all_asked(&mut self) {
+        self.forget_backing();
+        let asked: Vec<LoadBalancerId> = self.answers.keys().chain(self.bereft.values()).cloned().collect();
+        for id in asked {
+            self.take_back(&id);
+            self.let_go(&id);
+        }
+    }
+
+    /// Something is kept here for him that he has not recorded, or he waits for it.
+    pub fn is_asking(&self, id: &LoadBalancerId) -> bool {
+        self.answers.contains_key(id) || self.bereft.values().any(|of| of == id)
+    }
+
+    /// He has said what he asks for: what he lost and was not promised again is free. True if there is any.
+    fn let_go(&mut self, id: &LoadBalancerId) -> bool {
+        let lost: Vec<IpAddr> = self.bereft.iter().filter(|(_, of)| *of == id).map(|(address, _)| *address).collect();
+        for address in &lost {
+            self.bereft.remove(address);
+            if self.promised.get(address) != Some(id) {
+                self.ledger.release(*address);
+            }
+        }
+        !lost.is_empty()
     }
 
     /// Those who should look again since this was asked last.

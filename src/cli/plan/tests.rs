@@ -233,24 +233,36 @@ fn arguments(config: &Path, files: &Path, edits: Option<&Path>, output: Format) 
     }
 }
 
-/// Two nodes with a speaker each, an address on either, and what would become of them.
-fn moves(name: &str, edit: &str) -> Result<Vec<String>, String> {
+/// Two nodes with a speaker each, an address on either.
+fn site() -> String {
+    let mut text = fs::read_to_string("testdata/metal/plan/site.yaml").unwrap();
+    for (number, node, heir) in [(1, "node-a", "node-b"), (2, "node-b", "node-a")] {
+        let each = fs::read_to_string("testdata/metal/plan/each.yaml").unwrap();
+        text.push_str(&each.replace("NUMBER", &number.to_string()).replace("NODE", node).replace("HEIR", heir));
+    }
+    text
+}
+
+/// What is planned of it with this edit.
+fn edited(name: &str, site: &str, edit: &str) -> Result<String, String> {
     let folder = Folder::new(name);
     let [config, all, with] = ["config.yaml", "all.yaml", "with.yaml"].map(|file| folder.path.join(file));
     fs::write(&config, METAL).unwrap();
-    let mut text = fs::read_to_string("testdata/metal/plan/site.yaml").unwrap();
-    for (number, node, heir) in [(1, "node-a", "node-b"), (2, "node-b", "node-a")] {
-        let site = fs::read_to_string("testdata/metal/plan/each.yaml").unwrap();
-        let site = site.replace("NUMBER", &number.to_string()).replace("NODE", node).replace("HEIR", heir);
-        text.push_str(&site);
-    }
-    fs::write(&all, text).unwrap();
+    fs::write(&all, site).unwrap();
     fs::write(&with, edit).unwrap();
     let arguments = arguments(&config, &all, (!edit.is_empty()).then_some(with.as_path()), Format::Text);
     let mut out = Vec::new();
     run(&arguments, &mut out).map_err(|error| error.to_string())?;
-    let out = String::from_utf8(out).unwrap();
-    Ok(out.lines().filter(|line| line.starts_with("moves ")).map(str::to_owned).collect())
+    Ok(String::from_utf8(out).unwrap())
+}
+
+/// What would become of the addresses.
+fn moves(name: &str, edit: &str) -> Result<Vec<String>, String> {
+    Ok(moves_of(&edited(name, &site(), edit)?))
+}
+
+fn moves_of(plan: &str) -> Vec<String> {
+    plan.lines().filter(|line| line.starts_with("moves ")).map(str::to_owned).collect()
 }
 
 #[test]
@@ -272,4 +284,64 @@ fn what_an_edit_would_move_is_told_with_the_reason() {
     let service =
         "apiVersion: v1\nkind: Service\nmetadata: {name: web-1}\nspec: {type: LoadBalancer, ports: [{port: 80}]}\n";
     assert!(moves("moves-service", service).unwrap_err().contains("--with takes"));
+}
+
+fn pool(metadata: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: portolan.dev/v1alpha1\nkind: AddressPool\nmetadata: {{name: lan{metadata}}}\nspec: {{{spec}}}\n"
+    )
+}
+
+#[test]
+fn a_pool_that_would_shrink_or_drain_moves_nobody_and_gives_no_more() {
+    let late = "---\napiVersion: v1\nkind: Service\nmetadata: {name: late, namespace: default, uid: late}\n\
+                spec: {type: LoadBalancer, loadBalancerClass: portolan.dev/metal, clusterIPs: [10.96.0.9], ipFamilies: [IPv4], \
+                ports: [{port: 80}]}\n";
+    let site = site() + late;
+    let claims =
+        |address: &str| format!("ClaimAddress: create VirtualIP {address} for Service default/late out of pool lan");
+    for (name, spec, given, waits) in [
+        ("same", "addresses: [198.51.100.0/28]", Some("198.51.100.0"), false),
+        ("renumbered", "addresses: [203.0.113.0/28]", Some("203.0.113.0"), false),
+        ("shrunk", "addresses: [198.51.100.1/32]", None, true),
+        ("draining", "addresses: [198.51.100.0/28], draining: true", None, false),
+    ] {
+        let plan = edited(&format!("pool-{name}"), &site, &pool("", spec)).unwrap();
+        assert_eq!(moves_of(&plan), Vec::<String>::new(), "{name}: {plan}");
+        assert!(given.is_none_or(|address| plan.contains(&claims(address))), "{name}: {plan}");
+        let claimed = usize::from(given.is_some());
+        assert_eq!(
+            plan.matches("Address: ").count(),
+            claimed,
+            "of nobody else anything is asked or given back: {plan}"
+        );
+        assert_eq!(plan.contains("waits: pool lan, place 1 of 1"), waits, "{name}: {plan}");
+    }
+}
+
+#[test]
+fn a_pool_whose_labels_would_change_moves_to_where_the_advertisements_of_its_new_labels_allow() {
+    let north = "ipAddressPoolSelectors: [{matchLabels: {site: north}}]";
+    let south = "---\napiVersion: portolan.dev/v1alpha1\nkind: L2Advertisement\nmetadata: {name: south}\n\
+                 spec: {ipAddressPoolSelectors: [{matchLabels: {site: south}}], nodeSelectors: [{matchLabels: {rack: r1}}]}\n";
+    let site = site()
+        .replace("spec: {}", &format!("spec: {{{north}}}"))
+        .replace(
+            "metadata: {name: lan}\nspec: {addresses",
+            "metadata: {name: lan, labels: {site: north}}\nspec: {addresses",
+        )
+        .replace("kind: Node\nmetadata: {name: node-a}", "kind: Node\nmetadata: {name: node-a, labels: {rack: r1}}")
+        + south;
+    let moves = |name: &str, metadata: &str| {
+        moves_of(&edited(name, &site, &pool(metadata, "addresses: [198.51.100.0/28]")).unwrap())
+    };
+    assert_eq!(moves("labels-same", ", labels: {site: north}"), Vec::<String>::new());
+    let why = |node: &str| format!("because {node} is not selected by an L2Advertisement of this pool and Service");
+    assert_eq!(
+        moves("labels-south", ", labels: {site: south}"),
+        [format!("moves 198.51.100.2: node-b -> node-a, {}", why("node-b"))]
+    );
+    let nobody = [(1, "node-a"), (2, "node-b")]
+        .map(|(number, node)| format!("moves 198.51.100.{number}: {node} -> nobody, {}", why(node)));
+    assert_eq!(moves("labels-none", ""), nobody);
 }

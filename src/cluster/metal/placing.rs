@@ -134,10 +134,10 @@ struct Rounds {
 }
 
 impl Rounds {
-    /// Somebody else decides now: what was known of endpoints and of who is steady is old when we decide again.
+    /// Somebody else decides now: what was known of endpoints, of who is steady and of who asks is old when we decide again.
     fn lose(&mut self) {
         if std::mem::take(&mut self.led) {
-            self.site.observe(World::forget_backing);
+            self.site.observe(World::forget_all_asked);
             self.steady = Steady::default();
         }
     }
@@ -164,6 +164,9 @@ impl Rounds {
         if showing > 0 && !shown.is_empty() {
             self.shown = begun + AGAIN;
         }
+        // What differs no more needs no second attempt: it was written although it was not said to be, or is not wanted any longer.
+        let differ: BTreeSet<IpAddr> = ranked.iter().chain(&shown).map(|vip| vip.address).collect();
+        self.failed.retain(|address, _| differ.contains(address));
         let all = ranked.into_iter().chain(shown.into_iter().take(showing));
         let now_due = |vip: &Vip| self.failed.get(&vip.address).is_none_or(|(_, until)| *until <= begun);
         let all: Vec<Vip> = all.filter(now_due).collect();

@@ -114,10 +114,13 @@ struct Wish<'a> {
     by_others: bool,
 }
 
-/// Our annotation, also an empty one, wins over MetalLB's, and that over the field.
+/// Our annotation, also an empty one, wins over MetalLB's, and that over the field. An empty one of MetalLB's says nothing, as there.
 fn wished(service: &Service) -> Option<Wish<'_>> {
     let annotation = std::iter::once(ADDRESSES_ANNOTATION).chain(METALLB).find_map(|key| {
         let text = service.annotations.get(key)?.trim();
+        if text.is_empty() && key != ADDRESSES_ANNOTATION {
+            return None;
+        }
         Some(Wish { place: format!("annotation {key}"), text, by_others: key != ADDRESSES_ANNOTATION })
     });
     annotation.or_else(|| {

@@ -276,3 +276,74 @@ fn a_reserved_address_is_for_those_it_is_kept_for_and_only_by_name() {
         assert_eq!(asked.is_ok(), is_given, "{namespace} {name:?}: {asked:?}");
     }
 }
+
+/// A pool of a public range with a gateway in it, one of a private range, and one that is refused.
+fn ranges() -> Ledger {
+    let mut ledger = Ledger::default();
+    let pools = vec![
+        pool("public", &["198.51.100.0/24"]),
+        pool("private", &["10.0.0.0/24"]),
+        Pool { defects: vec!["no range".to_owned()], ..pool("refused", &["203.0.113.0/24"]) },
+    ];
+    let taken = [("198.51.100.9".parse().unwrap(), "Node a".to_owned())].into();
+    ledger.set_pools(check(pools, &Surroundings { taken, ..Surroundings::default() }));
+    ledger
+}
+
+/// By name, of a pool, for a scheme.
+type Asked = (Option<&'static str>, Option<Scheme>);
+
+#[test]
+fn who_has_an_address_and_asks_for_another_pool_or_scheme_is_told_that_it_is_not_of_it() {
+    let (mut ledger, a) = (ranges(), id("a"));
+    let address: IpAddr = "198.51.100.1".parse().unwrap();
+    ledger.hold(address, holder(&a));
+    let asked = |(of, scheme): Asked| {
+        let of = of.map(PoolName::new);
+        ledger.allocate(&Request { requested: &[address], pool: of.as_ref(), scheme, ..wish(&a, V4) })
+    };
+    assert!(asked((None, None)).is_ok());
+    assert!(asked((Some("public"), None)).is_ok());
+    let refused = |asked: Result<Vec<Allotted>, Denied>| asked.unwrap_err().to_string();
+    assert_eq!(refused(asked((Some("private"), None))), "the pool public is meant for other Services");
+    assert_eq!(refused(asked((None, Some(Scheme::Internal)))), "the pool public is not meant for that scheme");
+    let kept = Request { requested: &[address], scheme: Some(Scheme::Internal), keeps: &[address], ..wish(&a, V4) };
+    assert!(ledger.allocate(&kept).is_ok(), "what he keeps he keeps");
+}
+
+#[test]
+fn a_reservation_gives_nobody_what_somebody_else_has_nor_what_is_not_meant_for_the_scheme() {
+    let a = id("a");
+    let cases: [(&str, Asked, Option<&str>); 8] = [
+        ("203.0.113.1", (None, None), Some("the pool refused is refused; its condition says why")),
+        ("198.51.100.1", (None, None), None),
+        ("198.51.100.1", (None, Some(Scheme::Internal)), Some("the pool public is not meant for that scheme")),
+        ("198.51.100.1", (Some("private"), None), Some("the pool public is meant for other Services")),
+        ("198.51.100.9", (None, None), Some("the requested address 198.51.100.9 is taken by Node a")),
+        ("10.0.0.1", (None, Some(Scheme::Internal)), None),
+        ("192.0.2.1", (None, None), None),
+        (
+            "192.0.2.1",
+            (None, Some(Scheme::Internal)),
+            Some("no pool holds the requested address 192.0.2.1; ask for one of a pool, or add it to one"),
+        ),
+    ];
+    for (address, (of, scheme), refused) in cases {
+        let (mut ledger, address) = (ranges(), address.parse().unwrap());
+        let reserved_for = Some(Reservation { namespace: "default".to_owned(), name: None });
+        ledger.hold(address, Holder { id: None, reserved_for, ..holder(&a) });
+        let of = of.map(PoolName::new);
+        let asked = ledger.allocate(&Request { requested: &[address], pool: of.as_ref(), scheme, ..wish(&a, V4) });
+        assert_eq!(asked.err().map(|denied| denied.to_string()).as_deref(), refused, "{address} {of:?} {scheme:?}");
+    }
+}
+
+#[test]
+fn what_is_used_of_a_refused_pool_is_counted() {
+    let (mut ledger, address) = (ranges(), "203.0.113.1".parse().unwrap());
+    let used = |ledger: &Ledger| ledger.usage(&PoolName::new("refused"), Family::V4);
+    ledger.hold(address, holder(&id("a")));
+    assert_eq!(used(&ledger), (1, 0));
+    ledger.release(address);
+    assert_eq!(used(&ledger), (0, 0));
+}

@@ -34,6 +34,7 @@ fn vip(ranked: bool) -> Vip {
         health_checks: BTreeSet::new(),
         ask_first: false,
         set_aside: None,
+        beside: None,
         shown: Shown::default(),
     }
 }

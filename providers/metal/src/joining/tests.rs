@@ -66,6 +66,7 @@ fn share(address: &str, pool: &str, names: &[&str]) -> Vip {
         health_checks: BTreeSet::new(),
         ask_first: false,
         set_aside: None,
+        beside: None,
         shown: Shown::default(),
     }
 }

@@ -33,6 +33,7 @@ fn vip(nodes: &[&str]) -> Vip {
         health_checks: BTreeSet::new(),
         ask_first: false,
         set_aside: None,
+        beside: None,
         shown: Shown::default(),
     }
 }

@@ -38,6 +38,7 @@ fn ranked(nodes: &[&str]) -> Placed {
         health_checks: BTreeSet::new(),
         ask_first: false,
         set_aside: None,
+        beside: None,
         shown: Shown { since: (!nodes.is_empty()).then_some(Timestamp(1)), ..Shown::default() },
     };
     let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portolan_core::balancer::{Family, Protocol};
-use portolan_core::ids::{LoadBalancerId, NodeName};
+use portolan_core::ids::{LoadBalancerId, NodeName, Uid};
 
 use super::{World, number};
 use crate::advertisement::{Advertisement, PoolRef};
@@ -20,6 +20,8 @@ use crate::vip::{Served, Vip};
 
 /// Whoever has had so many addresses of a pool before anybody else answers for all (a proxy of ARP or NDP): another one would be his too.
 const A_STRANGER_HAS: usize = 3;
+/// When strangers have had so many of a pool, whoever they are, something is wrong with it, or somebody draws it empty.
+const STRANGERS_HAVE: usize = 16;
 
 /// See the head of this file.
 #[derive(Debug, Default)]
@@ -68,6 +70,9 @@ impl Stage {
     }
 }
 
+/// What becomes of an address, whether it is reached, and who of those who share it is not served there.
+type OnTheWire = (Announcement, Reach, BTreeSet<Uid>);
+
 fn tcp_ports(vip: &Vip) -> BTreeSet<u16> {
     let ports = vip.services.iter().flat_map(|served| &served.ports);
     ports.filter(|port| port.protocol == Protocol::Tcp).map(|port| port.port).collect()
@@ -90,8 +95,8 @@ impl World {
         self.stage.edition += 1;
     }
 
-    /// Nobody is known to be behind any of them: what was known is of a time before others decided.
-    pub fn forget_backing(&mut self) {
+    /// Nobody is known to be behind any of them.
+    pub(super) fn forget_backing(&mut self) {
         self.stage.backing.clear();
         self.stage.edition += 1;
     }
@@ -221,6 +226,13 @@ impl World {
         self.vips.get(&address).map(of).unwrap_or_default()
     }
 
+    /// Of those who share it, who has endpoints on none of the nodes that the others leave him.
+    pub fn left_out(&self, vip: &Vip) -> BTreeSet<Uid> {
+        let left_out = self.stage.eligible.get(&vip.address).map(|eligible| eligible.left_out.as_slice());
+        let served = left_out.into_iter().flatten().filter_map(|place| vip.services.get(*place));
+        served.map(|served| served.member.uid.clone()).collect()
+    }
+
     /// If somebody announces it, as what is known by now says.
     pub(super) fn no_longer_new(&mut self, address: IpAddr) {
         if self.announcement(address).is_announced() {
@@ -229,16 +241,20 @@ impl World {
     }
 
     /// What is known of these addresses on the wire.
-    fn on_the_wire(&self, concerns: impl Fn(&Vip) -> bool) -> BTreeMap<IpAddr, (Announcement, Reach)> {
+    fn on_the_wire(&self, concerns: impl Fn(&Vip) -> bool) -> BTreeMap<IpAddr, OnTheWire> {
         let concerned = self.vips.values().filter(|vip| concerns(vip)).map(|vip| vip.address);
-        concerned.map(|address| (address, (self.announcement(address), self.reach(address)))).collect()
+        concerned.map(|address| (address, self.now(address))).collect()
     }
 
-    fn wake_changed(&mut self, before: &BTreeMap<IpAddr, (Announcement, Reach)>) {
-        let now = |address: IpAddr| (self.announcement(address), self.reach(address));
+    fn now(&self, address: IpAddr) -> OnTheWire {
+        let left_out = self.vips.get(&address).map(|vip| self.left_out(vip)).unwrap_or_default();
+        (self.announcement(address), self.reach(address), left_out)
+    }
+
+    fn wake_changed(&mut self, before: &BTreeMap<IpAddr, OnTheWire>) {
         let changed: Vec<(IpAddr, bool)> = before
             .iter()
-            .map(|(address, before)| (*address, before, now(*address)))
+            .map(|(address, before)| (*address, before, self.now(*address)))
             .filter(|(_, before, now)| now != *before)
             .map(|(address, before, now)| (address, before.0.is_announced() || now.0.is_announced()))
             .collect();
@@ -265,9 +281,15 @@ impl World {
     /// All that placement rests on. Addresses of others, and such as nobody uses, are not placed.
     pub fn picture(&self) -> Picture {
         let mut of_stranger: BTreeMap<(PoolName, &str), usize> = BTreeMap::new();
+        let mut of_strangers: BTreeMap<PoolName, usize> = BTreeMap::new();
         for (pool, _, mac) in self.strangers() {
+            *of_strangers.entry(pool.clone()).or_default() += 1;
             *of_stranger.entry((pool, mac)).or_default() += 1;
         }
+        let is_drawn = |pool: &PoolName, mac: &str| {
+            of_stranger.get(&(pool.clone(), mac)).is_some_and(|count| *count >= A_STRANGER_HAS)
+                || of_strangers.get(pool).is_some_and(|count| *count >= STRANGERS_HAVE)
+        };
         let placed = |vip: &Vip| {
             let id = self.own(vip)?;
             let (pool, rebalance) = self.pool_ref(vip);
@@ -277,9 +299,8 @@ impl World {
                 vip.services.iter().map(|served| own(&served.member.uid)).collect()
             });
             let announcement = self.announcement(vip.address);
-            let has_more =
-                |mac| of_stranger.get(&(pool.name.clone(), mac)).is_some_and(|count| *count >= A_STRANGER_HAS);
-            let is_new = self.stage.new.contains(&vip.address) && !announcement.stranger().is_some_and(has_more);
+            let is_new = self.stage.new.contains(&vip.address)
+                && !announcement.stranger().is_some_and(|mac| is_drawn(&pool.name, mac));
             Some(Placed { vip: vip.clone(), pool, rebalance, services, announcement, is_new })
         };
         Picture {

@@ -56,6 +56,7 @@ fn vip(address: &str, holder: &str) -> Vip {
         health_checks: BTreeSet::new(),
         ask_first: false,
         set_aside: None,
+        beside: None,
         shown: Shown::default(),
     }
 }
@@ -243,13 +244,87 @@ fn a_reservation_is_for_whom_it_is_kept_and_one_that_nobody_can_read_is_for_nobo
 fn a_watch_that_is_behind_undoes_nothing() {
     let address: IpAddr = "192.0.2.1".parse().unwrap();
     let mut world = world(vec![pool("p", &["192.0.2.1"])]);
-    world.set_vip(versioned(7, vip("192.0.2.1", "ours")));
+    world.stored(versioned(7, vip("192.0.2.1", "ours")));
     world.shown(versioned(5, vip("192.0.2.1", "who had it before")));
     world.shown_gone(address, &ResourceVersion::new("6"));
     world.shown_all(vec![versioned(4, vip("192.0.2.9", "somebody"))]);
+    world.shown_all(vec![versioned(6, vip("192.0.2.1", "who had it before"))]);
     assert_eq!(names(world.vip(address).unwrap().holder.clone()), ["ours"]);
     world.shown_gone(address, &ResourceVersion::new("8"));
     assert!(world.vip(address).is_none());
+}
+
+#[test]
+fn a_list_is_believed_whatever_its_versions_are() {
+    let mut world = world(vec![pool("p", &["192.0.2.1-192.0.2.9"])]);
+    let holders = |world: &World| -> Vec<String> {
+        let holder = |vip: &Vip| format!("{} {}", vip.address, vip.holder.clone().unwrap());
+        world.all_vips().map(holder).collect()
+    };
+    world.stored(versioned(7, vip("192.0.2.1", "a")));
+    world.shown(versioned(7, vip("192.0.2.1", "a")));
+    world.shown(versioned(9, vip("192.0.2.2", "b")));
+    // Deleted while no watch was there, the one that was written last among them.
+    world.shown_all(vec![versioned(7, vip("192.0.2.1", "a"))]);
+    assert_eq!(holders(&world), ["192.0.2.1 a"]);
+    // etcd is what it was before.
+    world.shown_all(vec![versioned(3, vip("192.0.2.1", "c")), versioned(2, vip("192.0.2.3", "d"))]);
+    assert_eq!(holders(&world), ["192.0.2.1 c", "192.0.2.3 d"]);
+    world.shown(versioned(4, vip("192.0.2.1", "e")));
+    assert_eq!(holders(&world), ["192.0.2.1 e", "192.0.2.3 d"]);
+    world.shown_all(Vec::new());
+    assert_eq!(holders(&world), [""; 0]);
+}
+
+/// One address, which `a` has, and for which `b` waits.
+fn one_that_is_waited_for() -> (World, Vip) {
+    let mut world = world(vec![pool("p", &["192.0.2.1"])]);
+    let record = versioned(5, vip("192.0.2.1", "a"));
+    world.set_vip(record.clone());
+    world.back(&id("a"), BTreeMap::new());
+    world.ask(wish("b", 1));
+    (world, record)
+}
+
+#[test]
+fn an_address_whose_record_somebody_deletes_is_kept_for_whom_it_was_until_he_has_said_what_he_asks() {
+    let lost = |world: &mut World| world.shown_gone("192.0.2.1".parse().unwrap(), &ResourceVersion::new("6"));
+    let (mut world, record) = one_that_is_waited_for();
+    lost(&mut world);
+    assert_eq!((told(&world, "b"), names(world.news())), (None, vec!["a".to_owned()]), "he may look first");
+    assert!(world.is_asking(&id("a")));
+    let known = vec![record.address];
+    world.ask(Wish { known, ..wish("a", 2) });
+    assert_eq!((told(&world, "a"), told(&world, "b")), (Some(vec!["192.0.2.1".to_owned()]), None));
+    world.set_vip(record);
+    assert!(!world.is_asking(&id("a")));
+
+    // He wants it no more, or something else, or nobody knows any more who asks.
+    let [elsewhere, gone, forgotten]: [fn(&mut World); 3] = [
+        |world| world.ask(Wish { pool: Some(PoolName::new("q")), ..wish("a", 2) }),
+        |world| world.withdraw(&id("a")),
+        |world| {
+            world.forget_all_asked();
+            world.ask(wish("b", 1));
+        },
+    ];
+    for end in [elsewhere, gone, forgotten] {
+        let (mut world, _) = one_that_is_waited_for();
+        lost(&mut world);
+        end(&mut world);
+        assert_eq!(told(&world, "b"), Some(vec!["192.0.2.1".to_owned()]));
+    }
+
+    // Whom nobody here serves nothing is kept for, nor what we have deleted ourselves, whatever shows it first.
+    let (mut world, record) = one_that_is_waited_for();
+    world.forget_all_asked();
+    world.ask(wish("b", 1));
+    lost(&mut world);
+    assert_eq!(told(&world, "b"), Some(vec!["192.0.2.1".to_owned()]));
+    let (mut world, _) = one_that_is_waited_for();
+    world.is_releasing(record.address, true);
+    lost(&mut world);
+    assert_eq!(told(&world, "b"), Some(vec!["192.0.2.1".to_owned()]));
 }
 
 #[test]

@@ -62,6 +62,7 @@ impl MetalWorld {
                 health_checks: BTreeSet::new(),
                 ask_first: false,
                 set_aside: None,
+                beside: None,
                 shown: portolan_metal::vip::Shown::default(),
             });
         }

@@ -141,3 +141,28 @@ async fn who_finds_that_somebody_has_changed_or_deleted_an_address_knows_it_as_i
     assert!(matches!(site.record(&stored).await, Err(StoreError::Conflict)));
     assert_eq!(site.look(|world| world.vip(known.address).cloned()), None);
 }
+
+#[tokio::test]
+async fn who_takes_back_what_he_has_asked_for_or_may_not_be_touched_waits_for_nothing_any_more() {
+    let named = |name: &str, address: Option<&str>, published: &[&str]| LoadBalancer {
+        id: LoadBalancerId::new(name),
+        requested: address.map(|address| address.parse().unwrap()).into_iter().collect(),
+        ..desired(published)
+    };
+    let is_asking = |site: &Site, name: &str| site.look(|world| world.is_asking(&LoadBalancerId::new(name)));
+    let memory = Memory::default();
+    let site = site(Arc::new(memory.clone()));
+    pass(&site, &named("has", Some("192.0.2.9"), &[])).await;
+    pass(&site, &named("web", None, &[])).await;
+    let before = recorded(&memory);
+    assert_eq!(before, ["192.0.2.1", "192.0.2.9"]);
+    pass(&site, &named("web", Some("192.0.2.9"), &["192.0.2.1"])).await;
+    assert!(is_asking(&site, "web"), "it is taken");
+    pass(&site, &named("web", None, &["192.0.2.1"])).await;
+    assert_eq!((is_asking(&site, "web"), recorded(&memory)), (false, before));
+
+    pass(&site, &named("new", Some("192.0.2.9"), &[])).await;
+    assert!(is_asking(&site, "new"));
+    pass(&site, &LoadBalancer { held: vec![member().uid], ..named("new", Some("192.0.2.9"), &[]) }).await;
+    assert!(!is_asking(&site, "new"), "nobody may touch it");
+}
