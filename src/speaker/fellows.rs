@@ -84,8 +84,8 @@ impl Stored {
         &self.spec
     }
 
-    /// Somebody has changed it since it was this. Compared with what the server has made of what was said, so that its defaults are nobody's edit; one's
-    /// own writes come back later than others that followed, which is no edit either.
+    /// Somebody has changed it since it was `written`: what the server had then; its defaults are nobody's edit. What is older is what one has
+    /// written oneself before, coming back late.
     pub(crate) fn is_edited(&self, written: &Self) -> bool {
         self.version > written.version && self.spec != written.spec
     }

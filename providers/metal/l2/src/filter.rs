@@ -2,9 +2,9 @@
 //! packet filter (<https://www.kernel.org/doc/html/latest/networking/filter.html>), which has room for 4,096 instructions.
 //!
 //! It lets through ARP packets whose sender or target, and solicitations and advertisements whose target, lies in one of a few prefixes that
-//! cover the addresses; for proofs also TCP segments from there to ports from which they ask. What this host itself sends is not let through, nor what
-//! is for other stations. As that also comes what has the tag of a VLAN without an interface here, to whomever it is: the kernel takes the tag off, and
-//! its own address resolution leaves it alone as well.
+//! cover the addresses; for proofs also TCP segments from there to ports from which they ask. What this host itself sends is not let through, nor
+//! what is for other stations. As that also comes what has the tag of a VLAN without an interface here, to whomever it is: the kernel takes the tag
+//! off, and its own address resolution leaves it alone as well.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -11,8 +11,8 @@ use portolan_sys::packet::Protocol;
 
 use super::{Wire, eventually, index, within};
 
-/// As VLAN 20 has it (IEEE 802.1Q): who stands there sends so by the interface of his VLAN. Not every kernel has such interfaces, and all take the tag
-/// off.
+/// As VLAN 20 has it (IEEE 802.1Q): who stands there sends so by the interface of his VLAN. Not every kernel has such interfaces, but all take the
+/// tag off.
 fn tagged(frame: &Frame) -> Vec<u8> {
     let mut octets = frame.write();
     octets.splice(12..12, [0x81, 0x00, 0x00, 20]);
