@@ -250,8 +250,10 @@ impl World {
     /// We have written this.
     pub fn stored(&mut self, vip: Vip) {
         let (address, version) = (vip.address, number(vip.version.as_ref()));
+        let known = self.vips.get(&address).and_then(|known| number(known.version.as_ref()));
         self.shown(vip);
-        if self.vips.get(&address).and_then(|known| number(known.version.as_ref())) == version {
+        // The watch may have been quicker than the answer.
+        if known < version {
             self.unshown.extend(version.map(|version| (address, version)));
         }
     }

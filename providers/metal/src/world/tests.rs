@@ -264,6 +264,7 @@ fn a_list_is_believed_whatever_its_versions_are() {
     world.stored(versioned(7, vip("192.0.2.1", "a")));
     world.shown(versioned(7, vip("192.0.2.1", "a")));
     world.shown(versioned(9, vip("192.0.2.2", "b")));
+    world.stored(versioned(9, vip("192.0.2.2", "b")));
     // Deleted while no watch was there, the one that was written last among them.
     world.shown_all(vec![versioned(7, vip("192.0.2.1", "a"))]);
     assert_eq!(holders(&world), ["192.0.2.1 a"]);
