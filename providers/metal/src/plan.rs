@@ -11,11 +11,10 @@ use portolan_core::provider::Plan;
 
 use crate::allocation::{Allotted, Denied};
 use crate::backing::backing;
-use crate::placement::Ranks;
 use crate::pool::Checked;
 use crate::state::{State, is_published};
 use crate::step::Step;
-use crate::vip::{Served, Shown, Vip};
+use crate::vip::{Served, Vip};
 use crate::wish::Wish;
 
 /// What a load balancer comes to: what it keeps, what it lacks, and what it was told about that.
@@ -147,22 +146,13 @@ fn removal(state: &State) -> Vec<Step> {
 
 fn claim(instance: &Instance, desired: &LoadBalancer, wish: &Wish, allotted: &Allotted) -> Step {
     let vip = Vip {
-        address: allotted.address,
-        version: None,
         instance: instance.clone(),
         holder: Some(desired.id.clone()),
         pool: allotted.pool.clone(),
         scheme: wish.scheme,
         services: services(desired, None),
         source_ranges: source_ranges(desired),
-        reserved_for: None,
-        ranks: Ranks::default(),
-        interfaces: BTreeMap::new(),
-        health_checks: BTreeSet::new(),
-        ask_first: false,
-        set_aside: None,
-        beside: None,
-        shown: Shown::default(),
+        ..Vip::of_nobody(allotted.address)
     };
     Step::Claim { vip: Box::new(vip) }
 }

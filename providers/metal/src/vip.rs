@@ -120,6 +120,28 @@ impl fmt::Display for Reservation {
 }
 
 impl Vip {
+    /// Nothing is known of it, and nobody has it.
+    pub fn of_nobody(address: IpAddr) -> Self {
+        Self {
+            address,
+            version: None,
+            instance: Instance::default(),
+            holder: None,
+            pool: None,
+            scheme: None,
+            services: Vec::new(),
+            source_ranges: Vec::new(),
+            reserved_for: None,
+            ranks: Ranks::default(),
+            interfaces: BTreeMap::new(),
+            health_checks: BTreeSet::new(),
+            ask_first: false,
+            set_aside: None,
+            beside: None,
+            shown: Shown::default(),
+        }
+    }
+
     /// Who has it, in words.
     pub fn told(&self) -> String {
         match (self.services.first(), &self.reserved_for, &self.set_aside) {

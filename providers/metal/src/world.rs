@@ -21,10 +21,9 @@ use portolan_core::time::Timestamp;
 use serde::Serialize;
 
 use crate::allocation::{Allotted, Denied, Holder, Ledger, Request};
-use crate::placement::Ranks;
 use crate::pool::{Checked, Pool, PoolName, Subject, Surroundings, check};
 use crate::selector::Labels;
-use crate::vip::{Shown, Vip};
+use crate::vip::Vip;
 use crate::wish::Wish;
 use stage::Stage;
 
@@ -171,24 +170,7 @@ impl World {
         if self.vips.contains_key(&address) {
             return;
         }
-        self.set_vip(Vip {
-            address,
-            version: None,
-            instance: Instance::default(),
-            holder: None,
-            pool: None,
-            scheme: None,
-            services: Vec::new(),
-            source_ranges: Vec::new(),
-            reserved_for: None,
-            ranks: Ranks::default(),
-            interfaces: BTreeMap::new(),
-            health_checks: BTreeSet::new(),
-            ask_first: false,
-            set_aside: None,
-            beside: None,
-            shown: Shown::default(),
-        });
+        self.set_vip(Vip::of_nobody(address));
     }
 
     /// Nobody has it any more.

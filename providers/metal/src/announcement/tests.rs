@@ -1,4 +1,4 @@
-use portolan_core::ids::{Instance, LoadBalancerId, ResourceVersion};
+use portolan_core::ids::{LoadBalancerId, ResourceVersion};
 
 use super::*;
 use crate::advertisement::{Advertisement, PoolRef};
@@ -20,22 +20,10 @@ fn node() -> NodeName {
 /// Ranked to `a` as of version 5; to nobody without.
 fn vip(ranked: bool) -> Vip {
     Vip {
-        address: address(),
         version: Some(ResourceVersion::new("5".to_owned())),
-        instance: Instance::default(),
         holder: Some(LoadBalancerId::new("web")),
-        pool: None,
-        scheme: None,
-        services: Vec::new(),
-        source_ranges: Vec::new(),
-        reserved_for: None,
         ranks: Ranks { nodes: ranked.then(node).into_iter().collect(), generation: 1 },
-        interfaces: BTreeMap::new(),
-        health_checks: BTreeSet::new(),
-        ask_first: false,
-        set_aside: None,
-        beside: None,
-        shown: Shown::default(),
+        ..Vip::of_nobody(address())
     }
 }
 

@@ -7,10 +7,9 @@ use portolan_core::ids::{Instance, LoadBalancerId};
 use super::*;
 use crate::advertisement::Advertisement;
 use crate::eligible::Host;
-use crate::placement::Ranks;
 use crate::range::Range;
 use crate::selector::{Requirement, Selector};
-use crate::vip::{Served, Shown, Vip};
+use crate::vip::{Served, Vip};
 
 fn labels(key: &str, value: &str) -> Labels {
     [(key.to_owned(), value.to_owned())].into()
@@ -52,22 +51,10 @@ fn world(advertisements: Vec<Advertisement>) -> World {
 fn share(address: &str, pool: &str, names: &[&str]) -> Vip {
     let member = |name: &&str| Member { uid: Uid::new(*name), namespace: "shop".to_owned(), name: (*name).to_owned() };
     Vip {
-        address: address.parse().unwrap(),
-        version: None,
-        instance: Instance::default(),
         holder: Some(LoadBalancerId::new("share-x")),
         pool: Some(PoolName::new(pool)),
-        scheme: None,
         services: names.iter().map(|name| Served { member: member(name), ports: BTreeSet::new() }).collect(),
-        source_ranges: Vec::new(),
-        reserved_for: None,
-        ranks: Ranks::default(),
-        interfaces: BTreeMap::new(),
-        health_checks: BTreeSet::new(),
-        ask_first: false,
-        set_aside: None,
-        beside: None,
-        shown: Shown::default(),
+        ..Vip::of_nobody(address.parse().unwrap())
     }
 }
 

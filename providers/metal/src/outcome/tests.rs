@@ -1,13 +1,13 @@
 use std::net::SocketAddr;
 
 use portolan_core::balancer::{HealthCheck, PodEndpoint, SourceRanges, Targets};
-use portolan_core::ids::{ClassName, Instance, LoadBalancerId, NodeName};
+use portolan_core::ids::{ClassName, LoadBalancerId, NodeName};
 
 use super::*;
 use crate::placement::Ranks;
 use crate::pool::{Pool, PoolName, Surroundings, check};
 use crate::range::Range;
-use crate::vip::{Served, Shown};
+use crate::vip::Served;
 
 fn member(name: &str) -> Member {
     Member { uid: Uid::new(name), namespace: "shop".to_owned(), name: name.to_owned() }
@@ -53,22 +53,11 @@ fn shared() -> (LoadBalancer, State) {
     let served = services.map(|(name, protocol)| Served { member: member(name), ports: [port(protocol)].into() });
     let address = "192.0.2.1".parse().unwrap();
     let vip = Vip {
-        address,
-        version: None,
-        instance: Instance::default(),
         holder: Some(desired.id.clone()),
         pool: Some(PoolName::new("p")),
-        scheme: None,
         services: served.into(),
-        source_ranges: Vec::new(),
-        reserved_for: None,
         ranks: Ranks { nodes: vec![NodeName::new("a"), NodeName::new("b")], generation: 1 },
-        interfaces: BTreeMap::new(),
-        health_checks: BTreeSet::new(),
-        ask_first: false,
-        set_aside: None,
-        beside: None,
-        shown: Shown::default(),
+        ..Vip::of_nobody(address)
     };
     let reached = [(address, Reach::Seen(NodeName::new("b"), Vec::new()))].into();
     (desired, State { vips: vec![vip], reached, ..State::default() })

@@ -1,9 +1,9 @@
 use portolan_core::balancer::{PortKey, Protocol};
-use portolan_core::ids::{Instance, LoadBalancerId, ResourceVersion};
+use portolan_core::ids::{LoadBalancerId, ResourceVersion};
 
 use super::*;
 use crate::placement::Ranks;
-use crate::vip::{Served, Shown};
+use crate::vip::Served;
 use crate::world::World;
 
 const STATION: &str = "02:00:00:00:00:09";
@@ -19,22 +19,10 @@ fn node(name: &str) -> NodeName {
 /// Ranked to these as of version 5.
 fn vip(nodes: &[&str]) -> Vip {
     Vip {
-        address: address(),
         version: Some(ResourceVersion::new("5".to_owned())),
-        instance: Instance::default(),
         holder: Some(LoadBalancerId::new("web")),
-        pool: None,
-        scheme: None,
-        services: Vec::new(),
-        source_ranges: Vec::new(),
-        reserved_for: None,
         ranks: Ranks { nodes: nodes.iter().map(|name| node(name)).collect(), generation: 1 },
-        interfaces: BTreeMap::new(),
-        health_checks: BTreeSet::new(),
-        ask_first: false,
-        set_aside: None,
-        beside: None,
-        shown: Shown::default(),
+        ..Vip::of_nobody(address())
     }
 }
 

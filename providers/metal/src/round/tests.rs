@@ -1,5 +1,5 @@
 use portolan_core::balancer::Member as Who;
-use portolan_core::ids::{Instance, LoadBalancerId, Uid};
+use portolan_core::ids::{LoadBalancerId, Uid};
 
 use super::*;
 use crate::announcement::Exception;
@@ -24,22 +24,12 @@ fn address() -> IpAddr {
 fn ranked(nodes: &[&str]) -> Placed {
     let who = Who { uid: Uid::new("uid"), namespace: "shop".to_owned(), name: "web".to_owned() };
     let vip = Vip {
-        address: address(),
-        version: None,
-        instance: Instance::default(),
         holder: Some(LoadBalancerId::new("web")),
         pool: Some(PoolName::new("pool")),
-        scheme: None,
         services: vec![Served { member: who, ports: BTreeSet::new() }],
-        source_ranges: Vec::new(),
-        reserved_for: None,
         ranks: Ranks { nodes: nodes.iter().map(|text| name(text)).collect(), generation: u64::from(!nodes.is_empty()) },
-        interfaces: BTreeMap::new(),
-        health_checks: BTreeSet::new(),
-        ask_first: false,
-        set_aside: None,
-        beside: None,
         shown: Shown { since: (!nodes.is_empty()).then_some(Timestamp(1)), ..Shown::default() },
+        ..Vip::of_nobody(address())
     };
     let pool = PoolRef { name: PoolName::new("pool"), labels: Labels::new() };
     Placed {

@@ -41,24 +41,7 @@ fn wish(name: &str, created: i64) -> Wish {
 }
 
 fn vip(address: &str, holder: &str) -> Vip {
-    Vip {
-        address: address.parse().unwrap(),
-        version: None,
-        instance: Instance::default(),
-        holder: Some(id(holder)),
-        pool: Some(PoolName::new("p")),
-        scheme: None,
-        services: Vec::new(),
-        source_ranges: Vec::new(),
-        reserved_for: None,
-        ranks: Ranks::default(),
-        interfaces: BTreeMap::new(),
-        health_checks: BTreeSet::new(),
-        ask_first: false,
-        set_aside: None,
-        beside: None,
-        shown: Shown::default(),
-    }
+    Vip { holder: Some(id(holder)), pool: Some(PoolName::new("p")), ..Vip::of_nobody(address.parse().unwrap()) }
 }
 
 fn versioned(version: u64, vip: Vip) -> Vip {

@@ -1,13 +1,11 @@
 //! The laws of `portolan_core::provider`, on pools that have what the suite asks for.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use portolan_core::balancer::Scheme;
 use portolan_core::conformance::{World, check};
 use portolan_core::ids::{Instance, LoadBalancerId};
-use portolan_metal::placement::Ranks;
 use portolan_metal::pool::{Pool, PoolName};
 use portolan_metal::range::Range;
 use portolan_metal::vip::Vip;
@@ -48,22 +46,9 @@ impl MetalWorld {
         let memory = Memory::default();
         for address in ["203.0.113.1", "198.51.100.1", "2001:db8:113::1", "2001:db8:51::1"] {
             memory.put(Vip {
-                address: address.parse().unwrap(),
-                version: None,
                 instance: instance("other"),
                 holder: Some(LoadBalancerId::new("neighbour")),
-                pool: None,
-                scheme: None,
-                services: Vec::new(),
-                source_ranges: Vec::new(),
-                reserved_for: None,
-                ranks: Ranks::default(),
-                interfaces: BTreeMap::new(),
-                health_checks: BTreeSet::new(),
-                ask_first: false,
-                set_aside: None,
-                beside: None,
-                shown: portolan_metal::vip::Shown::default(),
+                ..Vip::of_nobody(address.parse().unwrap())
             });
         }
         Self { memory }

@@ -1,9 +1,7 @@
-use std::collections::BTreeMap;
-
-use portolan_core::ids::{Instance, NodeName};
+use portolan_core::ids::NodeName;
 use portolan_metal::announcement::{Exception, Report};
 use portolan_metal::placement::Ranks;
-use portolan_metal::vip::{Shown, Vip};
+use portolan_metal::vip::Vip;
 
 use super::*;
 
@@ -14,22 +12,9 @@ fn node(name: &str) -> NodeName {
 /// Of pool `lan`, at `node-a`.
 fn vip(address: &str) -> Vip {
     Vip {
-        address: address.parse().unwrap(),
-        version: None,
-        instance: Instance::default(),
-        holder: None,
         pool: Some(PoolName::new("lan")),
-        scheme: None,
-        services: Vec::new(),
-        source_ranges: Vec::new(),
-        reserved_for: None,
         ranks: Ranks { nodes: vec![node("node-a"), node("node-b")], generation: 1 },
-        interfaces: BTreeMap::new(),
-        health_checks: BTreeSet::new(),
-        ask_first: false,
-        set_aside: None,
-        beside: None,
-        shown: Shown::default(),
+        ..Vip::of_nobody(address.parse().unwrap())
     }
 }
 
