@@ -3,6 +3,7 @@
 
 mod import;
 mod kept;
+mod least;
 mod placement;
 mod pools;
 mod refused;
