@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Pool, create, gate, grant, recorded, setup};
+use super::{POOLS, Pool, VIPS, create, grant, recorded, setup};
 use crate::case::both;
 use crate::gate::Gate;
 use crate::harness::{SOON, World, addresses, condition, eventually};
@@ -55,6 +55,18 @@ fn two_controllers_without_election_give_no_address_twice_and_serve_the_oldest_o
         assert!(line.is_empty(), "all were served in the end");
         controllers.iter().for_each(|controller| controller.is_well());
     });
+}
+
+/// Whenever another case adds a Node or takes one away, each address says anew why that one may not announce it; and of the pools only the own one
+/// says anything here.
+fn gate(world: &World) -> Gate {
+    let gate = Gate::before(world.server);
+    let (vips, pools, own) = (format!("{VIPS}/"), format!("{POOLS}/"), format!("{POOLS}/{}", world.namespace));
+    gate.overlook(move |seen| {
+        let is_of_others = seen.path.starts_with(&pools) && !seen.path.starts_with(&own);
+        is_of_others || seen.path.starts_with(&vips) && (seen.method == "PUT" || seen.method == "GET")
+    });
+    gate
 }
 
 /// The names of those who have an address. No address has two. (What was deleted says what it had until its finalizer goes, and that is after the
