@@ -261,8 +261,13 @@ fn ranks_spec(vip: &Vip) -> Option<RanksSpec> {
 
 /// What others have written of the object and a replacement would take away.
 fn beside(metadata: &ObjectMeta) -> Option<Arc<str>> {
-    let ObjectMeta { labels, annotations, owner_references, finalizers, .. } = metadata.clone();
-    let beside = ObjectMeta { labels, annotations, owner_references, finalizers, ..ObjectMeta::default() };
+    let beside = ObjectMeta {
+        labels: metadata.labels.clone(),
+        annotations: metadata.annotations.clone(),
+        owner_references: metadata.owner_references.clone(),
+        finalizers: metadata.finalizers.clone(),
+        ..ObjectMeta::default()
+    };
     let text = (beside != ObjectMeta::default()).then(|| serde_json::to_string(&beside).ok());
     text.flatten().map(Arc::from)
 }

@@ -233,4 +233,4 @@ pub(crate) fn edits(before: &Places, after: &Places) -> Vec<Edit> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::speaker) mod tests;

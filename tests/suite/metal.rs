@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::case::both;
-use crate::gate::{Fault, Gate};
+use crate::gate::{Fault, Gate, Seen};
 use crate::harness::{SOON, Setup, World, addresses, condition, eventually, merged};
 use crate::rights;
 use crate::server::Which;
@@ -37,9 +37,13 @@ fn setup(world: &World) -> Setup {
 /// For a controller whose requests are counted. It writes the usage of all pools there are; those of other cases are none of this one's business.
 fn gate(world: &World) -> Gate {
     let gate = Gate::before(world.server);
-    let (all, own) = (format!("{POOLS}/"), format!("{POOLS}/{}", world.namespace));
-    gate.overlook(move |seen| seen.path.starts_with(&all) && !seen.path.starts_with(&own));
+    gate.overlook(is_of_another_pool(world));
     gate
+}
+
+fn is_of_another_pool(world: &World) -> impl Fn(&Seen) -> bool + Send + 'static {
+    let (all, own) = (format!("{POOLS}/"), format!("{POOLS}/{}", world.namespace));
+    move |seen| seen.path.starts_with(&all) && !seen.path.starts_with(&own)
 }
 
 fn grant(world: &World, user: &str) {

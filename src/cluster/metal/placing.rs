@@ -165,8 +165,10 @@ impl Rounds {
             self.shown = begun + AGAIN;
         }
         // What differs no more needs no second attempt: it was written although it was not said to be, or is not wanted any longer.
-        let differ: BTreeSet<IpAddr> = ranked.iter().chain(&shown).map(|vip| vip.address).collect();
-        self.failed.retain(|address, _| differ.contains(address));
+        if !self.failed.is_empty() {
+            let differ: BTreeSet<IpAddr> = ranked.iter().chain(&shown).map(|vip| vip.address).collect();
+            self.failed.retain(|address, _| differ.contains(address));
+        }
         let all = ranked.into_iter().chain(shown.into_iter().take(showing));
         let now_due = |vip: &Vip| self.failed.get(&vip.address).is_none_or(|(_, until)| *until <= begun);
         let all: Vec<Vip> = all.filter(now_due).collect();

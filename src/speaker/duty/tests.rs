@@ -35,6 +35,11 @@ fn nic(number: u32, addresses: &[&str]) -> Interface {
     }
 }
 
+/// One that no kernel has.
+pub(in crate::speaker) fn no_interface() -> Interface {
+    Interface { index: index(0x7fff_ffff), name: "lan0".to_owned(), ..nic(9, &["198.51.100.1/24"]) }
+}
+
 fn owns(vips: &[&str]) -> Owns {
     owning(vips, &Owned { generation: 1, ask_first: true, ..Owned::default() })
 }

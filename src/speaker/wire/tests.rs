@@ -1,4 +1,5 @@
 use super::*;
+use crate::speaker::duty::tests::no_interface;
 use crate::speaker::ranks::Owned;
 
 #[tokio::test(start_paused = true)]
@@ -31,30 +32,11 @@ async fn nothing_is_told_before_addresses_and_interfaces_are_known_and_then_also
     assert_eq!(ended, Ok(()));
 }
 
-/// One that no kernel has.
-fn gone() -> Interface {
-    Interface {
-        index: NonZeroU32::new(0x7fff_ffff).unwrap(),
-        name: "lan0".to_owned(),
-        mac: Some(Mac([2, 0, 0, 0, 0, 9])),
-        up: true,
-        resolves: true,
-        enslaved: false,
-        came_up: 1,
-        addresses: vec!["198.51.100.1/24".parse().unwrap()],
-        default_v4: None,
-        default_v6: None,
-        on_link: Vec::new(),
-        gateways: Vec::new(),
-        own: Vec::new(),
-    }
-}
-
 #[test]
 fn what_could_not_be_opened_is_tried_again_although_something_happens_elsewhere_all_the_time() {
     let vip: IpAddr = "198.51.100.10".parse().unwrap();
     let owns = Owns { addresses: [(vip, Owned::default())].into(), version: 1, ..Owns::default() };
-    let (owns, interfaces) = (Some(Arc::new(owns)), Some(Arc::new(vec![gone()])));
+    let (owns, interfaces) = (Some(Arc::new(owns)), Some(Arc::new(vec![no_interface()])));
     let seconds = |tenths: u64| Time::default() + Duration::from_millis(100 * tenths);
     let mut wire = Wire::default();
     wire.changed(&owns, &interfaces, seconds(0));

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::speaker::duty::tests::no_interface;
 use crate::speaker::ranks::Inherited;
 
 const OWNER: Mac = Mac([2, 0, 0, 0, 0, 1]);
@@ -19,31 +20,12 @@ fn inherits(excluded: bool) -> Inherits {
     Inherits { addresses: [(vip(), inherited)].into(), version: 1 }
 }
 
-/// One that no kernel has.
-fn interface() -> Interface {
-    Interface {
-        index: NonZeroU32::new(0x7fff_ffff).unwrap(),
-        name: "lan0".to_owned(),
-        mac: Some(Mac([2, 0, 0, 0, 0, 9])),
-        up: true,
-        resolves: true,
-        enslaved: false,
-        came_up: 1,
-        addresses: vec!["198.51.100.1/24".parse().unwrap()],
-        default_v4: None,
-        default_v6: None,
-        on_link: Vec::new(),
-        gateways: Vec::new(),
-        own: Vec::new(),
-    }
-}
-
 fn said() -> BTreeMap<String, Said> {
     [("node-a".to_owned(), Said { stations: Arc::new([OWNER].into()), applied: 1 })].into()
 }
 
 fn proving(excluded: bool) -> Proving {
-    match tasks(&inherits(excluded), &[interface()], &said(), &BTreeMap::new()).remove(&vip()) {
+    match tasks(&inherits(excluded), &[no_interface()], &said(), &BTreeMap::new()).remove(&vip()) {
         Some(Task::Prove(proving)) => proving,
         other => panic!("{other:?}"),
     }
@@ -109,7 +91,7 @@ async fn nothing_is_told_before_it_is_known_what_there_is_to_prove_and_what_wait
 #[tokio::test(start_paused = true)]
 async fn where_the_kernel_gives_no_sockets_nothing_is_said_of_the_wire_and_it_is_tried_again() {
     let (_ranks, inherited) = watch::channel(Some(Arc::new(inherits(false))));
-    let (_found, interfaces) = watch::channel(Some(Arc::new(vec![interface()])));
+    let (_found, interfaces) = watch::channel(Some(Arc::new(vec![no_interface()])));
     let (says, said_so) = watch::channel(Arc::default());
     let (tells, mut told) = watch::channel(None);
     let stop = CancellationToken::new();
@@ -130,7 +112,7 @@ async fn where_the_kernel_gives_no_sockets_nothing_is_said_of_the_wire_and_it_is
 #[tokio::test(start_paused = true)]
 async fn an_owner_whose_report_is_gone_leaves_his_addresses_pending() {
     let (_ranks, inherited) = watch::channel(Some(Arc::new(inherits(false))));
-    let (_found, interfaces) = watch::channel(Some(Arc::new(vec![interface()])));
+    let (_found, interfaces) = watch::channel(Some(Arc::new(vec![no_interface()])));
     let (says, said_so) = watch::channel(Arc::new(said()));
     let mut sources = Sources { inherits: inherited, interfaces, said: said_so };
     let mut prover = Prover::new(1);

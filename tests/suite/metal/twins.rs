@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{POOLS, Pool, VIPS, create, grant, recorded, setup};
+use super::{Pool, VIPS, create, grant, is_of_another_pool, recorded, setup};
 use crate::case::both;
 use crate::gate::Gate;
 use crate::harness::{SOON, World, addresses, condition, eventually};
@@ -57,14 +57,12 @@ fn two_controllers_without_election_give_no_address_twice_and_serve_the_oldest_o
     });
 }
 
-/// Whenever another case adds a Node or takes one away, each address says anew why that one may not announce it; and of the pools only the own one
-/// says anything here.
+/// As the other cases' gate. And whenever another case adds a Node or takes one away, each address says anew why that one may not announce it.
 fn gate(world: &World) -> Gate {
     let gate = Gate::before(world.server);
-    let (vips, pools, own) = (format!("{VIPS}/"), format!("{POOLS}/"), format!("{POOLS}/{}", world.namespace));
+    let (is_of_another_pool, vips) = (is_of_another_pool(world), format!("{VIPS}/"));
     gate.overlook(move |seen| {
-        let is_of_others = seen.path.starts_with(&pools) && !seen.path.starts_with(&own);
-        is_of_others || seen.path.starts_with(&vips) && (seen.method == "PUT" || seen.method == "GET")
+        is_of_another_pool(seen) || seen.path.starts_with(&vips) && (seen.method == "PUT" || seen.method == "GET")
     });
     gate
 }
