@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 
-use portolan_core::balancer::{Family, Listener, LoadBalancer, Targets};
+use portolan_core::balancer::{Family, Listener, LoadBalancer, Published, Targets};
 use portolan_core::ids::{NodeName, Uid};
 use serde::Serialize;
 
@@ -11,8 +12,14 @@ use crate::eligible::{Endpoints, Member};
 use crate::selector::Labels;
 use crate::settings::{Settings, settings_of};
 
-/// Its Services. One that is not there is unknown, and has no say.
-pub type Backing = BTreeMap<Uid, Backed>;
+/// Its Services, and which addresses their clients know of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Backing {
+    /// One that is not there is unknown, and has no say.
+    pub services: BTreeMap<Uid, Backed>,
+    /// What is in their status: before an address is there no kube-proxy has begun to write its rules.
+    pub published: BTreeSet<IpAddr>,
+}
 
 /// What a Service is to its addresses of each family. They differ in what is behind them: kube-proxy passes nothing on to the other family, and says
 /// at the health check port of each what is so of that one.
@@ -61,13 +68,20 @@ pub(crate) fn backing(desired: &LoadBalancer, before: Option<&Backing>) -> Backi
             let Settings { labels, health_check, .. } = settings_of(desired, uid);
             return Some(Backed::of(&desired.listeners, uid, &labels, health_check));
         }
-        let known = before?.get(uid)?;
+        let known = before?.services.get(uid)?;
         let follows = desired.following.iter().any(|listener| listener.service == *uid);
         let health_check = known.v4.health_check.or(known.v6.health_check);
         let followed = || Backed::of(&desired.following, uid, &known.v4.labels, health_check);
         Some(if follows { followed() } else { known.clone() })
     };
-    desired.members.iter().filter_map(|member| Some((member.uid.clone(), of(&member.uid)?))).collect()
+    let ip = |published: &Published| match published {
+        Published::Ip { ip, mode: _ } => Some(*ip),
+        Published::Hostname { hostname: _ } => None,
+    };
+    Backing {
+        services: desired.members.iter().filter_map(|member| Some((member.uid.clone(), of(&member.uid)?))).collect(),
+        published: desired.published.iter().filter_map(ip).collect(),
+    }
 }
 
 /// Somebody behind it is not terminating. Of those who all are, nodes forward to their own, and say at the health check port that they have none.

@@ -40,6 +40,16 @@ pub struct Placed {
     pub announcement: Announcement,
     /// Nobody has announced it since it was given out, as far as we have been there to see, and a stranger who has it has few others.
     pub is_new: bool,
+    /// A Service names it in its status.
+    pub is_published: bool,
+}
+
+impl Placed {
+    /// Nodes begin to write their rules for an address when a Service names it, and judge by when they were written whether they may announce it: of
+    /// one that they are told of before they would go by rules without it.
+    fn is_early(&self) -> bool {
+        self.vip.ranks.generation == 0 && !self.is_published
+    }
 }
 
 /// What comes of it.
@@ -61,7 +71,8 @@ pub struct Round {
 /// Works it out. `ignore_label` is the setting `nodes.ignoreExcludeLabel`.
 pub fn round(picture: &Picture, pace: &Pace<'_>, ignore_label: bool, now: Timestamp) -> Round {
     let eligible = who_may(picture, ignore_label);
-    let vips = picture.vips.iter().filter_map(|(address, placed)| {
+    let in_time = picture.vips.iter().filter(|(_, placed)| !placed.is_early());
+    let vips = in_time.filter_map(|(address, placed)| {
         let rebalance = if placed.services.is_some() { placed.rebalance } else { Rebalance::Never };
         let eligible = Arc::clone(&eligible.get(address)?.nodes);
         Some((*address, placement::Vip { eligible, rebalance, previous: placed.vip.ranks.clone() }))

@@ -57,7 +57,7 @@ impl fmt::Display for Step {
             }
             Self::Withdraw => f.write_str("ask the pools for nothing any more"),
             Self::Back { backing } => {
-                let told: Vec<String> = backing.values().map(ToString::to_string).collect();
+                let told: Vec<String> = backing.services.values().map(ToString::to_string).collect();
                 write!(f, "tell placement where endpoints are: {}", told.join("; "))
             }
             Self::Claim { vip } => {

@@ -2,12 +2,14 @@
 //! their Leases and reports are all that a controller knows of them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
 use super::{CLASS, Pool, VIPS, annotated, create, grant};
 use crate::case::both;
-use crate::harness::{Controller, SOON, World, addresses, condition, eventually, merged};
+use crate::gate::{Fault, Gate, Seen};
+use crate::harness::{Controller, SOON, Setup, World, addresses, condition, eventually, merged};
 
 const NODES: &str = "/api/v1/nodes";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
@@ -60,10 +62,14 @@ impl<'a> Site<'a> {
     }
 
     fn start(&self) -> Controller {
+        self.setup().start()
+    }
+
+    fn setup(&self) -> Setup {
         let classes = json!([{"name": CLASS, "provider": "metal"}]);
         let setup = self.world.setup().configured(json!({"classes": classes, "nodes": {"ignoreExcludeLabel": true}}));
         grant(self.world, &setup.user);
-        setup.start()
+        setup
     }
 
     fn node(&self, number: usize) -> &str {
@@ -132,6 +138,33 @@ fn create_v6_slice(world: &World, service: &str, node: &str) {
 
 fn owner(vip: &Value) -> &str {
     vip["spec"]["ranks"]["nodes"][0].as_str().unwrap_or_default()
+}
+
+#[test]
+fn no_node_is_told_of_an_address_before_the_status_of_its_service_names_it() {
+    both(|world| {
+        let pool = Pool::new(world, "", json!({"addresses": ["10.77.43.0/30"]}));
+        let site = Site::new(world, &["a", "b"]);
+        site.advertise(&pool, json!({}));
+        let gate = Gate::before(world.server);
+        // Its finalizer is written at the same place, before anything is recorded.
+        let is_recorded = AtomicBool::new(false);
+        let tells_early = move |seen: &Seen, _| {
+            is_recorded.fetch_or(seen.method == "POST" && seen.path.contains("/virtualips"), Ordering::Relaxed);
+            is_recorded.load(Ordering::Relaxed) && seen.is_write() && seen.path.contains("/services/early/status")
+        };
+        gate.when(usize::MAX, Fault::status(500), tells_early);
+        let _controller = site.setup().through(world, &gate).start();
+        create(world, "early", json!({}));
+        vip(world, "10.77.43.0", "is recorded", |vip| vip["spec"]["serviceNames"].is_string());
+        // Whoever looks at one address looks at all.
+        create(world, "web", json!({}));
+        vip(world, "10.77.43.1", "has a node", |vip| !owner(vip).is_empty());
+        let early = world.api.get(&format!("{VIPS}/10.77.43.0")).unwrap();
+        assert_eq!(owner(&early), "", "{early:#}");
+        gate.behave();
+        vip(world, "10.77.43.0", "has a node", |vip| !owner(vip).is_empty());
+    });
 }
 
 #[test]

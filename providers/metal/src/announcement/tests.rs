@@ -76,7 +76,7 @@ fn of_an_address_that_nobody_may_announce_it_is_said_why() {
 fn news_of_a_speaker_wake_those_whose_addresses_it_has_and_nobody_else() {
     let mut world = World::default();
     world.set_vip(vip(true));
-    world.back(&LoadBalancerId::new("web"), Backing::new());
+    world.back(&LoadBalancerId::new("web"), Backing::default());
     world.news();
     let woken = |world: &mut World| !world.news().is_empty();
     world.set_report(&NodeName::new("b"), Some(report(9, Vec::new())));
@@ -127,7 +127,7 @@ fn what_placement_rests_on_is_another_edition_and_what_it_finds_is_not() {
     assert!(changed(&world));
     world.set_vip(vip(true));
     assert!(!changed(&world), "nothing but what is there");
-    world.back(&LoadBalancerId::new("web"), Backing::new());
+    world.back(&LoadBalancerId::new("web"), Backing::default());
     assert!(changed(&world));
     world.set_advertisements(vec![Advertisement::default()]);
     assert!(changed(&world));

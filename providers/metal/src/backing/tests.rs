@@ -62,16 +62,19 @@ fn on(node: &str) -> Endpoints {
 #[test]
 fn who_is_refused_goes_on_following_its_endpoints_and_who_is_paused_does_not() {
     let served = backing(&desired(false, vec![listener("a")], Vec::new()), None);
-    assert_eq!(served[&uid()].to(Family::V4).endpoints, on("a"));
+    assert_eq!(served.services[&uid()].to(Family::V4).endpoints, on("a"));
     let labels = Labels::from([("app".to_owned(), "web".to_owned())]);
-    let labelled = |node: &str| Backing::from([(uid(), Backed::of(&[listener(node)], &uid(), &labels, None))]);
+    let labelled = |node: &str| Backing {
+        services: [(uid(), Backed::of(&[listener(node)], &uid(), &labels, None))].into(),
+        ..Backing::default()
+    };
 
     let refused = backing(&desired(true, Vec::new(), vec![listener("b")]), Some(&labelled("a")));
     assert_eq!(refused, labelled("b"));
     let paused = backing(&desired(true, Vec::new(), Vec::new()), Some(&labelled("a")));
     assert_eq!(paused, labelled("a"));
     // Of whom nothing is known it is not known either which advertisements are for it.
-    assert_eq!(backing(&desired(true, Vec::new(), vec![listener("b")]), None), Backing::new());
+    assert_eq!(backing(&desired(true, Vec::new(), vec![listener("b")]), None), Backing::default());
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn each_family_has_the_endpoints_of_its_own() {
         let endpoints: Vec<PodEndpoint> = endpoints.iter().copied().cloned().collect();
         let has_endpoints = !endpoints.is_empty();
         let listener = Listener { targets: Targets::Pods { endpoints, local_nodes }, has_endpoints, ..listener("a") };
-        let mut found = backing(&desired(false, vec![listener], Vec::new()), None);
+        let mut found = backing(&desired(false, vec![listener], Vec::new()), None).services;
         let told = found[&uid()].to_string();
         let Backed { v4, v6 } = found.remove(&uid()).unwrap();
         (v4.endpoints, v6.endpoints, told)
@@ -113,14 +116,14 @@ fn a_health_check_port_counts_while_somebody_behind_it_is_not_terminating() {
         BTreeMap::from([(uid(), json!({"created": Timestamp(0), "allFamilies": false, "healthCheck": 32_000}))]);
     let desired =
         |held, listeners, following| LoadBalancer { settings: settings.clone(), ..desired(held, listeners, following) };
-    let port = |backing: Backing| backing[&uid()].to(Family::V4).health_check;
+    let port = |backing: Backing| backing.services[&uid()].to(Family::V4).health_check;
     let ready = vec![behind(vec![terminating(v4.clone()), v4.clone()])];
     // The port says of each family what is so of that one.
     let going = vec![behind(vec![terminating(v4), v6])];
     let before = backing(&desired(false, ready.clone(), Vec::new()), None);
     assert_eq!(port(before.clone()), Some(32_000));
     let without = backing(&desired(false, going.clone(), Vec::new()), None);
-    assert_eq!(without[&uid()].to(Family::V6).health_check, Some(32_000));
+    assert_eq!(without.services[&uid()].to(Family::V6).health_check, Some(32_000));
     assert_eq!(port(without), None);
     assert_eq!(port(backing(&desired(true, Vec::new(), ready), Some(&before))), Some(32_000), "refused, it follows");
     assert_eq!(port(backing(&desired(true, Vec::new(), going), Some(&before))), None);

@@ -39,6 +39,7 @@ fn ranked(nodes: &[&str]) -> Placed {
         services: None,
         announcement: Announcement::Unplaced,
         is_new: false,
+        is_published: true,
     }
 }
 
@@ -67,6 +68,24 @@ fn nodes(vip: &Vip) -> Vec<&str> {
 fn an_address_of_whose_services_nothing_is_known_stays_although_nobody_advertises_it() {
     let round = of(ranked(&["b", "a"]), vec![Host::sound("a"), Host::sound("b"), Host::sound("c")], Vec::new());
     assert!(round.ranked.is_empty() && round.shown.is_empty() && round.moves.is_empty(), "{round:?}");
+}
+
+#[test]
+fn no_node_is_told_of_an_address_before_a_service_names_it_and_none_loses_it_because_the_service_names_it_no_more() {
+    let hosts = || vec![Host::sound("a"), Host::sound("b")];
+    let early = Placed { is_published: false, ..known(ranked(&[])) };
+    let round = of(early.clone(), hosts(), vec![Advertisement::default()]);
+    assert!(round.ranked.is_empty() && round.shown.is_empty() && round.moves.is_empty(), "{round:?}");
+    assert_eq!(round.eligible[&address()].nodes.len(), 2, "who may is known all the same");
+
+    let placed = Placed { is_published: true, ..early };
+    let vip = of(placed, hosts(), vec![Advertisement::default()]).ranked.remove(0);
+    assert_eq!(vip.ranks.nodes.len(), 2);
+    let edited = Placed { is_published: false, vip, ..known(ranked(&[])) };
+    let round = of(edited.clone(), hosts(), vec![Advertisement::default()]);
+    assert!(round.ranked.is_empty() && round.moves.is_empty(), "{round:?}");
+    let gone = of(edited, vec![Host::sound("b")], vec![Advertisement::default()]);
+    assert_eq!(nodes(&gone.ranked[0]), ["b"], "it is placed like any other");
 }
 
 #[test]

@@ -294,14 +294,16 @@ impl World {
             let id = self.own(vip)?;
             let (pool, rebalance) = self.pool_ref(vip);
             // Of one of them who is not known nobody could say whether he is served.
-            let services = self.stage.backing.get(&id).and_then(|backing| {
-                let own = |uid| Some(backing.get(uid)?.to(Family::of(vip.address)).clone());
+            let backing = self.stage.backing.get(&id);
+            let services = backing.and_then(|backing| {
+                let own = |uid| Some(backing.services.get(uid)?.to(Family::of(vip.address)).clone());
                 vip.services.iter().map(|served| own(&served.member.uid)).collect()
             });
             let announcement = self.announcement(vip.address);
             let is_new = self.stage.new.contains(&vip.address)
                 && !announcement.stranger().is_some_and(|mac| is_drawn(&pool.name, mac));
-            Some(Placed { vip: vip.clone(), pool, rebalance, services, announcement, is_new })
+            let is_published = backing.is_some_and(|backing| backing.published.contains(&vip.address));
+            Some(Placed { vip: vip.clone(), pool, rebalance, services, announcement, is_new, is_published })
         };
         Picture {
             vips: self.vips.values().filter_map(|vip| Some((vip.address, placed(vip)?))).collect(),

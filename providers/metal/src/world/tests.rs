@@ -5,6 +5,7 @@ use portolan_core::ids::Uid;
 use proptest::prelude::*;
 
 use super::*;
+use crate::backing::Backing;
 use crate::pool::Serves;
 use crate::range::Range;
 use crate::vip::Reservation;
@@ -265,7 +266,7 @@ fn one_that_is_waited_for() -> (World, Vip) {
     let mut world = world(vec![pool("p", &["192.0.2.1"])]);
     let record = versioned(5, vip("192.0.2.1", "a"));
     world.set_vip(record.clone());
-    world.back(&id("a"), BTreeMap::new());
+    world.back(&id("a"), Backing::default());
     world.ask(wish("b", 1));
     (world, record)
 }
