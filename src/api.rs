@@ -1,6 +1,7 @@
 //! Our own kinds in the Kubernetes API.
 
 mod address_pool;
+mod address_row;
 mod l2_advertisement;
 mod record;
 mod refused;
@@ -8,6 +9,7 @@ mod speaker_report;
 mod virtual_ip;
 
 pub use address_pool::{AddressPool, AddressPoolSpec, AddressPoolStatus, RebalanceText, ServiceAllocation};
+pub use address_row::AddressRow;
 pub use l2_advertisement::{L2Advertisement, L2AdvertisementSpec, PreferredNodes};
 pub use record::{ClaimedByText, LoadBalancerRecord, LoadBalancerRecordSpec, MemberSpec, StoredRecordError};
 pub use speaker_report::{

@@ -7,6 +7,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::AddressRow;
+
 /// So many addresses of its own a report names at most: nodes have some, and one with thousands must not make an object of hundreds of kilobytes.
 pub const NODE_ADDRESSES: usize = 256;
 
@@ -114,9 +116,10 @@ pub struct NotProven {
     /// The TCP ports that it is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<u16>,
-    /// Which.
+    /// Which: each by itself, or `192.0.2.1-192.0.2.9`, which is all of those from one to the other that concern the node, and says nothing of the
+    /// others between them.
     #[schemars(with = "Vec<String>")]
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Vec<AddressRow>,
 }
 
 /// Why an address is not proven to be reached.
@@ -168,9 +171,10 @@ pub struct NotAsRanked {
     /// Who else has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
-    /// Which.
+    /// Which: each by itself, or `192.0.2.1-192.0.2.9`, which is all of those from one to the other that concern the node, and says nothing of the
+    /// others between them.
     #[schemars(with = "Vec<String>")]
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Vec<AddressRow>,
 }
 
 /// Why an address is not as it is ranked.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{
-    FailedHealthCheck, Forwarding, NODE_ADDRESSES, NotAsRanked, NotAsRankedReason, NotProven, NotProvenReason,
-    SpeakerReport, SpeakerReportSpec, Witness, WrongSysctl,
+    AddressRow, FailedHealthCheck, Forwarding, NODE_ADDRESSES, NotAsRanked, NotAsRankedReason, NotProven,
+    NotProvenReason, SpeakerReport, SpeakerReportSpec, Witness, WrongSysctl,
 };
 use crate::cluster::clock::Clock;
 use crate::cluster::error::{CallError, call_within};
@@ -171,7 +172,7 @@ fn report(node: &str, told: &Told, preflight: &[Finding], stands: Stands) -> Spe
             }
         };
         let (interface, mac) = (interface.cloned(), mac.map(ToString::to_string));
-        NotAsRanked { reason, interface, mac, addresses: addresses.clone() }
+        NotAsRanked { reason, interface, mac, addresses: rows(&told.owned, addresses) }
     });
     let spec = SpeakerReportSpec {
         applied_version: told.version,
@@ -205,9 +206,25 @@ fn witness(witnessed: &Witnessed) -> Witness {
             Doubt::Silent(ports) => (NotProvenReason::NoSynAck, Vec::new(), ports.clone()),
             Doubt::Refused(ports) => (NotProvenReason::ConnectionRefused, Vec::new(), ports.clone()),
         };
-        NotProven { reason, macs, more_macs, ports, addresses: addresses.clone() }
+        NotProven { reason, macs, more_macs, ports, addresses: rows(&witnessed.inherited, addresses) }
     });
     Witness { version: witnessed.version, not_proven: not_proven.collect() }
+}
+
+/// These of all that concern the node, with as few words as name no other of those.
+fn rows(all: &BTreeSet<IpAddr>, named: &[IpAddr]) -> Vec<AddressRow> {
+    let mut rows: Vec<AddressRow> = Vec::new();
+    for address in named.iter().copied().collect::<BTreeSet<_>>() {
+        let follows = |row: &AddressRow| {
+            row.last.is_ipv4() == address.is_ipv4()
+                && all.range((Bound::Excluded(row.last), Bound::Excluded(address))).next().is_none()
+        };
+        match rows.last_mut().filter(|row| follows(row)) {
+            Some(row) => row.last = address,
+            None => rows.push(address.into()),
+        }
+    }
+    rows
 }
 
 #[cfg(test)]
@@ -237,8 +254,9 @@ mod tests {
             (Doubt::Refused(vec![80]), ips("198.51.100.9")),
         ]);
         let text = mac.to_string();
+        let inherited: BTreeSet<IpAddr> = doubts.values().flatten().copied().collect();
         assert_eq!(
-            serde_json::to_value(witness(&Witnessed { version: 7, doubts })).unwrap(),
+            serde_json::to_value(witness(&Witnessed { version: 7, doubts, inherited })).unwrap(),
             json!({
                 "version": 7,
                 "notProven": [
@@ -256,7 +274,7 @@ mod tests {
             })
         );
         assert_eq!(
-            serde_json::to_value(witness(&Witnessed { version: 7, doubts: BTreeMap::new() })).unwrap(),
+            serde_json::to_value(witness(&Witnessed { version: 7, ..Witnessed::default() })).unwrap(),
             json!({"version": 7})
         );
     }
@@ -279,6 +297,7 @@ mod tests {
                 (stranger(Trouble::Taken(mac)), ips(&["198.51.100.3"])),
                 (stranger(Trouble::Yielded(mac)), ips(&["198.51.100.4"])),
             ]),
+            owned: (0..9).map(|last| IpAddr::from([198, 51, 100, last])).collect(),
         };
         let sysctl = "net.ipv4.conf.all.arp_ignore".to_owned();
         let finding = Finding { sysctl, value: 0, wanted: 1, why: "it answers" };
@@ -314,15 +333,47 @@ mod tests {
     fn a_node_with_thousands_of_addresses_names_so_many_of_them_and_says_how_many_more_it_has() {
         for (there, named, more) in [(NODE_ADDRESSES, 256, json!(null)), (10_000, 256, json!(9744))] {
             let addresses = (0..u32::try_from(there).unwrap()).map(|number| IpAddr::V4((0x0a00_0000 + number).into()));
-            let nothing = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-            let (stations, gateways, exceptions) = nothing;
-            let told = Told { version: 7, stations, gateways, addresses: addresses.collect(), exceptions };
+            let told = Told { version: 7, addresses: addresses.collect(), ..Told::default() };
             let stands = Stands { node: Standing::Fine, failed_checks: BTreeMap::new() };
             let report = serde_json::to_value(report("node-a", &told, &[], stands)).unwrap();
             let said = report["spec"]["nodeAddresses"].as_array().unwrap();
             assert_eq!((said.len(), &said[255]), (named, &json!("10.0.0.255")));
             assert_eq!(report["spec"]["nodeAddressesOmitted"], more);
         }
+    }
+
+    #[test]
+    fn what_is_said_of_many_in_a_row_is_short_and_says_nothing_of_another_that_concerns_the_node() {
+        let ips = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let told = |all: &[&str], named: &[&str]| -> Vec<String> {
+            let all = ips(all).into_iter().collect();
+            rows(&all, &ips(named)).iter().map(ToString::to_string).collect()
+        };
+        let all = ["192.0.2.1", "192.0.2.4", "192.0.2.5", "192.0.2.9", "2001:db8::1", "2001:db8::2"];
+        assert_eq!(told(&all, &all), ["192.0.2.1-192.0.2.9", "2001:db8::1-2001:db8::2"]);
+        assert_eq!(told(&all, &["192.0.2.4", "192.0.2.9", "192.0.2.1"]), ["192.0.2.1-192.0.2.4", "192.0.2.9"]);
+        assert_eq!(told(&all, &["192.0.2.1", "192.0.2.3", "192.0.2.9"]), ["192.0.2.1-192.0.2.3", "192.0.2.9"]);
+        assert_eq!(told(&[], &["192.0.2.1"]), ["192.0.2.1"]);
+    }
+
+    /// The design's bound. Some of the addresses of each kind are otherwise, as one interface or one Service is.
+    #[test]
+    fn of_ten_thousand_addresses_a_report_has_less_than_a_hundred_kilobytes() {
+        let v4 = (0..5_000_u32).map(|number| IpAddr::V4((0xc612_0000 + 3 * number).into()));
+        let v6 = (0..5_000_u128).map(|number| IpAddr::V6(((0x2001_0db8 << 96) + 77 * number).into()));
+        let all: BTreeSet<IpAddr> = v4.chain(v6).collect();
+        let (most, some): (Vec<_>, Vec<_>) = all.iter().copied().enumerate().partition(|(place, _)| place % 20 != 0);
+        let [most, some] = [most, some].map(|part| part.into_iter().map(|(_, address)| address).collect::<Vec<_>>());
+        let told = Told {
+            exceptions: [(Exception::PoolOffLink, most.clone()), (Exception::NoInterface, some.clone())].into(),
+            owned: all.clone(),
+            ..Told::default()
+        };
+        let doubts = [(Doubt::Pending, most), (Doubt::OffLink, some)].into();
+        let mut report = report("node-a", &told, &[], Stands::default());
+        report.spec.witness = Some(witness(&Witnessed { version: 7, doubts, inherited: all }));
+        let length = serde_json::to_string(&report).unwrap().len();
+        assert!(length < 100_000, "{length} bytes");
     }
 
     /// A server with one report, which says of itself which gateways there are if nobody says it, and how each call has written it.
@@ -400,9 +451,7 @@ mod tests {
         let told = Told {
             version: 7,
             stations: BTreeMap::from([("lan0".to_owned(), Mac([2, 0, 0, 0, 0, 1]))]),
-            gateways: BTreeSet::new(),
-            addresses: BTreeSet::new(),
-            exceptions: BTreeMap::new(),
+            ..Told::default()
         };
         let (tells, told) = watch::channel(Some(told));
         let (_finds, preflight) = watch::channel(Vec::new());

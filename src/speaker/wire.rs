@@ -51,7 +51,7 @@ pub(crate) struct Families {
 }
 
 /// What came of the duty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Told {
     /// All changes of VirtualIPs that concern this node up to this version have reached the wire. One that gives an address to another node has
     /// when that has begun: for a moment both answer. One that brings an address has not while the wire is asked whether somebody has it.
@@ -64,6 +64,8 @@ pub(crate) struct Told {
     pub(crate) addresses: BTreeSet<IpAddr>,
     /// Which addresses are not as they are ranked, and why.
     pub(crate) exceptions: BTreeMap<Exception, Vec<IpAddr>>,
+    /// All that are ranked to this node, if any of them is not as it is.
+    pub(crate) owned: BTreeSet<IpAddr>,
 }
 
 /// Why an address is not as it is ranked.
@@ -328,10 +330,12 @@ impl Wire {
                 exceptions.entry(exception).or_default().push(*vip);
             }
         }
+        let ranked = owns.iter().filter(|_| !exceptions.is_empty());
+        let owned = ranked.flat_map(|owns| owns.addresses.keys().chain(&owns.withheld)).copied().collect();
         let (gateways, addresses) = (self.gateways.clone(), self.addresses.clone());
         let (version, stations) = (self.applied(owns), self.stations.clone());
         self.told = version;
-        say(told, Some(Told { version, stations, gateways, addresses, exceptions }));
+        say(told, Some(Told { version, stations, gateways, addresses, exceptions, owned }));
         say(answers, self.answers());
     }
 

@@ -50,6 +50,8 @@ pub(crate) struct Witnessed {
     pub(crate) version: u64,
     /// Those that are not proven, by why.
     pub(crate) doubts: BTreeMap<Doubt, Vec<IpAddr>>,
+    /// All that this node has inherited, if any of them is not.
+    pub(crate) inherited: BTreeSet<IpAddr>,
 }
 
 /// What keeps an address from being proven.
@@ -283,7 +285,8 @@ impl Prover {
             };
             of.into_iter().for_each(|doubt| doubts.entry(doubt).or_default().push(*vip));
         }
-        Witnessed { version: self.version, doubts }
+        let inherited = self.tasks.keys().filter(|_| !doubts.is_empty()).copied().collect();
+        Witnessed { version: self.version, doubts, inherited }
     }
 }
 

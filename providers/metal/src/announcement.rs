@@ -9,6 +9,7 @@ use portolan_core::ids::NodeName;
 
 use crate::eligible::{Eligibility, Reason};
 use crate::reach::Witness;
+use crate::spans::Spans;
 use crate::vip::Vip;
 
 /// What a speaker has said last.
@@ -17,17 +18,16 @@ pub struct Report {
     /// All that concerns its node up to this resourceVersion is on the wire.
     pub applied: u64,
     /// What is not as it is ranked.
-    pub exceptions: BTreeMap<IpAddr, Vec<Exception>>,
+    pub exceptions: Spans<Exception>,
     /// What it has found of others' addresses; none of one that does not look.
     pub witness: Option<Witness>,
 }
 
 impl Report {
     /// The addresses that strangers have, and which.
-    pub(crate) fn strangers(report: Option<&Self>) -> BTreeSet<(IpAddr, &str)> {
-        let all = report.into_iter().flat_map(|report| &report.exceptions);
-        let all = all.flat_map(|(address, own)| own.iter().map(move |exception| (*address, exception)));
-        all.filter_map(|(address, exception)| Some((address, exception.stranger()?))).collect()
+    pub(crate) fn strangers(report: Option<&Self>) -> BTreeSet<(IpAddr, IpAddr, &str)> {
+        let all = report.into_iter().flat_map(|report| report.exceptions.all());
+        all.filter_map(|(first, last, exception)| Some((first, last, exception.stranger()?))).collect()
     }
 }
 
@@ -94,7 +94,7 @@ impl Announcement {
         let Some(report) = reports.get(owner).filter(|report| report.applied >= ranked_at) else {
             return Self::Awaited(owner.clone());
         };
-        let exceptions = report.exceptions.get(&vip.address).cloned().unwrap_or_default();
+        let exceptions: Vec<Exception> = report.exceptions.of(vip.address).cloned().collect();
         if exceptions.iter().all(Exception::is_remark) {
             Self::By(owner.clone(), exceptions)
         } else {

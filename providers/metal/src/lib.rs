@@ -20,6 +20,7 @@
 //! | what a change moves, and why, in words | [`moves`] |
 //! | all of these together: who shall answer, and what is to be recorded of it | [`round`] |
 //! | what becomes of it on the wire, as speakers say | [`announcement`] |
+//! | what is said of addresses, of many in a row at once | [`spans`] |
 //! | whether it is reached, as another node has found there | [`reach`] |
 //!
 //! All of this is pure. `provider` carries it out through [`port`].
@@ -44,6 +45,7 @@ pub mod reach;
 pub mod round;
 pub mod selector;
 pub mod settings;
+pub mod spans;
 mod state;
 mod step;
 pub mod vip;

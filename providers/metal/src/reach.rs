@@ -10,6 +10,7 @@ use portolan_core::reason::Reason;
 use portolan_core::snapshot::ConditionStatus;
 
 use crate::announcement::Report;
+use crate::spans::Spans;
 use crate::vip::Vip;
 
 /// What a speaker has said last of the addresses of which its node is the first heir.
@@ -18,7 +19,7 @@ pub struct Witness {
     /// It speaks of all such addresses that have been ranked so up to this resourceVersion.
     pub version: u64,
     /// What keeps an address from being proven. One that has nothing is.
-    pub doubts: BTreeMap<IpAddr, Vec<Doubt>>,
+    pub doubts: Spans<Doubt>,
 }
 
 /// What keeps an address from being proven. Stations are Ethernet addresses.
@@ -79,11 +80,8 @@ impl Reach {
         let Some(witness) = witness.filter(|witness| witness.version >= since) else {
             return Self::Awaited(heir.clone());
         };
-        match witness.doubts.get(&vip.address) {
-            Some(doubts) if doubts.contains(&Doubt::Pending) => Self::Awaited(heir.clone()),
-            Some(doubts) => Self::Seen(heir.clone(), doubts.clone()),
-            None => Self::Seen(heir.clone(), Vec::new()),
-        }
+        let doubts: Vec<Doubt> = witness.doubts.of(vip.address).cloned().collect();
+        if doubts.contains(&Doubt::Pending) { Self::Awaited(heir.clone()) } else { Self::Seen(heir.clone(), doubts) }
     }
 
     /// What it means for a Service that has these TCP ports there with somebody behind them.

@@ -14,6 +14,7 @@ use portolan_core::time::Time;
 use portolan_metal::announcement::{Exception, Report};
 use portolan_metal::eligible::Speaker;
 use portolan_metal::reach::{Doubt, Witness};
+use portolan_metal::spans::Spans;
 
 use crate::api::{self, Forwarding, NotAsRanked, NotAsRankedReason, NotProven, NotProvenReason, SpeakerReport};
 use crate::cluster::project;
@@ -276,7 +277,7 @@ impl SeenReport {
     pub(super) fn of(object: SpeakerReport) -> Self {
         let version = project::version(&object.metadata);
         let node = NodeName::new(object.metadata.name.unwrap_or_default());
-        let mut exceptions: BTreeMap<IpAddr, Vec<Exception>> = BTreeMap::new();
+        let mut exceptions = Spans::default();
         for NotAsRanked { reason, interface, mac, addresses } in object.spec.not_as_ranked {
             let (interface, mac) = (interface.unwrap_or_default(), mac.unwrap_or_default());
             let exception = match reason {
@@ -286,7 +287,7 @@ impl SeenReport {
                 NotAsRankedReason::NotForwarding => Exception::NotForwarding,
                 NotAsRankedReason::Taken | NotAsRankedReason::Yielded => Exception::Stranger { interface, mac },
             };
-            addresses.into_iter().for_each(|address| exceptions.entry(address).or_default().push(exception.clone()));
+            addresses.into_iter().for_each(|row| exceptions.say(row.first, row.last, exception.clone()));
         }
         let witness = object.spec.witness.map(witness);
         let report = Report { applied: object.spec.applied_version, exceptions, witness };
@@ -299,7 +300,7 @@ impl SeenReport {
 }
 
 fn witness(said: api::Witness) -> Witness {
-    let mut doubts: BTreeMap<IpAddr, Vec<Doubt>> = BTreeMap::new();
+    let mut doubts = Spans::default();
     for NotProven { reason, mut macs, more_macs, ports, addresses } in said.not_proven {
         macs.extend(more_macs.then(|| "others".to_owned()));
         let ports: BTreeSet<u16> = ports.into_iter().collect();
@@ -314,7 +315,7 @@ fn witness(said: api::Witness) -> Witness {
             NotProvenReason::NoSynAck => Doubt::Silent(ports),
             NotProvenReason::ConnectionRefused => Doubt::Refused(ports),
         };
-        addresses.into_iter().for_each(|address| doubts.entry(address).or_default().push(doubt.clone()));
+        addresses.into_iter().for_each(|row| doubts.say(row.first, row.last, doubt.clone()));
     }
     Witness { version: said.version, doubts }
 }

@@ -17,13 +17,7 @@ async fn nothing_is_told_before_addresses_and_interfaces_are_known_and_then_also
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert_eq!(*told.borrow(), None);
         found.send_replace(Some(Arc::default()));
-        let nothing = Told {
-            version: 7,
-            stations: BTreeMap::new(),
-            gateways: BTreeSet::new(),
-            addresses: BTreeSet::new(),
-            exceptions: BTreeMap::new(),
-        };
+        let nothing = Told { version: 7, ..Told::default() };
         assert_eq!(*told.wait_for(Option::is_some).await.unwrap(), Some(nothing));
         assert_eq!(*answers.borrow(), Answers::default());
         stop.cancel();

@@ -12,6 +12,10 @@ fn vip() -> IpAddr {
     IpAddr::from([198, 51, 100, 10])
 }
 
+fn witnessed(version: u64, doubt: Doubt) -> Witnessed {
+    Witnessed { version, doubts: [(doubt, vec![vip()])].into(), inherited: [vip()].into() }
+}
+
 fn inherits(excluded: bool) -> Inherits {
     let ports = [80].into();
     let source_ranges = excluded.then(|| "203.0.113.0/24".parse().unwrap()).into_iter().collect();
@@ -77,7 +81,7 @@ async fn nothing_is_told_before_it_is_known_what_there_is_to_prove_and_what_wait
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert_eq!(*told.borrow(), None);
         found.send_replace(Some(Arc::default()));
-        let off_link = Witnessed { version: 7, doubts: [(Doubt::OffLink, vec![vip()])].into() };
+        let off_link = witnessed(7, Doubt::OffLink);
         assert_eq!(*told.wait_for(Option::is_some).await.unwrap(), Some(off_link));
         inherits.send_replace(Some(Arc::default()));
         told.changed().await.unwrap();
@@ -98,7 +102,7 @@ async fn where_the_kernel_gives_no_sockets_nothing_is_said_of_the_wire_and_it_is
     let sources = Sources { inherits: inherited, interfaces, said: said_so };
     let story = async {
         says.send_replace(Arc::new(said()));
-        let no_socket = Some(Witnessed { version: 1, doubts: [(Doubt::NoSocket, vec![vip()])].into() });
+        let no_socket = Some(witnessed(1, Doubt::NoSocket));
         assert_eq!(*told.wait_for(|told| *told == no_socket).await.unwrap(), no_socket);
         // Again and again, and all the while there is nothing new to tell.
         tokio::time::sleep(OPEN_AGAIN * 5).await;
@@ -125,7 +129,7 @@ async fn an_owner_whose_report_is_gone_leaves_his_addresses_pending() {
     assert!(matches!(&prover.tasks[&vip()], Task::Prove(proving) if proving.errand.owners.contains(&OTHER)));
     says.send_replace(Arc::default());
     prover.look(&mut sources, Time::default());
-    let pending = Witnessed { version: 1, doubts: [(Doubt::Pending, vec![vip()])].into() };
+    let pending = witnessed(1, Doubt::Pending);
     assert_eq!((prover.told(), prover.rotation.deadline()), (pending, None));
 }
 

@@ -28,12 +28,8 @@ fn vip(ranked: bool) -> Vip {
 }
 
 fn report(applied: u64, exceptions: Vec<Exception>) -> Report {
-    let exceptions = Some(exceptions).filter(|exceptions| !exceptions.is_empty());
-    Report {
-        applied,
-        exceptions: exceptions.map(|exceptions| (address(), exceptions)).into_iter().collect(),
-        witness: None,
-    }
+    let exceptions = exceptions.into_iter().map(|exception| (address(), exception)).collect();
+    Report { applied, exceptions, witness: None }
 }
 
 fn stranger() -> Exception {

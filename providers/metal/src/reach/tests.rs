@@ -27,7 +27,7 @@ fn vip(nodes: &[&str]) -> Vip {
 }
 
 fn report(version: u64, doubts: &[Doubt]) -> Report {
-    let doubts = (!doubts.is_empty()).then(|| (address(), doubts.to_vec())).into_iter().collect();
+    let doubts = doubts.iter().cloned().map(|doubt| (address(), doubt)).collect();
     Report { witness: Some(Witness { version, doubts }), ..Report::default() }
 }
 

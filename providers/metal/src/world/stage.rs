@@ -198,12 +198,13 @@ impl World {
     /// The addresses of a pool that are on no prefix of the node that has them, each with that node.
     pub fn off_link<'a>(&'a self, pool: &'a PoolName) -> impl Iterator<Item = (IpAddr, &'a NodeName)> {
         let said = self.stage.reports.iter().flat_map(|(node, report)| {
-            let off_link = report.exceptions.iter().filter(|(_, why)| why.contains(&Exception::PoolOffLink));
-            off_link.map(move |(address, _)| (*address, node))
+            let off_link = report.exceptions.all().filter(|(_, _, why)| **why == Exception::PoolOffLink);
+            off_link.map(move |(first, last, _)| (first, last, node))
         });
-        said.filter(move |(address, node)| {
-            let vip = self.vips.get(address);
-            vip.is_some_and(|vip| vip.ranks.owner() == Some(node) && self.pool_ref(vip).0.name == *pool)
+        said.flat_map(move |(first, last, node)| {
+            let owned = self.vips.range(first..=last).map(|(_, vip)| vip);
+            let owned = owned.filter(move |vip| vip.ranks.owner() == Some(node) && self.pool_ref(vip).0.name == *pool);
+            owned.map(move |vip| (vip.address, node))
         })
     }
 

@@ -35,7 +35,7 @@ fn a_pool_says_which_of_its_addresses_are_on_no_prefix_of_their_nodes_while_ther
     };
     assert_eq!(told(&world), None);
     let off_link = |of: &str| Report {
-        exceptions: [(of.parse().unwrap(), vec![Exception::PoolOffLink])].into(),
+        exceptions: [(of.parse().unwrap(), Exception::PoolOffLink)].into_iter().collect(),
         ..Report::default()
     };
     world.set_report(&node("node-a"), Some(off_link("192.0.2.1")));

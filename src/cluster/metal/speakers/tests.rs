@@ -183,11 +183,12 @@ fn what_a_witness_found_is_read_address_by_address() {
     ]);
     let seen = report(&json!({"appliedVersion": 3, "witness": {"version": 4, "notProven": not_proven}}));
     let Witness { version, doubts } = seen.report.witness.unwrap();
-    assert_eq!((version, doubts.len()), (4, 3));
-    assert_eq!(doubts[&address], [Doubt::Silent([80, 443].into()), Doubt::Refused([8080].into())]);
+    assert_eq!((version, doubts.all().count()), (4, 4));
+    let of = |address| doubts.of(address).cloned().collect::<Vec<_>>();
+    assert_eq!(of(address), [Doubt::Silent([80, 443].into()), Doubt::Refused([8080].into())]);
     let several: IpAddr = "198.51.100.2".parse().unwrap();
     let all = ["02:00:00:00:00:09", "others"].map(str::to_owned).into();
-    assert_eq!(doubts[&several], [Doubt::Several(all)], "as a Service's condition names them");
+    assert_eq!(of(several), [Doubt::Several(all)], "as a Service's condition names them");
     assert_eq!(report(&json!({"appliedVersion": 3})).report.witness, None, "one that does not look");
 }
 
@@ -198,16 +199,19 @@ fn a_report_says_of_each_address_what_is_wrong_with_it() {
         "notAsRanked": [
             {"reason": "NoInterface", "addresses": ["198.51.100.1"]},
             {"reason": "PoolOffLink", "addresses": ["198.51.100.2"]},
-            {"reason": "NotForwarding", "addresses": ["198.51.100.3"]},
+            {"reason": "NotForwarding", "addresses": ["198.51.100.3", "198.51.100.5-198.51.100.9"]},
             {"reason": "Yielded", "interface": "lan0", "mac": "02:00:00:00:00:09", "addresses": ["198.51.100.2", "2001:db8::1"]},
         ],
     }));
     let stranger = || Exception::Stranger { interface: "lan0".to_owned(), mac: "02:00:00:00:00:09".to_owned() };
-    let of = |text: &str| seen.report.exceptions[&text.parse::<IpAddr>().unwrap()].clone();
+    let of = |text: &str| seen.report.exceptions.of(text.parse().unwrap()).cloned().collect::<Vec<_>>();
     assert_eq!(seen.report.applied, 12);
     assert_eq!(of("198.51.100.1"), [Exception::NoInterface]);
     assert_eq!(of("198.51.100.2"), [Exception::PoolOffLink, stranger()]);
-    assert_eq!(of("198.51.100.3"), [Exception::NotForwarding]);
+    for address in ["198.51.100.3", "198.51.100.5", "198.51.100.7", "198.51.100.9"] {
+        assert_eq!(of(address), [Exception::NotForwarding]);
+    }
+    assert_eq!([of("198.51.100.4"), of("198.51.100.10")], [vec![], vec![]]);
     assert_eq!(of("2001:db8::1"), [stranger()]);
 }
 
