@@ -13,7 +13,9 @@
 //!   parameters: {}                  # the provider's own
 //! otherClasses: [portolan.dev/lab]  # another Portolan's; no UnknownClass event
 //! internalAnnotations: all          # or a list of clouds
-//! nodes: {ignoreExcludeLabel: false}
+//! nodes:
+//!   ignoreExcludeLabel: false
+//!   steadyAfter: 5m                 # metal only
 //! watchNamespaces: []               # empty: all
 //! resync: 10h
 //! ```
@@ -63,6 +65,8 @@ pub struct Configuration {
     pub internal_annotations: InternalAnnotations,
     /// Whether nodes labelled `node.kubernetes.io/exclude-from-external-load-balancers` take traffic all the same.
     pub ignore_exclude_label: bool,
+    /// A node that has been able to announce addresses for so long is given what others have; a second to a day.
+    pub steady_after: Duration,
     /// How often every Service is looked at although nothing has changed; a minute to a year.
     pub resync: Duration,
 }
@@ -100,11 +104,13 @@ impl Default for Configuration {
             classes: Classes { classes: vec![Arc::new(mock)], ..Classes::default() },
             internal_annotations: InternalAnnotations::All,
             ignore_exclude_label: false,
+            steady_after: DEFAULT_STEADY_AFTER,
             resync: DEFAULT_RESYNC,
         }
     }
 }
 
+const DEFAULT_STEADY_AFTER: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_RESYNC: Duration = Duration::from_secs(10 * 60 * 60);
 
 #[cfg(test)]

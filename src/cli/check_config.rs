@@ -71,6 +71,7 @@ fn settings(configuration: &Configuration) -> Vec<(&'static str, String)> {
         ("other classes", or(classes.other_classes.join(", "), "none")),
         ("internal annotations", configuration.internal_annotations.to_string()),
         ("excluded nodes", excluded.to_owned()),
+        ("nodes are steady after", config::write_duration(configuration.steady_after)),
         ("resync", config::write_duration(configuration.resync)),
     ]
 }

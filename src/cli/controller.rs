@@ -148,7 +148,11 @@ pub(crate) async fn wire(
             site.want();
         }
         let (site, placed) = (site.clone(), tokio::sync::watch::channel(false));
-        let placing = metal::place(site.clone(), placed.1, settings.ignore_exclude_label, gate.clone(), clock);
+        let nodes = metal::Nodes {
+            ignore_exclude_label: settings.ignore_exclude_label,
+            steady_after: configuration.steady_after,
+        };
+        let placing = metal::place(site.clone(), placed.1, nodes, gate.clone(), clock);
         supervisor.spawn("placement", placing);
         let of = metal::Followed { speakers, listed: placed.0 };
         let followed = metal::run(client.clone(), clients.watch.clone(), seed, site, of, gate.clone(), clock);

@@ -10,7 +10,7 @@ mod pools;
 mod speakers;
 mod virtual_ips;
 
-pub(crate) use placing::{in_the_end, place};
+pub(crate) use placing::{Nodes, in_the_end, place};
 pub(crate) use speakers::LEASE_PREFIX;
 pub(crate) use virtual_ips::ClusterVirtualIps;
 use virtual_ips::Nowhere;

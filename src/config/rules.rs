@@ -3,6 +3,7 @@
 mod classes;
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use portolan_core::class::Classes;
@@ -11,7 +12,9 @@ use portolan_core::ids::Instance;
 use super::fields::{Fields, Place, shown};
 use super::findings::{ConfigErrors, Findings};
 use super::names::{is_dns_label, is_qualified_name};
-use super::{API_VERSION, Cloud, Configuration, DEFAULT_RESYNC, InternalAnnotations, KIND, ProviderCheck};
+use super::{
+    API_VERSION, Cloud, Configuration, DEFAULT_RESYNC, DEFAULT_STEADY_AFTER, InternalAnnotations, KIND, ProviderCheck,
+};
 use super::{duration, near_miss};
 use crate::yaml::{Node, Position, Tree};
 
@@ -43,6 +46,7 @@ fn configuration(tree: &Tree, known_providers: &ProviderCheck<'_>, findings: &mu
     constant(&fields, "apiVersion", API_VERSION, findings);
     constant(&fields, "kind", KIND, findings);
     let (classes, taken) = classes::check(&fields, known_providers, findings);
+    let (ignore_exclude_label, steady_after) = nodes(&fields, findings);
     Configuration {
         classes: Classes {
             classes,
@@ -51,7 +55,8 @@ fn configuration(tree: &Tree, known_providers: &ProviderCheck<'_>, findings: &mu
             watch_namespaces: watch_namespaces(&fields, findings),
         },
         internal_annotations: internal_annotations(&fields, findings),
-        ignore_exclude_label: ignore_exclude_label(&fields, findings),
+        ignore_exclude_label,
+        steady_after,
         resync: resync(&fields, findings),
     }
 }
@@ -125,28 +130,43 @@ fn internal_annotations(fields: &Fields<'_>, findings: &mut Findings) -> Interna
     clouds.map_or(InternalAnnotations::All, InternalAnnotations::Only)
 }
 
-fn ignore_exclude_label(fields: &Fields<'_>, findings: &mut Findings) -> bool {
-    let nodes = fields.get("nodes").and_then(|place| place.fields(findings, &["ignoreExcludeLabel"]));
-    let label = nodes.and_then(|nodes| nodes.get("ignoreExcludeLabel"));
-    label.and_then(|place| place.boolean(findings)).unwrap_or_default()
+/// Whether nodes with the exclude label count, and after how long one is steady.
+fn nodes(fields: &Fields<'_>, findings: &mut Findings) -> (bool, Duration) {
+    const BOUNDS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+    let place = fields.get("nodes");
+    let Some(nodes) = place.and_then(|place| place.fields(findings, &["ignoreExcludeLabel", "steadyAfter"])) else {
+        return (false, DEFAULT_STEADY_AFTER);
+    };
+    let ignore_exclude_label = nodes.get("ignoreExcludeLabel").and_then(|place| place.boolean(findings));
+    let steady_after = duration_of(&nodes, "steadyAfter", &BOUNDS, findings);
+    (ignore_exclude_label.unwrap_or_default(), steady_after.unwrap_or(DEFAULT_STEADY_AFTER))
 }
 
 fn resync(fields: &Fields<'_>, findings: &mut Findings) -> Duration {
-    const SHORTEST: Duration = Duration::from_secs(60);
-    const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    const BOUNDS: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(365 * 24 * 60 * 60);
+    duration_of(fields, "resync", &BOUNDS, findings).unwrap_or(DEFAULT_RESYNC)
+}
+
+/// None if it is not there or makes no sense.
+fn duration_of(
+    fields: &Fields<'_>,
+    name: &str,
+    bounds: &RangeInclusive<Duration>,
+    findings: &mut Findings,
+) -> Option<Duration> {
     let wanted = "a duration such as 10h, 90m or 1h30m";
-    let Some(place) = fields.get("resync") else { return DEFAULT_RESYNC };
-    let Some(text) = place.text(findings, wanted) else { return DEFAULT_RESYNC };
-    let Some(resync) = duration::parse(text) else {
+    let place = fields.get(name)?;
+    let text = place.text(findings, wanted)?;
+    let Some(found) = duration::parse(text) else {
         place.report(findings, format!("{} is no duration; write {wanted}", shown(text)));
-        return DEFAULT_RESYNC;
+        return None;
     };
-    if resync < SHORTEST {
-        place.report(findings, format!("{text} is too short; write at least {}", duration::write(SHORTEST)));
-    } else if resync > LONGEST {
-        place.report(findings, format!("{text} is too long; write at most {}", duration::write(LONGEST)));
+    if found < *bounds.start() {
+        place.report(findings, format!("{text} is too short; write at least {}", duration::write(*bounds.start())));
+    } else if found > *bounds.end() {
+        place.report(findings, format!("{text} is too long; write at most {}", duration::write(*bounds.end())));
     }
-    resync
+    Some(found)
 }
 
 /// A list of texts, each named once. `item` says what one means, or reports what is wrong with it.

@@ -65,12 +65,14 @@ fn without_a_file_there_is_the_mock_class_and_no_default() {
 
 #[test]
 fn every_field_arrives() {
-    let Configuration { classes, internal_annotations, ignore_exclude_label, resync } = parse(COMPLETE).unwrap();
+    let Configuration { classes, internal_annotations, ignore_exclude_label, steady_after, resync } =
+        parse(COMPLETE).unwrap();
     assert_eq!(classes.instance, Instance::parse("lab-2").unwrap());
     assert_eq!(classes.other_classes, ["portolan.dev/lab", "portolan.dev/metal"]);
     assert_eq!(classes.watch_namespaces, ["default", "team-a"]);
     assert_eq!(internal_annotations, InternalAnnotations::Only(vec![Cloud::Aws, Cloud::Gcp]));
     assert!(ignore_exclude_label);
+    assert_eq!(steady_after, Duration::from_secs(90));
     assert_eq!(resync, Duration::from_secs(5_400));
     assert_eq!(classes.default_class().unwrap().name, ClassName::new("portolan.dev/mock"));
     let aws = classes.named("plain").unwrap();

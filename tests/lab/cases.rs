@@ -40,6 +40,7 @@ pub(crate) const ALL: &[Case] = cases![
     contested::an_address_that_a_stranger_had_first_is_left_to_him_and_the_service_gets_another_one,
     contested::an_address_that_a_stranger_insists_on_is_his_until_he_has_been_silent_for_a_minute,
     moves::an_advertisement_that_names_another_node_moves_addresses_and_fails_nothing,
+    moves::addresses_go_to_the_node_that_is_preferred_once_it_is_steady_and_fail_nothing,
     moves::a_node_that_is_annotated_loses_its_addresses_and_no_other_does_and_nothing_fails,
     moves::pods_drained_from_a_node_take_addresses_under_local_with_them_and_nothing_fails,
     moves::speakers_that_are_updated_one_after_the_other_fail_nothing,

@@ -48,6 +48,25 @@ const MANIFESTS: [&str; 3] = ["rbac.yaml", "rbac-metal.yaml", "rbac-speaker.yaml
 pub(crate) const CONTROLLER: &str = "system:serviceaccount:kube-system:portolan";
 pub(crate) const SPEAKER: &str = "system:serviceaccount:kube-system:portolan-speaker";
 
+/// Of the Services of a case, from these nodes.
+fn of_case(namespace: &str, nodes: &[Node]) -> Value {
+    let names: Vec<&str> = nodes.iter().map(|node| node.name()).collect();
+    let selected = json!({"key": "kubernetes.io/hostname", "operator": "In", "values": names});
+    let (nodes, services) = (json!({"matchExpressions": [selected]}), json!({"matchLabels": {OF_CASE: namespace}}));
+    json!({"nodeSelectors": [nodes], "serviceSelectors": [services]})
+}
+
+/// A controller with another configuration than the other cases'.
+struct Reconfigured<'a> {
+    portolan: &'a Portolan,
+}
+
+impl Drop for Reconfigured<'_> {
+    fn drop(&mut self) {
+        self.portolan.controller().kill();
+    }
+}
+
 /// Portolan in the lab.
 pub(crate) struct Portolan {
     api: Api,
@@ -142,10 +161,17 @@ impl Portolan {
 
     /// Has the Services of a namespace announced from these nodes and from no others, from now on.
     pub(crate) fn advertise(&self, namespace: &str, nodes: &[Node]) {
-        let names: Vec<&str> = nodes.iter().map(|node| node.name()).collect();
-        let selected = json!({"key": "kubernetes.io/hostname", "operator": "In", "values": names});
-        let (nodes, services) = (json!({"matchExpressions": [selected]}), json!({"matchLabels": {OF_CASE: namespace}}));
-        self.apply_advertisement(namespace, &json!({"nodeSelectors": [nodes], "serviceSelectors": [services]}));
+        self.apply_advertisement(namespace, &of_case(namespace, nodes));
+    }
+
+    /// The same, and rather from one of these nodes than from the others.
+    pub(crate) fn advertise_rather(&self, namespace: &str, nodes: &[Node], preferred: Node) {
+        let preference = json!({"matchLabels": {"kubernetes.io/hostname": preferred.name()}});
+        let preferred = json!([{"weight": 1, "preference": preference}]);
+        self.apply_advertisement(
+            namespace,
+            &merged(of_case(namespace, nodes), json!({"preferredNodeSelectors": preferred})),
+        );
     }
 
     /// Has all Services announced from all nodes.
@@ -263,6 +289,14 @@ impl Portolan {
         if !controller.process.is_running() {
             *controller = self.setup.start();
         }
+    }
+
+    /// Starts another one in its place, with this merged over its configuration; it ends with the case.
+    pub(crate) fn reconfigure_controller(&self, changes: Value) -> impl Drop {
+        let mut controller = self.controller();
+        controller.kill();
+        *controller = self.setup.clone().configured(changes).start();
+        Reconfigured { portolan: self }
     }
 
     /// Starts those again that have ended.

@@ -24,8 +24,6 @@ use tokio::sync::watch;
 use crate::cluster::clock::Clock;
 use crate::controller::gate::Gate;
 
-/// A node is given what others have once it has been sound for so long.
-const STEADY: Duration = Duration::from_secs(300);
 /// So many addresses at a time move that could stay, ...
 const MOVES: usize = 10;
 /// ... and then none for so long.
@@ -39,11 +37,20 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Looking at all addresses takes this part of the time at most.
 const ONE_IN: u32 = 5;
 
+/// What the configuration says of nodes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nodes {
+    /// Those that are labelled as excluded count all the same.
+    pub(crate) ignore_exclude_label: bool,
+    /// A node is given what others have once it has been sound for so long.
+    pub(crate) steady_after: Duration,
+}
+
 /// Places all addresses until the gate's stop, once everything that it rests on has been listed.
 pub(crate) async fn place(
     site: Site,
     mut listed: watch::Receiver<bool>,
-    ignore_label: bool,
+    nodes: Nodes,
     gate: Gate,
     clock: Clock,
 ) -> Result<(), Infallible> {
@@ -56,7 +63,7 @@ pub(crate) async fn place(
         let mut gate = gate;
         let mut rounds = Rounds {
             site,
-            ignore_label,
+            nodes,
             gate: gate.clone(),
             steady: Steady::default(),
             rest: Time::default(),
@@ -120,7 +127,7 @@ const ROUNDS: usize = 10;
 
 struct Rounds {
     site: Site,
-    ignore_label: bool,
+    nodes: Nodes,
     gate: Gate,
     steady: Steady,
     /// Until then nothing moves that could stay.
@@ -147,12 +154,13 @@ impl Rounds {
         let begun = clock.now();
         self.led = true;
         let picture = self.site.look(World::picture);
-        self.steady.observe(&picture.hosts, self.ignore_label, begun);
-        let settled = self.steady.settled(begun);
+        let Nodes { ignore_exclude_label, steady_after } = self.nodes;
+        self.steady.observe(&picture.hosts, ignore_exclude_label, begun);
+        let settled = self.steady.settled(begun, steady_after);
         let moves = if begun >= self.rest { MOVES } else { 0 };
         let now = Timestamp(clock.wall().as_second());
         let Round { ranked, shown, eligible, moves, unfinished } =
-            round(&picture, &Pace { settled: &settled, moves }, self.ignore_label, now);
+            round(&picture, &Pace { settled: &settled, moves }, ignore_exclude_label, now);
         self.site.observe(|world| world.set_eligible(eligible));
         let took = clock.now().since(begun);
         if moves.iter().any(|moves| matches!(moves.because, Because::Preferred(..) | Because::Uneven)) {
@@ -188,7 +196,7 @@ impl Rounds {
         // However many changes come, there is time for others.
         clock.sleep_until(Some(now + took * (ONE_IN - 1))).await;
         let rested = unfinished.then_some(self.rest.max(begun));
-        [again, waits, rested, self.steady.deadline(begun)].into_iter().flatten().min()
+        [again, waits, rested, self.steady.deadline(begun, steady_after)].into_iter().flatten().min()
     }
 
     /// Writes them; those that could not be written. What has changed meanwhile is looked at again when it is seen.
@@ -232,13 +240,13 @@ impl Steady {
         self.since = sound.collect();
     }
 
-    fn settled(&self, now: Time) -> BTreeSet<NodeName> {
-        self.since.iter().filter(|(_, since)| now.since(**since) >= STEADY).map(|(name, _)| name.clone()).collect()
+    fn settled(&self, now: Time, after: Duration) -> BTreeSet<NodeName> {
+        self.since.iter().filter(|(_, since)| now.since(**since) >= after).map(|(name, _)| name.clone()).collect()
     }
 
     /// When the next one is settled.
-    fn deadline(&self, now: Time) -> Option<Time> {
-        self.since.values().map(|since| *since + STEADY).filter(|settled| *settled > now).min()
+    fn deadline(&self, now: Time, after: Duration) -> Option<Time> {
+        self.since.values().map(|since| *since + after).filter(|settled| *settled > now).min()
     }
 }
 

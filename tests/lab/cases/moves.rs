@@ -43,6 +43,16 @@ pub(super) fn an_advertisement_that_names_another_node_moves_addresses_and_fails
     nothing_failed(loads, 2);
 }
 
+pub(super) fn addresses_go_to_the_node_that_is_preferred_once_it_is_steady_and_fail_nothing(lab: &'static Lab) {
+    let scene = Scene::set(lab, "preferred", NODES.len());
+    scene.settle(&NODES[..1]);
+    let _controller = scene.portolan.reconfigure_controller(json!({"nodes": {"steadyAfter": "1s"}}));
+    let loads = scene.load();
+    scene.moves_away_from(NODES[0], || scene.portolan.advertise_rather(&scene.namespace, &NODES, NODES[1]));
+    assert_eq!(scene.owners(), [NODES[1]; 4], "none went to the third, which could have had them too");
+    nothing_failed(loads, 1);
+}
+
 pub(super) fn a_node_that_is_annotated_loses_its_addresses_and_no_other_does_and_nothing_fails(lab: &'static Lab) {
     let scene = Scene::set(lab, "annotated", NODES.len());
     let owner = scene.settle(&NODES);
