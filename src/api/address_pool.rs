@@ -49,8 +49,8 @@ pub struct AddressPoolSpec {
     /// than private ones (RFC 1918, RFC 4193).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<SchemeText>,
-    /// Whether its addresses move although their nodes could keep them: `WhenSteady` (by default), to nodes that have been sound for five minutes and
-    /// at a bounded pace, or `Never`.
+    /// Whether its addresses move although their nodes could keep them: `WhenSteady` (by default), to nodes that have been sound for a while
+    /// (`nodes.steadyAfter` of the controller's configuration, five minutes by default) and at a bounded pace, or `Never`.
     #[serde(default)]
     pub rebalance: RebalanceText,
 }

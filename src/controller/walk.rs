@@ -193,6 +193,23 @@ async fn carry_out<P: Provider>(
     wait.map(End::Waiting)
 }
 
+/// Carries out what of a plan only tells another part of this process something.
+pub(crate) async fn hint<P: Provider>(
+    provider: &P,
+    desired: &LoadBalancer,
+    plan: &Plan<P::Step>,
+    gate: &Gate,
+) -> Result<(), End> {
+    let call = Call { id: desired.id.clone(), members: desired.members.clone(), external: BTreeMap::new() };
+    for step in plan.steps.iter().filter(|step| step.is_hint()) {
+        gate.check().map_err(End::Stopped)?;
+        let applied = within(provider.deadline(), step.name(), provider.apply(step, &call)).await;
+        applied.and_then(|result| result).map_err(End::Failed)?;
+        tracing::info!(balancer = %desired.id, step = step.name(), "{step}");
+    }
+    Ok(())
+}
+
 async fn within<T>(deadline: Duration, what: &str, call: impl Future<Output = T>) -> Result<T, Error> {
     tokio::time::timeout(deadline, call).await.map_err(|_| {
         Error::retry(

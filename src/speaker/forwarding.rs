@@ -299,7 +299,10 @@ impl Forwarding {
                 None => drop(owns.addresses.insert(vip, owned)),
                 Some(_) if fails && self.is_replaceable(vip, &owned) => drop(owns.withheld.insert(vip)),
                 Some(_) if fails => drop(owns.addresses.insert(vip, owned)),
-                Some(waiting) => owns.version = owns.version.min(waiting.version.saturating_sub(1)),
+                Some(waiting) => {
+                    owns.version = owns.version.min(waiting.version.saturating_sub(1));
+                    owns.waiting.insert(vip);
+                }
             }
         }
         Some(owns)

@@ -27,6 +27,8 @@ pub(crate) struct Owns {
     pub(crate) left: BTreeSet<IpAddr>,
     /// What it owns and does not announce, because it forwards nothing and another node could ([`crate::speaker::forwarding`]).
     pub(crate) withheld: BTreeSet<IpAddr>,
+    /// What it owns and is yet to find out about whether it forwards it.
+    pub(crate) waiting: BTreeSet<IpAddr>,
     /// Where to ask whether the node has an endpoint of an address's Services.
     pub(crate) checks: BTreeMap<IpAddr, HealthChecks>,
     /// The highest resourceVersion among what it owns and what it has owned: all up to there is known.
@@ -174,7 +176,8 @@ impl Ranks {
             (ranked.address, HealthChecks { ports: ranked.checks.clone(), is_ranked })
         };
         let checks = self.store.iter().filter(|ranked| !ranked.checks.is_empty()).map(asked).collect();
-        Some(Owns { addresses, left: self.left.clone(), withheld: BTreeSet::new(), checks, version: self.version })
+        let (left, version) = (self.left.clone(), self.version);
+        Some(Owns { addresses, left, checks, version, ..Owns::default() })
     }
 }
 

@@ -331,7 +331,8 @@ impl Wire {
             }
         }
         let ranked = owns.iter().filter(|_| !exceptions.is_empty());
-        let owned = ranked.flat_map(|owns| owns.addresses.keys().chain(&owns.withheld)).copied().collect();
+        let owned = ranked.flat_map(|owns| owns.addresses.keys().chain(&owns.withheld).chain(&owns.waiting));
+        let owned = owned.copied().collect();
         let (gateways, addresses) = (self.gateways.clone(), self.addresses.clone());
         let (version, stations) = (self.applied(owns), self.stations.clone());
         self.told = version;

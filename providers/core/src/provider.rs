@@ -128,7 +128,7 @@ pub trait Step: Clone + Debug + Display + PartialEq + Serialize + Send + Sync {
     }
 
     /// It only tells another part of this process what is known, and can be repeated at will: nothing that a plan shows, and nothing outside
-    /// of which it would have to be certain afterwards that it is on record.
+    /// of which it would have to be certain afterwards that it is on record. It needs nothing that a record knows.
     fn is_hint(&self) -> bool {
         false
     }

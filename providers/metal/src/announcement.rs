@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use portolan_core::ids::NodeName;
@@ -21,14 +20,6 @@ pub struct Report {
     pub exceptions: Spans<Exception>,
     /// What it has found of others' addresses; none of one that does not look.
     pub witness: Option<Witness>,
-}
-
-impl Report {
-    /// The addresses that strangers have, and which.
-    pub(crate) fn strangers(report: Option<&Self>) -> BTreeSet<(IpAddr, IpAddr, &str)> {
-        let all = report.into_iter().flat_map(|report| report.exceptions.all());
-        all.filter_map(|(first, last, exception)| Some((first, last, exception.stranger()?))).collect()
-    }
 }
 
 /// Why an address is not as it is ranked.
@@ -94,7 +85,7 @@ impl Announcement {
         let Some(report) = reports.get(owner).filter(|report| report.applied >= ranked_at) else {
             return Self::Awaited(owner.clone());
         };
-        let exceptions: Vec<Exception> = report.exceptions.of(vip.address).cloned().collect();
+        let exceptions: Vec<Exception> = report.exceptions.of(vip.address).into_iter().cloned().collect();
         if exceptions.iter().all(Exception::is_remark) {
             Self::By(owner.clone(), exceptions)
         } else {
@@ -105,6 +96,12 @@ impl Announcement {
     /// A node answers for it.
     pub fn is_announced(&self) -> bool {
         matches!(self, Self::By(..))
+    }
+
+    /// It is announced where only routers ask.
+    pub fn is_off_link(&self) -> bool {
+        let (Self::By(_, exceptions) | Self::Hindered(_, exceptions)) = self else { return false };
+        exceptions.contains(&Exception::PoolOffLink)
     }
 
     /// The Ethernet address of a stranger who has it.

@@ -1,4 +1,4 @@
-//! Who is behind the addresses of a load balancer: what placement has to know of its Services.
+//! Who is behind the addresses of a load balancer, and which of these are published: what placement has to know of its Services.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

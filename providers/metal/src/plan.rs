@@ -77,8 +77,9 @@ pub(crate) fn plan(instance: &Instance, desired: Option<&LoadBalancer>, state: &
     let Some(desired) = desired else { return Plan { steps: removal(state) } };
     let withdrawal = || state.is_asking.then_some(Step::Withdraw);
     let Some(standing) = Standing::of(desired, state) else {
-        // What those ask who may not be touched binds nobody.
-        return Plan { steps: withdrawal().into_iter().collect() };
+        // What those ask who may not be touched binds nobody. What they have goes on following its endpoints, and may have been published since.
+        let told = (!state.vips.is_empty()).then(|| tell(desired, state)).flatten();
+        return Plan { steps: told.into_iter().chain(withdrawal()).collect() };
     };
     let mut steps = Vec::new();
     if standing.lacks_any() {
@@ -115,12 +116,17 @@ pub(crate) fn plan(instance: &Instance, desired: Option<&LoadBalancer>, state: &
             steps.push(Step::Update { vip: Box::new(Vip { services, scheme, source_ranges: ranges, ..vip.clone() }) });
         }
     }
-    let backing = backing(desired, state.backing.as_deref());
-    if state.backing.as_deref() != Some(&backing) && has_any(state, &steps) {
+    if has_any(state, &steps) {
         // First, so that nothing which fails keeps it from being known.
-        steps.insert(0, Step::Back { backing: Box::new(backing) });
+        steps.splice(0..0, tell(desired, state));
     }
     Plan { steps }
+}
+
+/// What placement does not know yet.
+fn tell(desired: &LoadBalancer, state: &State) -> Option<Step> {
+    let backing = backing(desired, state.backing.as_deref());
+    (state.backing.as_deref() != Some(&backing)).then(|| Step::Back { backing: Box::new(backing) })
 }
 
 /// It will have an address then.

@@ -80,7 +80,7 @@ impl Reach {
         let Some(witness) = witness.filter(|witness| witness.version >= since) else {
             return Self::Awaited(heir.clone());
         };
-        let doubts: Vec<Doubt> = witness.doubts.of(vip.address).cloned().collect();
+        let doubts: Vec<Doubt> = witness.doubts.of(vip.address).into_iter().cloned().collect();
         if doubts.contains(&Doubt::Pending) { Self::Awaited(heir.clone()) } else { Self::Seen(heir.clone(), doubts) }
     }
 

@@ -36,13 +36,15 @@ impl<T: Ord> Spans<T> {
         rows.insert(from, to);
     }
 
-    /// What is said of an address.
-    pub fn of(&self, address: IpAddr) -> impl Iterator<Item = &T> {
+    /// What is said of an address, in an order that does not depend on what is said of others.
+    pub fn of(&self, address: IpAddr) -> Vec<&T> {
         let is_in = move |row: &BTreeMap<IpAddr, IpAddr>| {
             row.range(..=address).next_back().is_some_and(|(_, last)| *last >= address)
         };
         let rows = self.rows.iter().filter(move |(_, row)| is_in(row)).map(|(word, _)| word);
-        self.single.get(&address).into_iter().flatten().chain(rows)
+        let mut all: Vec<&T> = self.single.get(&address).into_iter().flatten().chain(rows).collect();
+        all.sort_unstable();
+        all
     }
 
     /// All that is said, each with the addresses from which to which.
@@ -77,10 +79,22 @@ mod tests {
             told.iter().for_each(|(first, last)| spans.say(address(*first), address(*last), 'x'));
             spans.say(address(16), address(16), 'y');
             for last in 0..70 {
-                let said: String = spans.of(address(last)).collect();
+                let said: String = spans.of(address(last)).into_iter().collect();
                 let is_told = told.iter().any(|(first, end)| (*first..=*end).contains(&last));
                 assert_eq!((said.contains('x'), said.contains('y')), (is_told, last == 16), "{last} without {skipped}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_an_address_comes_in_one_order_whatever_is_said_of_its_neighbours() {
+        let [one, other] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        for rows in ["", "a", "b", "ab"] {
+            let mut spans = Spans::default();
+            for word in ['b', 'a'] {
+                spans.say(one, if rows.contains(word) { other } else { one }, word);
+            }
+            assert_eq!(spans.of(one), [&'a', &'b'], "{rows}");
         }
     }
 }

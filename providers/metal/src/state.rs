@@ -28,7 +28,7 @@ pub struct State {
     /// Something is kept or promised to it that it has not recorded, or it waits.
     #[serde(skip)]
     pub is_asking: bool,
-    /// What placement was told of those behind it.
+    /// What placement was told of those behind it, and of what is published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backing: Option<Arc<Backing>>,
     /// What becomes of each of its addresses on the wire: the work of others, no part of what a plan makes.

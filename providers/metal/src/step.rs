@@ -21,7 +21,7 @@ pub enum Step {
     },
     /// Asks for none any more.
     Withdraw,
-    /// Tells placement who is behind the addresses.
+    /// Tells placement who is behind the addresses, and which of these are published.
     Back {
         /// The Services.
         backing: Box<Backing>,
@@ -58,7 +58,13 @@ impl fmt::Display for Step {
             Self::Withdraw => f.write_str("ask the pools for nothing any more"),
             Self::Back { backing } => {
                 let told: Vec<String> = backing.services.values().map(ToString::to_string).collect();
-                write!(f, "tell placement where endpoints are: {}", told.join("; "))
+                write!(f, "tell placement where endpoints are: {}", told.join("; "))?;
+                let published: Vec<String> = backing.published.iter().map(ToString::to_string).collect();
+                if published.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, ", and that {} is published", published.join(" and "))
+                }
             }
             Self::Claim { vip } => {
                 let pool = vip.pool.as_ref().map(|pool| format!(" out of pool {pool}")).unwrap_or_default();

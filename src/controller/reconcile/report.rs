@@ -4,7 +4,7 @@ use portolan_core::balancer::{LoadBalancer, PortKey};
 use portolan_core::claim::{ClaimWarning, class_of, current_class};
 use portolan_core::class::Class;
 use portolan_core::desire::{Desired, Warning, addresses};
-use portolan_core::provider::{Error, ErrorKind, Outcome, Provider, Verdict as Finding};
+use portolan_core::provider::{Error, ErrorKind, Outcome, Plan, Provider, Step, Verdict as Finding};
 use portolan_core::reason::{ConditionType, Reason};
 use portolan_core::record::Record;
 use portolan_core::refusal::Refusal;
@@ -17,7 +17,7 @@ use crate::cluster::finalizers::Standard;
 use crate::cluster::queue::Verdict;
 use crate::controller::decision::Decision;
 use crate::controller::index::Written;
-use crate::controller::walk::{End, Walked, observe};
+use crate::controller::walk::{End, Walked, hint, observe};
 use crate::providers::with_provider;
 
 /// What a walk has come to, for everybody whom it concerns.
@@ -111,8 +111,11 @@ impl Pass<'_> {
         if found.failure.is_some_and(|error| seats.iter().all(|seat| self.is_passing(error, &seat.service))) {
             return Ok(Verdict::Retry);
         }
-        if is_news && found.verdict == Verdict::Done && takes_away(provider, desired, seats, &found.outcome, &state) {
-            return Ok(Verdict::Again);
+        if is_news && let Some(next) = once_told(provider, desired, seats, &found.outcome, &state) {
+            let hinted = hint(provider, &desired.load_balancer, &next, self.gate).await;
+            if found.verdict == Verdict::Done && (hinted.is_err() || !next.steps.iter().all(Step::is_hint)) {
+                return Ok(Verdict::Again);
+            }
         }
         Ok(found.verdict)
     }
@@ -315,16 +318,16 @@ fn accepted(class: &Class, desired: &Desired, service: &Service) -> Finding {
     }
 }
 
-/// What is published decides what a replace may take away: now that this is told, something is left to do. That holds also when
+/// What is published decides what a replace may take away: now that this is told, something may be left to do. That holds also when
 /// nothing was published before, since a predecessor that never came so far must go like any other. Nobody else would wake the key:
-/// the write is our own.
-fn takes_away<P: Provider>(
+/// the write is our own. And who goes by what is published is told so at once.
+fn once_told<P: Provider>(
     provider: &P,
     desired: &Desired,
     seats: &[Seat<'_>],
     outcome: &Outcome,
     state: &P::State,
-) -> bool {
+) -> Option<Plan<P::Step>> {
     let members = &desired.load_balancer.members;
     let mut told = LoadBalancer { published: outcome.published.clone(), ..desired.load_balancer.clone() };
     if members.len() > seats.len() {
@@ -333,7 +336,7 @@ fn takes_away<P: Provider>(
     }
     told.published.sort();
     told.published.dedup();
-    provider.plan(Some(&told), state).is_ok_and(|plan| !plan.is_empty())
+    provider.plan(Some(&told), state).ok()
 }
 
 /// Puts a failure where it belongs: on the condition that names the failing hop.

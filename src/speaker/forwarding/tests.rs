@@ -319,7 +319,7 @@ fn an_answer_that_was_asked_for_before_the_address_was_owned_does_not_count() {
     step(0, Input::TimePassed);
     step(10, Input::Answered(WELL));
     step(1_000, Input::TimePassed);
-    let waiting = Owns { version: 4, ..Owns::default() };
+    let waiting = Owns { waiting: [ip(VIP)].into(), version: 4, ..Owns::default() };
     assert_eq!(step(1_300, Input::Ranked(&Arc::new(owns(&[VIP], &[], 5)))), [Output::Publish(waiting)]);
     // Asked at 1 s; the next question follows at once.
     step(2_050, Input::Answered(WELL));

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use portolan_core::ids::{LoadBalancerId, ResourceVersion};
 
 use super::*;
@@ -133,6 +135,29 @@ fn what_placement_rests_on_is_another_edition_and_what_it_finds_is_not() {
     world.remove_vip(address());
     assert!(changed(&world));
     assert_eq!(world.backing(&LoadBalancerId::new("web")), None, "who has no address is forgotten");
+}
+
+#[test]
+fn placement_looks_again_when_a_stranger_has_another_address_although_he_is_said_to_have_the_same_row() {
+    let other = |last: u8, version: &str| Vip {
+        address: [198, 51, 100, last].into(),
+        version: Some(ResourceVersion::new(version.to_owned())),
+        ..vip(true)
+    };
+    let mut world = World::default();
+    [other(6, "5"), other(8, "5")].into_iter().for_each(|vip| world.set_vip(vip));
+    let row = |applied| {
+        let mut report = report(applied, Vec::new());
+        report.exceptions.say([198, 51, 100, 6].into(), [198, 51, 100, 8].into(), stranger());
+        report
+    };
+    world.set_report(&node(), Some(row(5)));
+    world.set_vip(other(7, "9"));
+    let before = world.edition();
+    world.set_report(&node(), Some(row(8)));
+    assert_eq!(world.edition(), before, "nothing is said of it yet");
+    world.set_report(&node(), Some(row(9)));
+    assert_ne!(world.edition(), before);
 }
 
 /// An address that was seen before it was ranked, and what a round may take it for.

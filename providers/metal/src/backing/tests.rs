@@ -1,12 +1,18 @@
 use std::net::{IpAddr, SocketAddr};
 
-use portolan_core::balancer::{HealthCheck, Member as CoreMember, PodEndpoint, PortKey, Protocol, SourceRanges};
-use portolan_core::ids::{ClassName, LoadBalancerId};
+use portolan_core::balancer::{
+    HealthCheck, IpMode, Member as CoreMember, PodEndpoint, PortKey, Protocol, Published, SourceRanges,
+};
+use portolan_core::ids::{ClassName, Instance, LoadBalancerId};
 use portolan_core::time::Timestamp;
 use serde_json::json;
 
 use super::*;
+use crate::plan::plan;
 use crate::selector::Labels;
+use crate::state::State;
+use crate::step::Step;
+use crate::vip::Vip;
 
 fn uid() -> Uid {
     Uid::new("uid-web")
@@ -128,4 +134,34 @@ fn a_health_check_port_counts_while_somebody_behind_it_is_not_terminating() {
     assert_eq!(port(backing(&desired(true, Vec::new(), ready), Some(&before))), Some(32_000), "refused, it follows");
     assert_eq!(port(backing(&desired(true, Vec::new(), going), Some(&before))), None);
     assert_eq!(port(backing(&desired(true, Vec::new(), Vec::new()), Some(&before))), Some(32_000), "paused, it stays");
+}
+
+#[test]
+fn what_is_published_are_addresses_and_no_names() {
+    let address: IpAddr = "198.51.100.7".parse().unwrap();
+    let published = vec![
+        Published::Ip { ip: address, mode: IpMode::Vip },
+        Published::Hostname { hostname: "nlb.example.com".to_owned() },
+    ];
+    let told = backing(&LoadBalancer { published, ..desired(false, Vec::new(), Vec::new()) }, None);
+    assert_eq!(told.published, [address].into());
+}
+
+#[test]
+fn what_is_published_of_one_who_is_refused_meanwhile_is_told_all_the_same() {
+    let address: IpAddr = "198.51.100.7".parse().unwrap();
+    let before = backing(&desired(false, vec![listener("a")], Vec::new()), None);
+    let state = State {
+        vips: vec![Vip { holder: Some(LoadBalancerId::new("web")), ..Vip::of_nobody(address) }],
+        backing: Some(before.clone().into()),
+        ..State::default()
+    };
+    let mut refused = desired(true, Vec::new(), vec![listener("a")]);
+    assert_eq!(plan(&Instance::default(), Some(&refused), &state).steps, []);
+    refused.published = vec![Published::Ip { ip: address, mode: IpMode::Vip }];
+    let told = Backing { published: [address].into(), ..before };
+    let expected = Step::Back { backing: Box::new(told.clone()) };
+    assert_eq!(plan(&Instance::default(), Some(&refused), &state).steps, [expected]);
+    let state = State { backing: Some(told.into()), ..state };
+    assert_eq!(plan(&Instance::default(), Some(&refused), &state).steps, []);
 }

@@ -164,10 +164,6 @@ impl World {
             return;
         }
         let before = self.on_the_wire(|vip| voices(vip).any(|voice| voice == node));
-        // Placement shows them.
-        if Report::strangers(self.stage.reports.get(node)) != Report::strangers(report.as_ref()) {
-            self.stage.edition += 1;
-        }
         match report {
             Some(report) => drop(self.stage.reports.insert(node.clone(), report)),
             None => drop(self.stage.reports.remove(node)),
@@ -203,7 +199,10 @@ impl World {
         });
         said.flat_map(move |(first, last, node)| {
             let owned = self.vips.range(first..=last).map(|(_, vip)| vip);
-            let owned = owned.filter(move |vip| vip.ranks.owner() == Some(node) && self.pool_ref(vip).0.name == *pool);
+            let owned = owned.filter(move |vip| {
+                let is_owner = vip.ranks.owner() == Some(node);
+                is_owner && self.announcement(vip.address).is_off_link() && self.pool_ref(vip).0.name == *pool
+            });
             owned.map(move |vip| (vip.address, node))
         })
     }
@@ -253,13 +252,16 @@ impl World {
     }
 
     fn wake_changed(&mut self, before: &BTreeMap<IpAddr, OnTheWire>) {
-        let changed: Vec<(IpAddr, bool)> = before
-            .iter()
-            .map(|(address, before)| (*address, before, self.now(*address)))
-            .filter(|(_, before, now)| now != *before)
-            .map(|(address, before, now)| (address, before.0.is_announced() || now.0.is_announced()))
+        let changed = before.iter().map(|(address, before)| (*address, &before.0, before, self.now(*address)));
+        let changed = changed.filter(|(_, _, before, now)| now != *before);
+        let changed: Vec<(IpAddr, bool, bool)> = changed
+            .map(|(address, before, _, (now, ..))| {
+                (address, before.is_announced() || now.is_announced(), before.stranger() != now.stranger())
+            })
             .collect();
-        for (address, is_announced) in changed {
+        for (address, is_announced, is_anothers) in changed {
+            // Placement shows whose it is.
+            self.stage.edition += u64::from(is_anothers);
             if is_announced {
                 self.stage.new.remove(&address);
             }

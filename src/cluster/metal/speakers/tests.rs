@@ -184,7 +184,7 @@ fn what_a_witness_found_is_read_address_by_address() {
     let seen = report(&json!({"appliedVersion": 3, "witness": {"version": 4, "notProven": not_proven}}));
     let Witness { version, doubts } = seen.report.witness.unwrap();
     assert_eq!((version, doubts.all().count()), (4, 4));
-    let of = |address| doubts.of(address).cloned().collect::<Vec<_>>();
+    let of = |address| doubts.of(address).into_iter().cloned().collect::<Vec<_>>();
     assert_eq!(of(address), [Doubt::Silent([80, 443].into()), Doubt::Refused([8080].into())]);
     let several: IpAddr = "198.51.100.2".parse().unwrap();
     let all = ["02:00:00:00:00:09", "others"].map(str::to_owned).into();
@@ -204,7 +204,7 @@ fn a_report_says_of_each_address_what_is_wrong_with_it() {
         ],
     }));
     let stranger = || Exception::Stranger { interface: "lan0".to_owned(), mac: "02:00:00:00:00:09".to_owned() };
-    let of = |text: &str| seen.report.exceptions.of(text.parse().unwrap()).cloned().collect::<Vec<_>>();
+    let of = |text: &str| seen.report.exceptions.of(text.parse().unwrap()).into_iter().cloned().collect::<Vec<_>>();
     assert_eq!(seen.report.applied, 12);
     assert_eq!(of("198.51.100.1"), [Exception::NoInterface]);
     assert_eq!(of("198.51.100.2"), [Exception::PoolOffLink, stranger()]);
