@@ -460,7 +460,7 @@ mod tests {
         let (_erases, erased) = watch::channel(0);
         let (shows, shown) = watch::channel(None);
         let node_level = NodeLevel { preflight, stands, witnessed, erased, shown };
-        let stop = CancellationToken::new();
+        let (clock, stop) = (Clock::start(), CancellationToken::new());
         let story = async {
             tells.send_modify(|_| {});
             assert_eq!(server.calls(2).await, ["apply", "merge"], "the server has added something");
@@ -485,9 +485,16 @@ mod tests {
                     assert!(server.is_left_alone().await, "{wrong}: what was there before, and is now");
                 }
             }
+            let mut written = Vec::new();
+            for version in [8, 9] {
+                tells.send_modify(|told| told.as_mut().unwrap().version = version);
+                assert_eq!(server.calls(2).await, ["apply", "merge"]);
+                written.push(clock.now());
+            }
+            assert!(written[1].since(written[0]) >= Duration::from_secs(2), "however often there is something new");
             stop.cancel();
         };
-        let run = run(client, "node-a".to_owned(), told, node_level, Clock::start(), stop.clone());
+        let run = run(client, "node-a".to_owned(), told, node_level, clock, stop.clone());
         let (ended, ()) = tokio::join!(run, story);
         assert_eq!(ended, Ok(()));
     }

@@ -133,7 +133,11 @@ impl Session<'_> {
             }
             Ok(events) if events.first().is_some_and(|event| event["object"].is_object()) => {
                 let _ = writeln!(lines, "< {code}");
-                for event in events {
+                // One that says nothing but how far the server is comes when that has the time.
+                let is_progress = |event: &&Value| {
+                    event["type"] == "BOOKMARK" && event["object"]["metadata"]["annotations"].is_null()
+                };
+                for event in events.iter().filter(|event| !is_progress(event)) {
                     let kind = text_of(&event["type"]);
                     let _ = writeln!(lines, "< {kind} {}", self.normal(&event["object"]));
                 }

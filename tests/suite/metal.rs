@@ -203,7 +203,7 @@ fn who_finds_a_pool_exhausted_waits_and_is_served_in_the_order_of_creation() {
 #[test]
 fn addresses_and_pools_are_asked_for_by_name_in_our_words_and_in_metallbs() {
     both(|world| {
-        let _first = Pool::new(world, "-a", json!({"addresses": ["10.77.3.0/29"]}));
+        let first = Pool::new(world, "-a", json!({"addresses": ["10.77.3.0/29"]}));
         let second = Pool::new(world, "-b", json!({"addresses": ["10.77.3.8/29"], "autoAssign": false}));
         let _controller = setup(world).start();
         for (name, key, address) in [
@@ -220,6 +220,26 @@ fn addresses_and_pools_are_asked_for_by_name_in_our_words_and_in_metallbs() {
             ("older-pool", "metallb.universe.tf/address-pool", "10.77.3.10"),
         ] {
             create(world, name, annotated(key, &second.name));
+            has(world, name, &[address]);
+        }
+        // Ours wins, then MetalLB's newer one.
+        let (newer, older) = ("metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs");
+        let (newer_pool, older_pool) = ("metallb.io/address-pool", "metallb.universe.tf/address-pool");
+        for (name, annotations, address) in [
+            ("newer", json!({newer: "10.77.3.2", older: "10.77.3.1"}), "10.77.3.2"),
+            (
+                "all",
+                json!({"portolan.dev/load-balancer-ips": "10.77.3.7", newer: "10.77.3.1", older: "10.77.3.1"}),
+                "10.77.3.7",
+            ),
+            ("newer-pool", json!({newer_pool: second.name, older_pool: first.name}), "10.77.3.11"),
+            (
+                "all-pools",
+                json!({"portolan.dev/pool": second.name, newer_pool: first.name, older_pool: first.name}),
+                "10.77.3.12",
+            ),
+        ] {
+            create(world, name, json!({"metadata": {"annotations": annotations}}));
             has(world, name, &[address]);
         }
         let refused = |name: &str, key: &str, value: &str, reason: &str, says: &str| {

@@ -98,12 +98,6 @@ impl Announcement {
         matches!(self, Self::By(..))
     }
 
-    /// It is announced where only routers ask.
-    pub fn is_off_link(&self) -> bool {
-        let (Self::By(_, exceptions) | Self::Hindered(_, exceptions)) = self else { return false };
-        exceptions.contains(&Exception::PoolOffLink)
-    }
-
     /// The Ethernet address of a stranger who has it.
     pub fn stranger(&self) -> Option<&str> {
         let Self::Hindered(_, exceptions) = self else { return None };

@@ -27,6 +27,9 @@ pub struct Backing {
 pub struct Backed {
     v4: Member,
     v6: Member,
+    /// Its health check port, whether or not anybody is to ask there now.
+    #[serde(skip)]
+    health_check: Option<u16>,
 }
 
 impl Backed {
@@ -37,7 +40,7 @@ impl Backed {
             endpoints: endpoints(own(), family),
             health_check: health_check.filter(|_| is_ready(own(), family)),
         };
-        Self { v4: of_family(Family::V4), v6: of_family(Family::V6) }
+        Self { v4: of_family(Family::V4), v6: of_family(Family::V6), health_check }
     }
 
     /// To those of this family.
@@ -52,7 +55,7 @@ impl Backed {
 /// In words: where its endpoints are.
 impl fmt::Display for Backed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { v4, v6 } = self;
+        let Self { v4, v6, health_check: _ } = self;
         match (&v4.endpoints, &v6.endpoints) {
             (one, other) if one == other => one.fmt(f),
             (v4, v6) => write!(f, "{v4} for IPv4, {v6} for IPv6"),
@@ -70,8 +73,7 @@ pub(crate) fn backing(desired: &LoadBalancer, before: Option<&Backing>) -> Backi
         }
         let known = before?.services.get(uid)?;
         let follows = desired.following.iter().any(|listener| listener.service == *uid);
-        let health_check = known.v4.health_check.or(known.v6.health_check);
-        let followed = || Backed::of(&desired.following, uid, &known.v4.labels, health_check);
+        let followed = || Backed::of(&desired.following, uid, &known.v4.labels, known.health_check);
         Some(if follows { followed() } else { known.clone() })
     };
     let ip = |published: &Published| match published {

@@ -78,7 +78,10 @@ pub(crate) fn plan(instance: &Instance, desired: Option<&LoadBalancer>, state: &
     let withdrawal = || state.is_asking.then_some(Step::Withdraw);
     let Some(standing) = Standing::of(desired, state) else {
         // What those ask who may not be touched binds nobody. What they have goes on following its endpoints, and may have been published since.
-        let told = (!state.vips.is_empty()).then(|| tell(desired, state)).flatten();
+        // Who is leaving is known until he is served nowhere: what is said of the others leaves him out.
+        let mut named = state.vips.iter().flat_map(|vip| &vip.services);
+        let is_whole = !state.vips.is_empty() && named.all(|served| desired.members.contains(&served.member));
+        let told = is_whole.then(|| tell(desired, state)).flatten();
         return Plan { steps: told.into_iter().chain(withdrawal()).collect() };
     };
     let mut steps = Vec::new();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use portolan_core::balancer::Published;
 use portolan_core::desire::addresses;
+use portolan_core::desire::scheme::{self, InternalAnnotations};
 use portolan_core::provider::Provider;
 use portolan_core::share;
 use portolan_core::snapshot::{Service, ServiceType};
@@ -88,6 +89,8 @@ fn look(service: &Service, pools: &[Checked], provider: &Metal, findings: &mut V
         ));
         return;
     }
+    let (mut refused, honoured) = (Vec::new(), InternalAnnotations::All);
+    let scheme = scheme::scheme(service, provider.capabilities(), &honoured, &mut refused, &mut Vec::new());
     let published: Vec<Published> = addresses::published(service);
     if published.is_empty() {
         findings.push(Finding::differs(&about, "has no address yet; Portolan gives it one"));
@@ -108,11 +111,27 @@ fn look(service: &Service, pools: &[Checked], provider: &Metal, findings: &mut V
                 );
                 findings.push(Finding::changes(&about, what));
             }
-            Published::Ip { .. } => {}
+            Published::Ip { ip, mode: _ } => {
+                let Some(checked) = pools.iter().find(|checked| checked.pool.contains(*ip)) else { continue };
+                if let Some(who) = checked.taken.get(ip) {
+                    let what = format!(
+                        "has {ip}, which is taken here ({who}): Portolan gives that to nobody, and would give this Service another one"
+                    );
+                    findings.push(Finding::changes(&about, what));
+                }
+                if !checked.pool.suits(scheme) {
+                    let (place, pool) = (scheme::place(service, &honoured), &checked.pool.name);
+                    let what = format!(
+                        "has {ip} and asks for an internal load balancer in {place}, which MetalLB does not read: Portolan would not give it an \
+                         address of pool {pool}. Take that off, set scheme: internal in the AddressPool, or leave that cloud out of \
+                         internalAnnotations in the configuration"
+                    );
+                    findings.push(Finding::changes(&about, what));
+                }
+            }
         }
     }
     let has: BTreeSet<IpAddr> = self::published(service).collect();
-    let mut refused = Vec::new();
     let asked =
         addresses::requested(service, provider.capabilities(), &service.families, &mut refused, &mut Vec::new());
     if !refused.is_empty() {

@@ -12,7 +12,7 @@ use crate::plan::plan;
 use crate::selector::Labels;
 use crate::state::State;
 use crate::step::Step;
-use crate::vip::Vip;
+use crate::vip::{Served, Vip};
 
 fn uid() -> Uid {
     Uid::new("uid-web")
@@ -92,7 +92,7 @@ fn each_family_has_the_endpoints_of_its_own() {
         let listener = Listener { targets: Targets::Pods { endpoints, local_nodes }, has_endpoints, ..listener("a") };
         let mut found = backing(&desired(false, vec![listener], Vec::new()), None).services;
         let told = found[&uid()].to_string();
-        let Backed { v4, v6 } = found.remove(&uid()).unwrap();
+        let Backed { v4, v6, health_check: _ } = found.remove(&uid()).unwrap();
         (v4.endpoints, v6.endpoints, told)
     };
     let (anywhere, nowhere) = (Endpoints::Anywhere, Endpoints::None);
@@ -131,8 +131,12 @@ fn a_health_check_port_counts_while_somebody_behind_it_is_not_terminating() {
     let without = backing(&desired(false, going.clone(), Vec::new()), None);
     assert_eq!(without.services[&uid()].to(Family::V6).health_check, Some(32_000));
     assert_eq!(port(without), None);
-    assert_eq!(port(backing(&desired(true, Vec::new(), ready), Some(&before))), Some(32_000), "refused, it follows");
-    assert_eq!(port(backing(&desired(true, Vec::new(), going), Some(&before))), None);
+    let followed =
+        |listeners: &Vec<Listener>, before| backing(&desired(true, Vec::new(), listeners.clone()), Some(before));
+    assert_eq!(port(followed(&ready, &before)), Some(32_000), "refused, it follows");
+    let gone = followed(&going, &before);
+    assert_eq!(port(gone.clone()), None);
+    assert_eq!(port(followed(&ready, &gone)), Some(32_000), "and has it again");
     assert_eq!(port(backing(&desired(true, Vec::new(), Vec::new()), Some(&before))), Some(32_000), "paused, it stays");
 }
 
@@ -164,4 +168,11 @@ fn what_is_published_of_one_who_is_refused_meanwhile_is_told_all_the_same() {
     assert_eq!(plan(&Instance::default(), Some(&refused), &state).steps, [expected]);
     let state = State { backing: Some(told.into()), ..state };
     assert_eq!(plan(&Instance::default(), Some(&refused), &state).steps, []);
+
+    // One who is leaving beside him.
+    let leaves = CoreMember { uid: Uid::new("uid-other"), namespace: "shop".into(), name: "other".into() };
+    let mut state = state;
+    state.vips[0].services = vec![Served { member: leaves, ports: BTreeSet::new() }];
+    refused.published.clear();
+    assert_eq!(plan(&Instance::default(), Some(&refused), &state).steps, [], "of whom placement would know nothing");
 }

@@ -208,6 +208,17 @@ fn the_wire_is_asked_until_somebody_has_announced_it_and_a_stranger_who_has_it_i
     assert_eq!((free.shown.stranger, free.ask_first), (None, true), "that alone is no write");
     let moved = after(&next, by, two()).unwrap();
     assert_eq!((nodes(&moved), moved.ask_first), (vec!["b", "a"], false));
+
+    // A stranger who insists on what has been announced for long: his silence counts, not whose turn it is.
+    for is_heard_of in [true, false] {
+        let taken = Exception::Stranger { interface: "lan0".to_owned(), mac: "02:00:00:00:00:99".to_owned() };
+        let yielded = Announcement::Hindered(name("b"), vec![taken]);
+        let shown = after(&moved, yielded.clone(), two()).unwrap();
+        assert!(shown.shown.stranger.is_some() && !shown.ask_first);
+        let now = if is_heard_of { yielded } else { Announcement::Lost(name("b")) };
+        let heir = after(&shown, now, vec![Host::sound("a")]).unwrap();
+        assert_eq!((nodes(&heir), heir.ask_first), (vec!["a"], true));
+    }
 }
 
 #[test]

@@ -199,10 +199,7 @@ impl World {
         });
         said.flat_map(move |(first, last, node)| {
             let owned = self.vips.range(first..=last).map(|(_, vip)| vip);
-            let owned = owned.filter(move |vip| {
-                let is_owner = vip.ranks.owner() == Some(node);
-                is_owner && self.announcement(vip.address).is_off_link() && self.pool_ref(vip).0.name == *pool
-            });
+            let owned = owned.filter(move |vip| vip.ranks.owner() == Some(node) && self.pool_ref(vip).0.name == *pool);
             owned.map(move |vip| (vip.address, node))
         })
     }
@@ -260,8 +257,9 @@ impl World {
             })
             .collect();
         for (address, is_announced, is_anothers) in changed {
-            // Placement shows whose it is.
-            self.stage.edition += u64::from(is_anothers);
+            // Placement shows whose it is, and sets nothing aside that is announced.
+            let is_set_aside = self.vips.get(&address).is_some_and(|vip| vip.set_aside.is_some());
+            self.stage.edition += u64::from(is_anothers || is_announced && is_set_aside);
             if is_announced {
                 self.stage.new.remove(&address);
             }

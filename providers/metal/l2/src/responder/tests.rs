@@ -105,6 +105,7 @@ fn a_solicitation_is_answered_as_rfc_4861_7_2_4_says() {
     let all = Mac::of_multicast(ALL_NODES);
     for (source, link_layer, mac, destination, is_solicited) in [
         ("2001:db8::1", Some(CLIENT), CLIENT, "2001:db8::1", true),
+        ("2001:db8::1", Some(OTHER), OTHER, "2001:db8::1", true),
         ("2001:db8::1", None, CLIENT, "2001:db8::1", true),
         ("::", None, all, "ff02::1", false),
     ] {
