@@ -165,23 +165,12 @@ async fn carry_out<P: Provider>(
     records: &impl Records,
     gate: &Gate,
 ) -> Option<End> {
-    if let Err(stopped) = gate.check() {
-        return Some(End::Stopped(stopped));
-    }
     let members = record.members.iter().map(|joined| joined.member.clone()).collect();
     let call = Call { id: record.id.clone(), members, external: record.external.clone() };
-    let applied = within(provider.deadline(), step.name(), provider.apply(step, &call)).await.and_then(|result| result);
-    let Applied { learned, wait } = match applied {
+    let Applied { learned, wait } = match apply(provider, step, &call, gate).await {
         Ok(applied) => applied,
-        Err(error) => {
-            tracing::warn!(balancer = %record.id, step = step.name(), %error, "step failed");
-            return Some(match error.kind {
-                ErrorKind::Wait(at_most) => End::Waiting(Wait { on: error.message, at_most }),
-                ErrorKind::Terminal | ErrorKind::Retry => End::Failed(error),
-            });
-        }
+        Err(end) => return Some(end),
     };
-    tracing::info!(balancer = %record.id, step = step.name(), "{step}");
     if learned.iter().any(|(key, value)| record.external.get(key) != Some(value)) {
         let mut taught = record.clone();
         taught.external.extend(learned);
@@ -202,12 +191,23 @@ pub(crate) async fn hint<P: Provider>(
 ) -> Result<(), End> {
     let call = Call { id: desired.id.clone(), members: desired.members.clone(), external: BTreeMap::new() };
     for step in plan.steps.iter().filter(|step| step.is_hint()) {
-        gate.check().map_err(End::Stopped)?;
-        let applied = within(provider.deadline(), step.name(), provider.apply(step, &call)).await;
-        applied.and_then(|result| result).map_err(End::Failed)?;
-        tracing::info!(balancer = %desired.id, step = step.name(), "{step}");
+        apply(provider, step, &call, gate).await?;
     }
     Ok(())
+}
+
+/// Has the provider do it; else why the walk must end here.
+async fn apply<P: Provider>(provider: &P, step: &P::Step, call: &Call, gate: &Gate) -> Result<Applied, End> {
+    gate.check().map_err(End::Stopped)?;
+    let applied = within(provider.deadline(), step.name(), provider.apply(step, call)).await.and_then(|result| result);
+    match &applied {
+        Ok(_) => tracing::info!(balancer = %call.id, step = step.name(), "{step}"),
+        Err(error) => tracing::warn!(balancer = %call.id, step = step.name(), %error, "step failed"),
+    }
+    applied.map_err(|error| match error.kind {
+        ErrorKind::Wait(at_most) => End::Waiting(Wait { on: error.message, at_most }),
+        ErrorKind::Terminal | ErrorKind::Retry => End::Failed(error),
+    })
 }
 
 async fn within<T>(deadline: Duration, what: &str, call: impl Future<Output = T>) -> Result<T, Error> {

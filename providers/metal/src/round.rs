@@ -140,12 +140,11 @@ fn record(placed: &Placed, ranks: Ranks, eligible: &Eligibility, now: Timestamp)
         None => before.health_checks.clone(),
     };
     let since = if ranks.owner() == before.ranks.owner() { before.shown.since.or(Some(now)) } else { Some(now) };
-    // A write for this alone is worth nothing: it says what whoever comes next has to do.
     let stranger = placed.announcement.stranger().map(str::to_owned);
     let is_anothers = stranger.is_some() || before.shown.stranger.is_some();
     let is_ours = placed.announcement.is_announced() || !before.ask_first && !is_anothers;
-    let is_first = before.ranks.generation == 0 || !is_ours;
-    let ask_first = if ranks == before.ranks { before.ask_first } else { is_first };
+    // A write for this alone is worth nothing: it says what whoever comes next has to do.
+    let ask_first = if ranks == before.ranks { before.ask_first } else { before.ranks.generation == 0 || !is_ours };
     let set_aside = match &stranger {
         Some(_) if placed.is_new && before.reserved_for.is_none() => stranger.clone(),
         _ => before.set_aside.clone().filter(|_| !placed.announcement.is_announced()),

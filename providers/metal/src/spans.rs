@@ -38,10 +38,10 @@ impl<T: Ord> Spans<T> {
 
     /// What is said of an address, in an order that does not depend on what is said of others.
     pub fn of(&self, address: IpAddr) -> Vec<&T> {
-        let is_in = move |row: &BTreeMap<IpAddr, IpAddr>| {
+        let is_in = |row: &BTreeMap<IpAddr, IpAddr>| {
             row.range(..=address).next_back().is_some_and(|(_, last)| *last >= address)
         };
-        let rows = self.rows.iter().filter(move |(_, row)| is_in(row)).map(|(word, _)| word);
+        let rows = self.rows.iter().filter(|(_, row)| is_in(row)).map(|(word, _)| word);
         let mut all: Vec<&T> = self.single.get(&address).into_iter().flatten().chain(rows).collect();
         all.sort_unstable();
         all

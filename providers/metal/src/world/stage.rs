@@ -249,10 +249,10 @@ impl World {
     }
 
     fn wake_changed(&mut self, before: &BTreeMap<IpAddr, OnTheWire>) {
-        let changed = before.iter().map(|(address, before)| (*address, &before.0, before, self.now(*address)));
-        let changed = changed.filter(|(_, _, before, now)| now != *before);
+        let changed = before.iter().map(|(address, before)| (*address, before, self.now(*address)));
         let changed: Vec<(IpAddr, bool, bool)> = changed
-            .map(|(address, before, _, (now, ..))| {
+            .filter(|(_, before, now)| now != *before)
+            .map(|(address, (before, ..), (now, ..))| {
                 (address, before.is_announced() || now.is_announced(), before.stranger() != now.stranger())
             })
             .collect();
