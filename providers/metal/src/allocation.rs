@@ -23,6 +23,8 @@ pub struct Request<'a> {
     pub id: &'a LoadBalancerId,
     /// The Service that asks.
     pub member: &'a Member,
+    /// Those who share with it: what is kept for one of them all may have.
+    pub sharers: &'a [Member],
     /// The Service, as pools see it.
     pub subject: Subject<'a>,
     /// For whom it is meant.
@@ -228,10 +230,6 @@ impl Ledger {
 
     /// What somebody gets: all of it, what he has already and what is to be given to him. Changes nothing.
     pub fn allocate(&self, request: &Request<'_>) -> Result<Vec<Allotted>, Denied> {
-        if let Some(other) = request.requested.iter().find(|address| !request.families.contains(&Family::of(**address)))
-        {
-            return Err(Denied::OtherFamily(*other));
-        }
         let kept: BTreeMap<Family, IpAddr> = request.keeps.iter().map(|own| (Family::of(*own), *own)).collect();
         let mut allotted = Vec::new();
         for address in request.requested {
@@ -256,15 +254,23 @@ impl Ledger {
         Ok(allotted)
     }
 
+    /// Asked for by name he gets it, whatever becomes of the rest.
+    pub fn gives_by_name(&self, request: &Request<'_>, address: IpAddr) -> bool {
+        self.requested(request, address).is_ok()
+    }
+
     fn requested(&self, request: &Request<'_>, address: IpAddr) -> Result<Allotted, Denied> {
+        if !request.families.contains(&Family::of(address)) {
+            return Err(Denied::OtherFamily(address));
+        }
         let held = self.held.get(&address);
         let is_own = held.is_some_and(|holder| holder.id.as_ref() == Some(request.id));
         if is_own && request.keeps.contains(&address) {
             return Ok(Allotted { address, pool: self.pool_of(address) });
         }
-        let is_reserved = held.is_some_and(|holder| {
-            holder.id.is_none() && holder.reserved_for.as_ref().is_some_and(|of| of.is_for(request.member))
-        });
+        let reserved_for = held.filter(|holder| holder.id.is_none()).and_then(|holder| holder.reserved_for.as_ref());
+        let mut members = std::iter::once(request.member).chain(request.sharers);
+        let is_reserved = reserved_for.is_some_and(|of| members.any(|member| of.is_for(member)));
         if let Some(holder) = held.filter(|_| !is_own && !is_reserved) {
             return Err(Denied::Taken { address, by: holder.told.clone() });
         }

@@ -340,9 +340,10 @@ pub fn eligible(
     decisions.collect()
 }
 
-/// Of an address of whose Services nothing is known yet, such as after a restart: those who are ranked go on, but those against whom something
-/// speaks by itself.
-pub(crate) fn as_ranked(ranked: &[NodeName], hosts: &[Host], ignore_label: bool) -> Eligibility {
+/// Of an address of whose Services nothing is known, such as after a restart or while they are paused: those who are ranked go on, but those against
+/// whom something speaks by itself. Who is in doubt makes way for the first behind him who is not; further back he may be needed yet, since who
+/// is ranked no more does not come back as long as nothing is known.
+pub(crate) fn as_ranked(address: IpAddr, ranked: &[NodeName], hosts: &[Host], ignore_label: bool) -> Eligibility {
     let mut field = Field::default();
     for host in hosts {
         let name = host.node.name.clone();
@@ -350,13 +351,19 @@ pub(crate) fn as_ranked(ranked: &[NodeName], hosts: &[Host], ignore_label: bool)
             Some(fault) => drop(field.faults.insert(name, fault)),
             None if ranked.contains(&name) => {
                 let admission = Admission { interfaces: Interfaces::All, weight: 0 };
-                field.fit.insert(name, Fit { admission, doubts: Vec::new() });
+                field.fit.insert(name, Fit { admission, doubts: host.doubts() });
             }
             None => {}
         }
     }
-    let nodes = field.fit.keys().map(|name| (name.clone(), 0)).collect();
-    Eligibility { nodes: Arc::new(nodes), field: Arc::new(field), ..Eligibility::default() }
+    let fails = |host: &&Host| host.failing().is_some_and(|addresses| addresses.contains(&address));
+    let failing: BTreeSet<NodeName> = hosts.iter().filter(fails).map(|host| host.node.name.clone()).collect();
+    let is_well =
+        |name: &NodeName| field.fit.get(name).is_some_and(|fit| fit.doubts.is_empty()) && !failing.contains(name);
+    let first_well = ranked.iter().position(is_well).unwrap_or_default();
+    let left = ranked.iter().skip(first_well).filter(|name| field.fit.contains_key(*name));
+    let nodes = Arc::new(left.map(|name| (name.clone(), 0)).collect());
+    Eligibility { nodes, failing, field: Arc::new(field), ..Eligibility::default() }
 }
 
 impl Host {

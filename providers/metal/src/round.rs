@@ -110,7 +110,7 @@ fn who_may(picture: &Picture, ignore_label: bool) -> BTreeMap<IpAddr, Arc<Eligib
                 known.insert(*address, vip);
             }
             None => {
-                let ranked = as_ranked(&placed.vip.ranks.nodes, &picture.hosts, ignore_label);
+                let ranked = as_ranked(*address, &placed.vip.ranks.nodes, &picture.hosts, ignore_label);
                 if ranked.nodes.is_empty() && !placed.vip.ranks.nodes.is_empty() {
                     // None of those who were ranked can: as for a Service without labels whose endpoints are anywhere.
                     let anybody =

@@ -22,7 +22,10 @@ pub struct Wish {
     pub id: LoadBalancerId,
     /// The Service that was there first: pools see the load balancer as it.
     pub member: Member,
-    /// That one's labels.
+    /// The others that are served there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sharers: Vec<Member>,
+    /// The first one's labels.
     #[serde(skip)]
     pub labels: Labels,
     /// When it was created: who waits is served in this order.
@@ -38,7 +41,7 @@ pub struct Wish {
     /// Addresses by name, at most one a family.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub requested: Vec<IpAddr>,
-    /// Addresses that clients know and no record holds any more: given again if they are as free as any that is asked for by name, and no
+    /// Addresses that clients know and no record holds any more: each is given again if it is as free as any that is asked for by name, and is no
     /// reason to refuse anything.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<IpAddr>,
@@ -62,8 +65,10 @@ impl Wish {
                 && !vips.iter().any(|vip| vip.address == *ip)
                 && !desired.requested.iter().any(asked_for)
         };
+        let is_sharer = |other: &&Member| other.uid != member.uid && !desired.held.contains(&other.uid);
         Some(Self {
             id: desired.id.clone(),
+            sharers: desired.members.iter().filter(is_sharer).cloned().collect(),
             member,
             labels,
             created,

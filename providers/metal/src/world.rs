@@ -428,6 +428,7 @@ impl World {
         let request = |requested| Request {
             id: &wish.id,
             member: &wish.member,
+            sharers: &wish.sharers,
             subject: Subject { namespace, namespace_labels, labels: &wish.labels },
             scheme: wish.scheme,
             families: &wish.families,
@@ -436,11 +437,9 @@ impl World {
             pool: wish.pool.as_ref(),
             keeps: &keeps,
         };
-        let with_known: Vec<IpAddr> = wish.requested.iter().chain(&wish.known).copied().collect();
-        match self.ledger.allocate(&request(&with_known)) {
-            Err(_) if !wish.known.is_empty() => self.ledger.allocate(&request(&wish.requested)),
-            answer => answer,
-        }
+        let known = wish.known.iter().filter(|address| self.ledger.gives_by_name(&request(&[]), **address));
+        let by_name: Vec<IpAddr> = wish.requested.iter().chain(known).copied().collect();
+        self.ledger.allocate(&request(&by_name))
     }
 
     /// What was promised and is not recorded is free again. True if he had asked.

@@ -32,6 +32,7 @@ fn wish<'a>(id: &'a LoadBalancerId, families: &'a [Family]) -> Request<'a> {
     Request {
         id,
         member: &ASKER,
+        sharers: &[],
         subject,
         scheme: None,
         families,

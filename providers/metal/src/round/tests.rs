@@ -96,6 +96,35 @@ fn its_first_heir_follows_an_owner_that_is_silent_and_nobody_new_does() {
 }
 
 #[test]
+fn who_is_in_doubt_makes_way_for_the_first_behind_him_who_is_not_although_nothing_is_known_of_the_services() {
+    let alive = |forwards, failing: &[IpAddr]| Speaker::Alive {
+        interfaces: ["lan0".to_owned()].into(),
+        forwards,
+        failing: failing.iter().copied().collect(),
+    };
+    let unready = |text| Host { ready: false, ..Host::sound(text) };
+    let broken = |text| Host { speaker: alive(false, &[]), ..Host::sound(text) };
+    let failing = |text| Host { speaker: alive(true, &[address()]), ..Host::sound(text) };
+    let elsewhere = |text| Host { speaker: alive(true, &[IpAddr::from([198, 51, 100, 8])]), ..Host::sound(text) };
+    for (owner, second, left, because) in [
+        (broken("b"), Host::sound("a"), vec!["a", "c"], Some(Reason::NotForwarding)),
+        (unready("b"), Host::sound("a"), vec!["a", "c"], Some(Reason::NotReady)),
+        (failing("b"), Host::sound("a"), vec!["a", "c"], Some(Reason::NotForwarding)),
+        (failing("b"), broken("a"), vec!["c"], Some(Reason::NotForwarding)),
+        (elsewhere("b"), broken("a"), vec!["b", "a", "c"], None),
+    ] {
+        let round = of(ranked(&["b", "a", "c"]), vec![owner, second, Host::sound("c")], Vec::new());
+        let ranks = round.ranked.first().map_or_else(|| vec!["b", "a", "c"], nodes);
+        assert_eq!(ranks, left);
+        let told = round.moves.first().map(|moves| moves.because.clone());
+        assert_eq!(told, because.map(crate::moves::Because::Barred), "{left:?}");
+    }
+
+    let round = of(ranked(&["b", "a"]), vec![unready("a"), broken("b"), Host::sound("c")], Vec::new());
+    assert!(round.ranked.is_empty() && round.moves.is_empty(), "none of them is better: {round:?}");
+}
+
+#[test]
 fn what_is_recorded_says_since_when_on_which_interfaces_and_why_not_the_others() {
     let only = Advertisement { interfaces: ["lan0".to_owned(), "lan1".to_owned()].into(), ..Advertisement::default() };
     let placed = known(ranked(&[]));

@@ -30,6 +30,7 @@ fn wish(name: &str, created: i64) -> Wish {
     Wish {
         id: id(name),
         member: Member { uid: Uid::new(name), namespace: "default".to_owned(), name: name.to_owned() },
+        sharers: Vec::new(),
         labels: Labels::new(),
         created: Timestamp(created),
         scheme: None,
@@ -210,6 +211,18 @@ fn what_clients_know_is_given_again_only_if_it_is_free() {
 }
 
 #[test]
+fn of_two_lost_addresses_one_is_given_again_although_the_other_cannot_be() {
+    let mut world = world(vec![pool("p", &["192.0.2.1-192.0.2.9", "2001:db8::1-2001:db8::9"])]);
+    world.set_vip(vip("192.0.2.7", "somebody"));
+    let known = ["192.0.2.7", "2001:db8::7"].map(|address| address.parse().unwrap()).to_vec();
+    for all_families in [true, false] {
+        let both = Wish { families: vec![Family::V4, Family::V6], all_families, known: known.clone(), ..wish("a", 0) };
+        world.ask(both);
+        assert_eq!(told(&world, "a").unwrap(), ["192.0.2.1", "2001:db8::7"]);
+    }
+}
+
+#[test]
 fn a_reservation_is_for_whom_it_is_kept_and_one_that_nobody_can_read_is_for_nobody() {
     let mut world = world(vec![pool("p", &["192.0.2.1-192.0.2.2"])]);
     let reserved_for = Some(Reservation { namespace: "default".to_owned(), name: Some("a".to_owned()) });
@@ -220,8 +233,15 @@ fn a_reservation_is_for_whom_it_is_kept_and_one_that_nobody_can_read_is_for_nobo
     world.ask(by_name("c", "192.0.2.2"));
     world.ask(wish("d", 0));
     assert_eq!((told(&world, "b"), told(&world, "c"), told(&world, "d")), (None, None, None));
-    world.ask(by_name("a", "192.0.2.1"));
-    assert_eq!(told(&world, "a").unwrap(), ["192.0.2.1"]);
+    let sharers = |name: &str| vec![wish(name, 0).member];
+    world.ask(Wish { sharers: sharers("c"), ..by_name("b", "192.0.2.1") });
+    assert_eq!(told(&world, "b"), None);
+    for first in ["a", "b"] {
+        let others = if first == "a" { Vec::new() } else { sharers("a") };
+        world.ask(Wish { sharers: others, ..by_name(first, "192.0.2.1") });
+        assert_eq!(told(&world, first).unwrap(), ["192.0.2.1"], "for {first}");
+        world.withdraw(&id(first));
+    }
 }
 
 #[test]
