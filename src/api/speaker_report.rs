@@ -182,8 +182,10 @@ pub struct NotAsRanked {
 pub enum NotAsRankedReason {
     /// It is announced nowhere: no interface that reaches it, or that it is limited to, is there and up.
     NoInterface,
-    /// It is announced nowhere on the interface: the kernel gives no socket. The speaker's log says why.
+    /// It is announced nowhere: the kernel gives no socket for the interface. The speaker's log says why.
     NoSocket,
+    /// It is announced on other interfaces; for this one the kernel gives no socket. The speaker's log says why.
+    OneInterfaceLess,
     /// It is announced, but it is on no prefix of the node: only routers with a route to it ask there.
     PoolOffLink,
     /// It is not announced: the node does not forward, and another one could have it.

@@ -31,6 +31,8 @@ use crate::speaker::witness::{Doubt, Witnessed};
 
 /// From one write to the next, at least.
 pub(crate) const PAUSE: Duration = Duration::from_secs(2);
+/// Before the first write. What is known from the start comes piece by piece, within moments, and all but the first of it would wait for [`PAUSE`].
+const AT_FIRST: Duration = Duration::from_millis(100);
 /// After a write that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// A write takes no longer: the next one says it all again.
@@ -52,6 +54,9 @@ pub(crate) async fn run(
         let (mut logged, mut last) = (None, None);
         // The wire says something when it has something to say; before that there is nothing to be believed.
         while any(&mut told, &mut node_level, last.as_ref()).await {
+            if last.is_none() {
+                clock.sleep_until(Some(clock.now() + AT_FIRST)).await;
+            }
             loop {
                 let said = told.borrow_and_update().clone();
                 let preflight = node_level.preflight.borrow_and_update().clone();
@@ -164,6 +169,7 @@ fn report(node: &str, told: &Told, preflight: &[Finding], stands: Stands) -> Spe
             Exception::PoolOffLink => (NotAsRankedReason::PoolOffLink, None, None),
             Exception::NotForwarding => (NotAsRankedReason::NotForwarding, None, None),
             Exception::NoSocket { interface } => (NotAsRankedReason::NoSocket, Some(interface), None),
+            Exception::OneInterfaceLess { interface } => (NotAsRankedReason::OneInterfaceLess, Some(interface), None),
             Exception::Stranger { interface, trouble: Trouble::Taken(mac) } => {
                 (NotAsRankedReason::Taken, Some(interface), Some(mac))
             }
@@ -294,6 +300,7 @@ mod tests {
                 (Exception::PoolOffLink, ips(&["203.0.113.1"])),
                 (Exception::NotForwarding, ips(&["198.51.100.9"])),
                 (Exception::NoSocket { interface: "lan1".to_owned() }, ips(&["198.51.100.2"])),
+                (Exception::OneInterfaceLess { interface: "lan2".to_owned() }, ips(&["198.51.100.4"])),
                 (stranger(Trouble::Taken(mac)), ips(&["198.51.100.3"])),
                 (stranger(Trouble::Yielded(mac)), ips(&["198.51.100.4"])),
             ]),
@@ -322,6 +329,7 @@ mod tests {
                     {"reason": "PoolOffLink", "addresses": ["203.0.113.1"]},
                     {"reason": "NotForwarding", "addresses": ["198.51.100.9"]},
                     {"reason": "NoSocket", "interface": "lan1", "addresses": ["198.51.100.2"]},
+                    {"reason": "OneInterfaceLess", "interface": "lan2", "addresses": ["198.51.100.4"]},
                     {"reason": "Taken", "interface": "lan0", "mac": "02:00:00:00:00:09", "addresses": ["198.51.100.3"]},
                     {"reason": "Yielded", "interface": "lan0", "mac": "02:00:00:00:00:09", "addresses": ["198.51.100.4"]},
                 ],
@@ -449,7 +457,7 @@ mod tests {
     async fn what_somebody_makes_of_the_report_is_undone_and_neither_its_own_writes_nor_what_the_server_adds_is() {
         let (mut server, client) = Server::start();
         let told = Told {
-            version: 7,
+            version: 6,
             stations: BTreeMap::from([("lan0".to_owned(), Mac([2, 0, 0, 0, 0, 1]))]),
             ..Told::default()
         };
@@ -463,8 +471,11 @@ mod tests {
         let (clock, stop) = (Clock::start(), CancellationToken::new());
         let story = async {
             tells.send_modify(|_| {});
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            tells.send_modify(|told| told.as_mut().unwrap().version = 7);
             assert_eq!(server.calls(2).await, ["apply", "merge"], "the server has added something");
             let written = server.shown();
+            assert_eq!(written.as_ref().unwrap().spec().applied_version, 7, "what comes at the start comes at once");
             shows.send_replace(written.clone());
             assert!(server.is_left_alone().await, "what it has written itself comes back");
             for wrong in [

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::clock::Clock;
-use crate::speaker::duty::{Duty, Edit, Note, Part, Places, duty, edits};
+use crate::speaker::duty::{Duty, Edit, Note, Part, Place, Places, duty, edits};
 use crate::speaker::ranks::Owns;
 use crate::speaker::segment::{Segment, Trouble};
 
@@ -77,8 +77,13 @@ pub(crate) enum Exception {
     PoolOffLink,
     /// It is not announced because the node does not forward.
     NotForwarding,
-    /// The kernel gives no socket for the interface.
+    /// It is announced nowhere: the kernel gives no socket for the interface.
     NoSocket {
+        /// Its name.
+        interface: String,
+    },
+    /// It is announced on other interfaces; for this one the kernel gives no socket.
+    OneInterfaceLess {
         /// Its name.
         interface: String,
     },
@@ -320,9 +325,10 @@ impl Wire {
             };
             exceptions.entry(exception).or_default().push(*vip);
         }
-        for place in self.closed.values() {
-            let exception = Exception::NoSocket { interface: place.name.clone() };
-            exceptions.entry(exception).or_default().extend(place.vips.keys());
+        let open = self.places.iter().filter(|(index, _)| self.segments.contains_key(index));
+        let open: Vec<&Place> = open.map(|(_, place)| place).collect();
+        for (vip, exception) in self.closed.values().flat_map(|place| without_socket(place, &open)) {
+            exceptions.entry(exception).or_default().push(vip);
         }
         for segment in self.segments.values() {
             for (vip, trouble) in segment.troubles() {
@@ -363,6 +369,16 @@ fn say<T: PartialEq>(to: &watch::Sender<T>, now: T) {
         *last = now;
         changed
     });
+}
+
+/// What is to be said of the addresses of an interface that has no socket, while these others have one.
+fn without_socket(place: &Place, open: &[&Place]) -> impl Iterator<Item = (IpAddr, Exception)> {
+    let owns = |other: &&Place, vip: &IpAddr| matches!(other.vips.get(vip), Some(Part::Owner(_)));
+    place.vips.keys().map(move |vip| {
+        let interface = place.name.clone();
+        let is_elsewhere = open.iter().any(|other| owns(other, vip));
+        (*vip, if is_elsewhere { Exception::OneInterfaceLess { interface } } else { Exception::NoSocket { interface } })
+    })
 }
 
 #[cfg(test)]

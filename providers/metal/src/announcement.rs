@@ -32,6 +32,11 @@ pub enum Exception {
         /// Where.
         interface: String,
     },
+    /// The kernel gives no socket there; it is announced on other interfaces.
+    OneInterfaceLess {
+        /// Where it is not.
+        interface: String,
+    },
     /// It is announced where only routers ask.
     PoolOffLink,
     /// Its node does not forward, and another one could have it.
@@ -110,14 +115,18 @@ impl Exception {
     fn stranger(&self) -> Option<&str> {
         match self {
             Self::Stranger { mac, .. } => Some(mac),
-            Self::NoInterface | Self::NoSocket { .. } | Self::PoolOffLink | Self::NotForwarding => None,
+            Self::NoInterface
+            | Self::NoSocket { .. }
+            | Self::OneInterfaceLess { .. }
+            | Self::PoolOffLink
+            | Self::NotForwarding => None,
         }
     }
 
     /// It is announced all the same.
     fn is_remark(&self) -> bool {
         match self {
-            Self::PoolOffLink => true,
+            Self::OneInterfaceLess { .. } | Self::PoolOffLink => true,
             Self::NoInterface | Self::NoSocket { .. } | Self::NotForwarding | Self::Stranger { .. } => false,
         }
     }
@@ -162,6 +171,9 @@ impl fmt::Display for Exception {
             Self::NoInterface => f.write_str("no interface that reaches it is up"),
             Self::NoSocket { interface } => {
                 write!(f, "the kernel gives no socket on {interface}; the speaker's log says why")
+            }
+            Self::OneInterfaceLess { interface } => {
+                write!(f, "but not on {interface}, where the kernel gives no socket; the speaker's log says why")
             }
             Self::PoolOffLink => f.write_str(
                 "it is on no prefix of the node, so that only a router with a route to it will ever ask for it there (PoolOffLink)",

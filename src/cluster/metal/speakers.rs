@@ -283,6 +283,7 @@ impl SeenReport {
             let exception = match reason {
                 NotAsRankedReason::NoInterface => Exception::NoInterface,
                 NotAsRankedReason::NoSocket => Exception::NoSocket { interface },
+                NotAsRankedReason::OneInterfaceLess => Exception::OneInterfaceLess { interface },
                 NotAsRankedReason::PoolOffLink => Exception::PoolOffLink,
                 NotAsRankedReason::NotForwarding => Exception::NotForwarding,
                 NotAsRankedReason::Taken | NotAsRankedReason::Yielded => Exception::Stranger { interface, mac },

@@ -1,4 +1,5 @@
 use super::*;
+use crate::speaker::duty::Asks;
 use crate::speaker::duty::tests::no_interface;
 use crate::speaker::ranks::Owned;
 
@@ -42,4 +43,23 @@ fn what_could_not_be_opened_is_tried_again_although_something_happens_elsewhere_
     wire.on_time(&owns, &interfaces, seconds(10));
     wire.let_go(seconds(10));
     assert_eq!(wire.deadline(), Some(seconds(20)), "and again, as it has failed again");
+}
+
+#[test]
+fn an_address_that_one_interface_cannot_announce_is_not_announced_unless_another_one_does() {
+    let ips = ["198.51.100.10", "198.51.100.11", "198.51.100.12"].map(|text| text.parse::<IpAddr>().unwrap());
+    let place = |name: &str, vips: &[(IpAddr, Part)]| Place {
+        name: name.to_owned(),
+        mac: Mac([2, 0, 0, 0, 0, 1]),
+        came_up: 0,
+        has_ipv6: false,
+        vips: vips.iter().copied().collect(),
+    };
+    let owner = Part::Owner(Asks::Not);
+    let closed = place("lan0", &ips.map(|ip| (ip, owner)));
+    let open = place("lan1", &[(ips[0], owner), (ips[1], Part::Leaving)]);
+    let said: Vec<Exception> = without_socket(&closed, &[&open]).map(|(_, exception)| exception).collect();
+    let interface = || "lan0".to_owned();
+    let nowhere = Exception::NoSocket { interface: interface() };
+    assert_eq!(said, [Exception::OneInterfaceLess { interface: interface() }, nowhere.clone(), nowhere]);
 }

@@ -38,6 +38,10 @@ fn stranger() -> Exception {
     Exception::Stranger { interface: "lan0".to_owned(), mac: "02:00:00:00:00:09".to_owned() }
 }
 
+fn one_less() -> Exception {
+    Exception::OneInterfaceLess { interface: "lan1".to_owned() }
+}
+
 #[test]
 fn an_address_is_announced_once_its_owner_says_so_of_this_ranking_or_a_later_one() {
     for (said, expected) in [
@@ -46,6 +50,7 @@ fn an_address_is_announced_once_its_owner_says_so_of_this_ranking_or_a_later_one
         (Some(report(5, Vec::new())), Announcement::By(node(), Vec::new())),
         (Some(report(6, Vec::new())), Announcement::By(node(), Vec::new())),
         (Some(report(5, vec![Exception::PoolOffLink])), Announcement::By(node(), vec![Exception::PoolOffLink])),
+        (Some(report(5, vec![one_less()])), Announcement::By(node(), vec![one_less()])),
         (Some(report(5, vec![stranger()])), Announcement::Hindered(node(), vec![stranger()])),
         (
             Some(report(5, vec![Exception::NotForwarding])),

@@ -199,6 +199,7 @@ fn a_report_says_of_each_address_what_is_wrong_with_it() {
         "notAsRanked": [
             {"reason": "NoInterface", "addresses": ["198.51.100.1"]},
             {"reason": "PoolOffLink", "addresses": ["198.51.100.2"]},
+            {"reason": "OneInterfaceLess", "interface": "lan1", "addresses": ["198.51.100.11"]},
             {"reason": "NotForwarding", "addresses": ["198.51.100.3", "198.51.100.5-198.51.100.9"]},
             {"reason": "Yielded", "interface": "lan0", "mac": "02:00:00:00:00:09", "addresses": ["198.51.100.2", "2001:db8::1"]},
         ],
@@ -208,6 +209,7 @@ fn a_report_says_of_each_address_what_is_wrong_with_it() {
     assert_eq!(seen.report.applied, 12);
     assert_eq!(of("198.51.100.1"), [Exception::NoInterface]);
     assert_eq!(of("198.51.100.2"), [Exception::PoolOffLink, stranger()]);
+    assert_eq!(of("198.51.100.11"), [Exception::OneInterfaceLess { interface: "lan1".to_owned() }]);
     for address in ["198.51.100.3", "198.51.100.5", "198.51.100.7", "198.51.100.9"] {
         assert_eq!(of(address), [Exception::NotForwarding]);
     }
