@@ -116,7 +116,7 @@ fn who_is_in_doubt_makes_way_for_the_first_behind_him_who_is_not_although_nothin
         let round = of(ranked(&["b", "a", "c"]), vec![owner, second, Host::sound("c")], Vec::new());
         let ranks = round.ranked.first().map_or_else(|| vec!["b", "a", "c"], nodes);
         assert_eq!(ranks, left);
-        let told = round.moves.first().map(|moves| moves.because.clone());
+        let told = round.moves.first().map(|moves| moves.because);
         assert_eq!(told, because.map(crate::moves::Because::Barred), "{left:?}");
     }
 
