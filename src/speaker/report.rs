@@ -31,8 +31,6 @@ use crate::speaker::witness::{Doubt, Witnessed};
 
 /// From one write to the next, at least.
 pub(crate) const PAUSE: Duration = Duration::from_secs(2);
-/// Before the first write. What is known from the start comes piece by piece, within moments, and all but the first of it would wait for [`PAUSE`].
-const AT_FIRST: Duration = Duration::from_millis(100);
 /// After a write that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// A write takes no longer: the next one says it all again.
@@ -54,9 +52,6 @@ pub(crate) async fn run(
         let (mut logged, mut last) = (None, None);
         // The wire says something when it has something to say; before that there is nothing to be believed.
         while any(&mut told, &mut node_level, last.as_ref()).await {
-            if last.is_none() {
-                clock.sleep_until(Some(clock.now() + AT_FIRST)).await;
-            }
             loop {
                 let said = told.borrow_and_update().clone();
                 let preflight = node_level.preflight.borrow_and_update().clone();
@@ -457,7 +452,7 @@ mod tests {
     async fn what_somebody_makes_of_the_report_is_undone_and_neither_its_own_writes_nor_what_the_server_adds_is() {
         let (mut server, client) = Server::start();
         let told = Told {
-            version: 6,
+            version: 7,
             stations: BTreeMap::from([("lan0".to_owned(), Mac([2, 0, 0, 0, 0, 1]))]),
             ..Told::default()
         };
@@ -471,11 +466,8 @@ mod tests {
         let (clock, stop) = (Clock::start(), CancellationToken::new());
         let story = async {
             tells.send_modify(|_| {});
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            tells.send_modify(|told| told.as_mut().unwrap().version = 7);
             assert_eq!(server.calls(2).await, ["apply", "merge"], "the server has added something");
             let written = server.shown();
-            assert_eq!(written.as_ref().unwrap().spec().applied_version, 7, "what comes at the start comes at once");
             shows.send_replace(written.clone());
             assert!(server.is_left_alone().await, "what it has written itself comes back");
             for wrong in [
