@@ -325,8 +325,8 @@ impl Wire {
             };
             exceptions.entry(exception).or_default().push(*vip);
         }
-        let open = self.places.iter().filter(|(index, _)| self.segments.contains_key(index));
-        let open: Vec<&Place> = open.map(|(_, place)| place).collect();
+        // Those without a socket are in none of them.
+        let open: Vec<&Place> = self.places.values().collect();
         for (vip, exception) in self.closed.values().flat_map(|place| without_socket(place, &open)) {
             exceptions.entry(exception).or_default().push(vip);
         }

@@ -160,8 +160,7 @@ pub fn of(input: &Input<'_>) -> Result<Model, Refusal> {
     let current = current(input);
     let idle = nobody_is_served(desired);
     let pinned = !desired.held.is_empty() && current.is_some();
-    let leader = desired.members.iter().filter(|member| !desired.held.contains(&member.uid));
-    let leader = leader.filter_map(|member| input.settings.get(&member.uid)).map(|settings| &settings.balancer).next();
+    let leader = desired.served().find_map(|member| input.settings.get(&member.uid)).map(|settings| &settings.balancer);
     let mut refused = Vec::new();
     if leader.is_none() && !idle {
         let why = "the settings of its Services are not known; this is a defect of Portolan";

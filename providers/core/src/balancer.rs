@@ -55,6 +55,13 @@ pub struct LoadBalancer {
     pub published: Vec<Published>,
 }
 
+impl LoadBalancer {
+    /// The members that are not held, in the order of joining.
+    pub fn served(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| !self.held.contains(&member.uid))
+    }
+}
+
 /// A Service behind a load balancer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Member {

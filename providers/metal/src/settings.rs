@@ -40,7 +40,7 @@ pub(crate) struct Settings {
 
 /// What the first of those who are served says, and who that is.
 pub(crate) fn settings(desired: &LoadBalancer) -> Option<(Member, Settings)> {
-    let member = desired.members.iter().find(|member| !desired.held.contains(&member.uid))?;
+    let member = desired.served().next()?;
     Some((member.clone(), settings_of(desired, &member.uid)))
 }
 

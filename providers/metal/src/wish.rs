@@ -65,11 +65,10 @@ impl Wish {
                 && !vips.iter().any(|vip| vip.address == *ip)
                 && !desired.requested.iter().any(asked_for)
         };
-        let is_sharer = |other: &&Member| other.uid != member.uid && !desired.held.contains(&other.uid);
         Some(Self {
             id: desired.id.clone(),
-            sharers: desired.members.iter().filter(is_sharer).cloned().collect(),
             member,
+            sharers: desired.served().skip(1).cloned().collect(),
             labels,
             created,
             scheme: desired.scheme,

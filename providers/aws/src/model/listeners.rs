@@ -21,8 +21,7 @@ pub(super) fn add(model: &mut Model, input: &Input<'_>, current: Option<&Balance
             model.listeners.extend(as_it_is(model, input, listener));
         }
     }
-    let members = input.desired.members.iter().filter(|member| !input.desired.held.contains(&member.uid));
-    for member in members {
+    for member in input.desired.served() {
         asked(model, input, &member.uid);
     }
     model.listeners.sort_by_key(|listener| listener.port);
